@@ -1,0 +1,1 @@
+"""RLlib and Tune callbacks: thin, the decisions are made in ``connectfour.league``."""

@@ -1,0 +1,97 @@
+"""Self-play in RLlib: draws every game's match-up, counts results, and freezes main when the pool says so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ray.rllib.callbacks.callbacks import RLlibCallback
+from ray.rllib.utils.annotations import override
+
+from connectfour.game.env import AGENTS
+from connectfour.league.matchmaking import MAIN, Matchmaker, Result
+from connectfour.league.pool import OpponentPool
+from connectfour.learning.sync import collect_tallies
+
+if TYPE_CHECKING:
+    from ray.rllib.env.env_runner import EnvRunner
+    from ray.rllib.env.env_runner_group import EnvRunnerGroup
+    from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
+
+    from connectfour.learning.algorithm import SelfPlayPPO
+
+
+class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Runs the league of a ``SelfPlayPPO`` algorithm, on any env runner that holds a ``matchmaker``.
+
+    On env runners it draws one match-up a game and counts results. On the algorithm it reads these counts after every
+    iteration, lets the pool decide, and reports at the top level of the result: ``win_rate``, ``draw_rate``,
+    ``league_size``, ``league_score``, ``opponent_scores``, ``env_steps``, ``env_steps_per_second``.
+    """
+
+    @override(RLlibCallback)
+    def on_environment_created(self, *, env_runner: EnvRunner, **kwargs: Any) -> None:
+        """Give a new env runner a matchmaker; the league sends it the current roster before it samples."""
+        settings = env_runner.config.settings
+        roster = OpponentPool(settings.league, settings.seed).roster(settings.rollout.mirror_share, 0)
+        env_runner.matchmaker = Matchmaker(roster, env_runner.worker_index or 0)
+
+    @override(RLlibCallback)
+    def on_episode_created(self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, **kwargs: Any) -> None:
+        """Draw who plays this game."""
+        episode.custom_data["match_up"] = env_runner.matchmaker.draw()
+
+    @override(RLlibCallback)
+    def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, **kwargs: Any) -> None:
+        """Count how it ended."""
+        match_up = episode.custom_data["match_up"]
+        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat))
+
+    @override(RLlibCallback)
+    def on_sample_end(self, *, samples: list[MultiAgentEpisode], **kwargs: Any) -> None:
+        """Leave out the opponents' side of the games: nothing learns from it."""
+        for episode in samples:
+            for agent, part in list(episode.agent_episodes.items()):
+                if part.module_id != MAIN:
+                    del episode.agent_episodes[agent]
+
+    @override(RLlibCallback)
+    def on_env_runners_recreated(
+        self,
+        *,
+        algorithm: SelfPlayPPO,
+        env_runner_group: EnvRunnerGroup,
+        env_runner_indices: list[int],
+        **kwargs: Any,
+    ) -> None:
+        """Bring restarted env runners up to date before they sample."""
+        algorithm.sync_league(env_runner_indices)
+
+    @override(RLlibCallback)
+    def on_train_result(self, *, algorithm: SelfPlayPPO, result: dict[str, Any], **kwargs: Any) -> None:
+        """Let the pool decide whether main is frozen, and report."""
+        pool = algorithm.pool
+        pool.record(collect_tallies(algorithm.env_runner_group))
+        window = pool.window
+        result.update(
+            win_rate=window.rate("win"),
+            draw_rate=window.rate("draw"),
+            opponent_scores={name: score for name in pool.active if (score := window.score(name)) is not None},
+            league_score=pool.league_score,
+            frozen=None,
+        )
+        if pool.should_freeze():
+            result["frozen"] = algorithm.freeze_main().id
+        algorithm.push_roster()
+        result["league_size"] = len(pool)
+        result["env_steps"] = algorithm.env_steps
+
+
+def _result(episode: MultiAgentEpisode, seat: int) -> Result:
+    """Return how a finished game ended for ``seat``.
+
+    A player who never moved (its opponent won from the opening, at once) has no part in the episode; the other has.
+    """
+    parts = episode.agent_episodes
+    mine, other = parts.get(AGENTS[seat]), parts.get(AGENTS[1 - seat])
+    reward = mine.get_rewards(-1) if mine is not None else -other.get_rewards(-1)
+    return "win" if reward > 0 else "loss" if reward < 0 else "draw"

@@ -1,0 +1,211 @@
+"""The settings of a run: pydantic models, read from YAML, overridden by dotted name.
+
+A field's description is its documentation: ``connectfour settings`` prints them. Nothing derived is stored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from connectfour.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and without room for an unknown key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class NetworkSettings(Settings):
+    """The policy and value network."""
+
+    encoder: Literal["lines", "mlp", "resnet"] = Field(
+        "lines", description="lines: planes and line features through dense layers; mlp: planes alone; resnet: residual"
+    )
+    width: int = Field(256, ge=1, description="units of a dense layer, or channels of a residual block")
+    layers: int = Field(2, ge=1, description="dense layers, or residual blocks")
+
+
+class RolloutSettings(Settings):
+    """How games are played for training."""
+
+    env_runners: int = Field(0, ge=0, description="remote env runners; 0 samples inside the trainer's process")
+    envs_per_runner: int = Field(32, ge=1, description="games at once in one env runner")
+    opening_plies: int = Field(16, ge=0, le=40, description="each game starts after 0 to this many random plies")
+    mirror_share: float = Field(0.5, ge=0, le=1, description="share of games that main plays against itself")
+
+
+class PPOSettings(Settings):
+    """Proximal policy optimisation (Schulman et al. 2017)."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
+    batch_size: int = Field(4096, ge=1, description="env steps sampled for one iteration")
+    minibatch_size: int = Field(512, ge=1, description="samples of main in one gradient step")
+    epochs: int = Field(3, ge=1, description="passes over a batch")
+    gamma: float = Field(0.997, gt=0, le=1, description="discount per own move")
+    gae_lambda: float = Field(0.9, ge=0, le=1, description="lambda of generalised advantage estimation")
+    clip: float = Field(0.2, gt=0, description="clipping of the probability ratio")
+    entropy: float = Field(0.03, ge=0, description="weight of the entropy bonus")
+    value_loss: float = Field(0.5, ge=0, description="weight of the value loss")
+    gradient_norm: float = Field(0.5, gt=0, description="the global norm that gradients are clipped to")
+
+
+class LeagueSettings(Settings):
+    """Who plays whom while training, and when main is frozen."""
+
+    heuristics: tuple[str, ...] = Field(
+        ("random", "always_same", "beat_last", "linear", "tactical"),
+        description="rule-based opponents that the pool starts with",
+    )
+    opponent_count: int = Field(15, ge=1, description="size of the active pool; the oldest leaves when it is full")
+    win_rate_threshold: float = Field(0.8, gt=0, le=1, description="score against the active pool that freezes main")
+    min_games: int = Field(200, ge=1, description="games against the pool that a freeze needs since the last one")
+    revival_probability: float = Field(1 / 6, ge=0, le=1, description="chance that a freeze revives a heuristic")
+    matchmaking: Literal["uniform", "pfsp"] = Field("pfsp", description="pfsp: the harder an opponent, the more often")
+    pfsp_floor: float = Field(0.3, ge=0, le=1, description="share of games that pfsp spreads evenly over the pool")
+
+    @model_validator(mode="after")
+    def _pool_holds_the_heuristics(self) -> LeagueSettings:
+        if not self.heuristics:
+            raise ValueError("name at least one heuristic: the first snapshot has to beat somebody")
+        if len(set(self.heuristics)) != len(self.heuristics):
+            raise ValueError(f"{', '.join(self.heuristics)} names a heuristic twice")
+        if len(self.heuristics) > self.opponent_count:
+            raise ValueError(f"{len(self.heuristics)} heuristics do not fit into {self.opponent_count} opponents")
+        return self
+
+
+class StopSettings(Settings):
+    """When training ends: at the first of these limits, counted over all parts of a resumed run."""
+
+    minutes: float | None = Field(5.0, gt=0, description="minutes of training")
+    env_steps: int | None = Field(None, ge=1, description="env steps sampled")
+    league_size: int | None = Field(None, ge=1, description="members of the league, heuristics and snapshots")
+
+
+class CheckpointSettings(Settings):
+    """RLlib checkpoints, which a run resumes from."""
+
+    every: int = Field(20, ge=1, description="iterations between two checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints kept besides the newest, by league score")
+
+
+class RunSettings(Settings):
+    """Everything that defines a run."""
+
+    seed: int = Field(0, ge=0, description="seed of all chance")
+    threads: int = Field(2, ge=1, description="threads of Torch in the trainer")
+    network: NetworkSettings = NetworkSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    ppo: PPOSettings = PPOSettings()
+    league: LeagueSettings = LeagueSettings()
+    stop: StopSettings = StopSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+
+    @model_validator(mode="after")
+    def _minibatch_fits(self) -> RunSettings:
+        if self.ppo.minibatch_size > self.ppo.batch_size:
+            raise ValueError(
+                f"ppo.minibatch_size = {self.ppo.minibatch_size} is larger than ppo.batch_size = {self.ppo.batch_size}"
+            )
+        return self
+
+
+def describe(model: type[Settings] = RunSettings, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """Yield ``(dotted name, default, description)`` of every setting."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            yield from describe(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field.default, field.description or ""
+
+
+def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
+    """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; what neither names is default.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown or a value out of range; the message names it.
+    """
+    values = _read_yaml(file) if file else {}
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"{override!r} sets nothing: write it as key=value, for example stop.minutes=10")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise ConfigError(f"{text!r} is no value for {name}: quote it as YAML wants it") from None
+        _set(values, name.strip(), value)
+    return validate_settings(values)
+
+
+def validate_settings(values: dict[str, Any]) -> RunSettings:
+    """Build settings from nested plain values.
+
+    Raises:
+        ConfigError: a key is unknown or a value out of range; the message names the first one.
+    """
+    try:
+        return RunSettings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_first_fault(error)) from None
+
+
+def dump_settings(settings: RunSettings) -> str:
+    """Return settings as YAML that ``load_settings`` reads back to the same."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}: {error.strerror}; check the path given to --config") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise ConfigError(f"{file} is not valid YAML{line}: correct it there") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{file} holds a {type(values).__name__} instead of settings: write it as key: value")
+    return values
+
+
+def _set(values: dict[str, Any], name: str, value: Any) -> None:
+    *parents, leaf = name.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ConfigError(_unknown(name))
+    values[leaf] = value
+
+
+def _unknown(name: str) -> str:
+    known = [known_name for known_name, _, _ in describe()]
+    by_leaf = {known_name.rpartition(".")[2]: known_name for known_name in known}
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    close_leaf = difflib.get_close_matches(name.rpartition(".")[2], by_leaf, n=1, cutoff=0.75)
+    nearest = by_leaf[close_leaf[0]] if close_leaf else close[0]
+    return f"unknown setting {name!r}: did you mean {nearest!r}? (connectfour settings lists them all)"
+
+
+def _first_fault(error: ValidationError) -> str:
+    faults = error.errors()
+    fault = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return _unknown(name)
+    message = fault["msg"].removeprefix("Value error, ")
+    if not name or fault["type"] == "value_error":
+        return f"{name}: {message}" if name else message
+    value = fault["input"]
+    shown = f"{value:g}" if isinstance(value, float) and math.isfinite(value) else repr(value)
+    return f"{name} = {shown} is refused: {message[0].lower()}{message[1:]}"

@@ -1,0 +1,55 @@
+"""Every error that a user can cause, as one tree.
+
+    ConnectFourError          1
+    ├── ConfigError           2   a setting is unknown, missing or out of range
+    ├── RunFolderError        3   a run folder exists already, is none, or cannot be resumed
+    ├── SnapshotError         4   a snapshot or the league's manifest is damaged, unknown or missing
+    ├── PlayerError           5   a player's name cannot be resolved
+    ├── NotationError         6   a string of moves is not a game
+    └── TrainingError         7   training itself failed
+
+The number is the exit code of the command line. A message is one sentence that says what was wrong, with the value,
+and what to do about it.
+"""
+
+
+class ConnectFourError(Exception):
+    """Base of all errors with a message for the user."""
+
+    exit_code = 1
+
+
+class ConfigError(ConnectFourError):
+    """A setting is unknown, missing or out of range."""
+
+    exit_code = 2
+
+
+class RunFolderError(ConnectFourError):
+    """A run folder exists already, is none, or cannot be resumed."""
+
+    exit_code = 3
+
+
+class SnapshotError(ConnectFourError):
+    """A snapshot or the league's manifest is damaged, unknown or missing."""
+
+    exit_code = 4
+
+
+class PlayerError(ConnectFourError):
+    """A player's name cannot be resolved."""
+
+    exit_code = 5
+
+
+class NotationError(ConnectFourError):
+    """A string of moves is not a game of Connect Four."""
+
+    exit_code = 6
+
+
+class TrainingError(ConnectFourError):
+    """Training itself failed."""
+
+    exit_code = 7

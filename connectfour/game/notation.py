@@ -1,0 +1,72 @@
+"""Games as text: a move string names the columns 1 to 7 in the order they were played, "44356"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from connectfour.errors import NotationError
+from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, to_planes
+
+FIRST_DISC, SECOND_DISC, EMPTY_CELL = "X", "O", "."
+
+
+def format_moves(columns: Iterable[int]) -> str:
+    """Return 0-based ``columns`` as a move string."""
+    return "".join(str(int(column) + 1) for column in columns)
+
+
+def parse_moves(moves: str) -> list[int]:
+    """Return the 0-based columns of a move string.
+
+    Raises:
+        NotationError: a character is no column, a column is full, or the game goes on after its end.
+    """
+    board = Boards(1)
+    columns = []
+    for ply, character in enumerate(moves, start=1):
+        if character not in "1234567":
+            raise NotationError(f"move {ply} of {moves!r} is {character!r}: write columns as digits 1 to {COLUMNS}")
+        if board.over[0]:
+            raise NotationError(f"the game {moves[: ply - 1]!r} is over: remove the moves from number {ply} on")
+        columns.append(int(character) - 1)
+        if board.play(np.array(columns[-1:]))[0] == Outcome.ILLEGAL:
+            raise NotationError(f"column {character} is full at move {ply} of {moves!r}: choose another column")
+    return columns
+
+
+def parse_board(moves: str) -> Boards:
+    """Return the single board, as ``Boards`` of length 1, that a move string leads to.
+
+    Raises:
+        NotationError: as ``parse_moves``.
+    """
+    board = Boards(1)
+    for column in parse_moves(moves):
+        board.play(np.array([column]))
+    return board
+
+
+def ascii_board(boards: Boards, index: int = 0) -> str:
+    """Draw one board; ``X`` moved first::
+
+        . . . . . . .
+        . . . . . . .
+        . . . . . . .
+        . . . X . . .
+        . . . O . . .
+        . . X X O . .
+        1 2 3 4 5 6 7
+    """
+    one = boards[index : index + 1]
+    planes = to_planes(one.own, one.occupied)[0]
+    own_disc, opponent_disc = (FIRST_DISC, SECOND_DISC) if one.plies[0] % 2 == 0 else (SECOND_DISC, FIRST_DISC)
+    rows = [
+        " ".join(
+            own_disc if planes[row, column, 0] else opponent_disc if planes[row, column, 1] else EMPTY_CELL
+            for column in range(COLUMNS)
+        )
+        for row in range(ROWS)
+    ]
+    return "\n".join([*rows, " ".join(str(column + 1) for column in range(COLUMNS))])

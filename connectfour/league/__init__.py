@@ -1,0 +1,1 @@
+"""Who plays whom while training: the pool of opponents, matchmaking, snapshots. No Ray, no Torch."""

@@ -1,0 +1,172 @@
+"""Frozen weights on disk: safetensors files, and the manifest that names them with their hashes.
+
+A file is written under a temporary name, flushed and renamed; the manifest that names it is written last, in the same
+way. So whatever is interrupted, the folder holds a manifest whose files are whole. A file that the manifest does not
+name, or whose hash differs, is refused. Nothing here unpickles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from connectfour.config import NetworkSettings
+from connectfour.errors import SnapshotError
+from connectfour.league.pool import SCHEMA_VERSION, Member
+
+Weights = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Weights by parameter name, and the network that they belong to."""
+
+    network: NetworkSettings
+    weights: Weights
+
+
+def weights_sha256(weights: Weights) -> str:
+    """Hash names, shapes, dtypes and bytes of ``weights``, whatever their order."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class SnapshotStore:
+    """The ``league`` folder of a run."""
+
+    def __init__(self, folder: Path) -> None:
+        """Use ``folder``; it is created with the first file."""
+        self.folder = folder
+        self.manifest_file = folder / "manifest.json"
+
+    def save(
+        self,
+        member_id: str,
+        kind: Literal["snapshot", "main"],
+        snapshot: Snapshot,
+        *,
+        iteration: int,
+        env_steps: int,
+    ) -> Member:
+        """Write a snapshot's file and return the member that the manifest has to name."""
+        weights_hash = weights_sha256(snapshot.weights)
+        metadata = {
+            "schema_version": str(SCHEMA_VERSION),
+            "network": snapshot.network.model_dump_json(),
+            "iteration": str(iteration),
+            "env_steps": str(env_steps),
+            "weights_sha256": weights_hash,
+        }
+        data = save({name: np.ascontiguousarray(array) for name, array in snapshot.weights.items()}, metadata)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = f"{member_id}.safetensors"
+        write_atomically(self.folder / file, data)
+        return Member(
+            id=member_id,
+            kind=kind,
+            file=file,
+            sha256=hashlib.sha256(data).hexdigest(),
+            weights_sha256=weights_hash,
+            iteration=iteration,
+            env_steps=env_steps,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def load(self, member: Member) -> Snapshot:
+        """Read a member's weights.
+
+        Raises:
+            SnapshotError: the file is missing, its hash is not the manifest's, or it does not hold a snapshot.
+        """
+        path = self.folder / str(member.file)
+        try:
+            data = path.read_bytes()
+        except OSError:
+            raise SnapshotError(f"{path} is missing, though the manifest names it: restore the file") from None
+        if hashlib.sha256(data).hexdigest() != member.sha256:
+            raise SnapshotError(
+                f"{path} is damaged (its SHA-256 is not the manifest's): restore the file or remove the run"
+            )
+        header_size = int.from_bytes(data[:8], "little")
+        try:
+            metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
+            return Snapshot(NetworkSettings.model_validate_json(metadata["network"]), load(data))
+        except (ValueError, KeyError, TypeError, SafetensorError):
+            raise SnapshotError(f"{path} holds no snapshot of this project's format: freeze it again") from None
+
+    def has(self, member: Member) -> bool:
+        """Tell whether a member's file is there, whole or not."""
+        return (self.folder / str(member.file)).is_file()
+
+    def write_manifest(self, state: dict[str, Any]) -> None:
+        """Write the pool's state as the manifest."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.manifest_file, (json.dumps(state, indent=1) + "\n").encode())
+
+    def read_manifest(self) -> dict[str, Any] | None:
+        """Return the manifest, or None where there is none yet.
+
+        Raises:
+            SnapshotError: it is not readable as a manifest of this version.
+        """
+        try:
+            state = json.loads(self.manifest_file.read_text(encoding="utf-8"))
+            version = state["schema_version"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError):
+            raise SnapshotError(f"{self.manifest_file} is damaged: restore it from a copy of the run") from None
+        if version != SCHEMA_VERSION:
+            raise SnapshotError(
+                f"{self.manifest_file} has schema version {version}, this release reads {SCHEMA_VERSION}: "
+                "use the release that wrote it"
+            )
+        return dict(state)
+
+    def members(self) -> dict[str, Member]:
+        """Return what the manifest names, by id, main included; nothing where there is no manifest.
+
+        Raises:
+            SnapshotError: the manifest is damaged.
+        """
+        state = self.read_manifest() or {"members": []}
+        rows = [*state["members"], *([state["main"]] if state.get("main") else [])]
+        try:
+            members = [Member.model_validate(row) for row in rows]
+        except ValidationError:
+            raise SnapshotError(f"{self.manifest_file} is damaged: restore it from a copy of the run") from None
+        return {member.id: member for member in members}

@@ -1,0 +1,1 @@
+"""The league inside RLlib's new API stack."""

@@ -1,0 +1,53 @@
+"""The action-masking RLModule around a ``ConnectFourNetwork``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.rl_module import RLModule
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from ray.rllib.utils.annotations import override
+from torch import Tensor
+
+from connectfour.config import NetworkSettings
+from connectfour.networks import ConnectFourNetwork
+
+
+class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Policy and value of PettingZoo's observations; ``model_config["network"]`` holds ``NetworkSettings``.
+
+    Its weights are the same on learners and env runners (nothing is left out for inference), so that one hash tells
+    whether two copies are the same policy. It reads ``obs["observation"]`` and ``obs["action_mask"]`` and leaves the
+    batch as it is.
+    """
+
+    network: ConnectFourNetwork
+
+    @override(TorchRLModule)
+    def setup(self) -> None:
+        """Build the network."""
+        self.network = ConnectFourNetwork(NetworkSettings.model_validate(self.model_config["network"]))
+
+    @override(RLModule)
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        features = self._features(batch)
+        return {Columns.ACTION_DIST_INPUTS: self._logits(features, batch)}
+
+    @override(RLModule)
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        features = self._features(batch)
+        return {Columns.ACTION_DIST_INPUTS: self._logits(features, batch), Columns.EMBEDDINGS: features}
+
+    @override(ValueFunctionAPI)
+    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """Return the value (batch,) of ``batch``; ``embeddings`` of a training pass save the encoder's work."""
+        return self.network.value(self._features(batch) if embeddings is None else embeddings)
+
+    def _features(self, batch: dict[str, Any]) -> Tensor:
+        features: Tensor = self.network.encoder(batch[Columns.OBS]["observation"])
+        return features
+
+    def _logits(self, features: Tensor, batch: dict[str, Any]) -> Tensor:
+        return self.network.policy_logits(features, batch[Columns.OBS]["action_mask"])

@@ -1,0 +1,100 @@
+"""Weights and rosters to every env runner, at once and verified.
+
+RLlib's own synchronisation is asynchronous and drops weights whose sequence number did not grow: a snapshot loaded
+into a module is not seen by the env runners until a later sync names it, and until then each of them plays its own
+random net. So the league pushes without a sequence number, waits, and compares hashes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.rllib.core import COMPONENT_LEARNER, COMPONENT_RL_MODULE
+
+from connectfour.errors import TrainingError
+from connectfour.league.matchmaking import MAIN, Roster, Tally
+from connectfour.league.snapshots import Weights, weights_sha256
+
+if TYPE_CHECKING:
+    from ray.rllib.algorithms.algorithm import Algorithm
+    from ray.rllib.env.env_runner import EnvRunner
+    from ray.rllib.env.env_runner_group import EnvRunnerGroup
+
+
+def module_weights(algorithm: Algorithm, module_id: str = MAIN) -> Weights:
+    """Return a copy of a module's weights on the learner, as NumPy arrays by parameter name."""
+    weights = algorithm.learner_group.get_weights([module_id])[module_id]
+    return {name: array.copy() for name, array in weights.items()}
+
+
+def load_module(algorithm: Algorithm, module_id: str, weights: Weights) -> None:
+    """Copy ``weights`` into a module on every learner and every env runner.
+
+    Raises:
+        TrainingError: an env runner holds other weights afterwards.
+    """
+    algorithm.learner_group.set_weights({module_id: dict(weights)})
+    push_weights(algorithm, [module_id])
+
+
+def push_weights(
+    algorithm: Algorithm, module_ids: Collection[str] | None = None, worker_indices: list[int] | None = None
+) -> None:
+    """Copy the learner's weights of ``module_ids`` (default: all) to env runners (default: all), and verify them.
+
+    Raises:
+        TrainingError: an env runner holds other weights afterwards.
+    """
+    weights = algorithm.learner_group.get_weights(module_ids)
+    expected = {module_id: weights_sha256(state) for module_id, state in weights.items() if state}
+    reference = ray.put({COMPONENT_RL_MODULE: weights})
+
+    def load(env_runner: EnvRunner) -> dict[str, str]:
+        env_runner.set_state(ray.get(reference))
+        return runner_hashes(env_runner, expected)
+
+    for hashes in _foreach(algorithm.env_runner_group, load, worker_indices):
+        wrong = sorted(module_id for module_id in expected if hashes[module_id] != expected[module_id])
+        if wrong:
+            raise TrainingError(f"an env runner did not take the weights of {', '.join(wrong)}: resume the run")
+
+
+def runner_hashes(env_runner: EnvRunner, module_ids: Iterable[str]) -> dict[str, str]:
+    """Return the hash of the weights that an env runner plays with, by module."""
+    return {module_id: weights_sha256(_numpy_state(env_runner.module[module_id])) for module_id in module_ids}
+
+
+def _numpy_state(module: Any) -> Weights:
+    return dict(module.get_state())
+
+
+def push_roster(group: EnvRunnerGroup, roster: Roster, worker_indices: list[int] | None = None) -> None:
+    """Let env runners draw their next games from ``roster``."""
+
+    def follow(env_runner: EnvRunner) -> None:
+        env_runner.matchmaker.follow(roster)
+
+    _foreach(group, follow, worker_indices)
+
+
+def collect_tallies(group: EnvRunnerGroup) -> list[Tally]:
+    """Return the games counted by all env runners since the last call."""
+
+    def drain(env_runner: EnvRunner) -> list[Tally]:
+        tallies: list[Tally] = env_runner.matchmaker.drain()
+        return tallies
+
+    return [tally for tallies in _foreach(group, drain, None) for tally in tallies]
+
+
+def _foreach(group: EnvRunnerGroup, function: Any, worker_indices: list[int] | None) -> list[Any]:
+    """Call ``function`` on every env runner that samples, the local one only if there is no other."""
+    return list(
+        group.foreach_env_runner(
+            function,
+            local_env_runner=group.num_remote_env_runners() == 0,
+            remote_worker_ids=worker_indices,
+        )
+    )

@@ -1,0 +1,1 @@
+"""Whoever can choose columns for a batch of observations."""

@@ -1,0 +1,28 @@
+"""One column for the whole game, as long as it takes discs."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectfour.game.bitboard import Bits, Columns, Mask, pick_legal
+from heuristics.base import Heuristic, State
+
+
+class AlwaysSame(Heuristic):
+    """Draws a column at the start of a game, keeps to it until it is full, then draws another.
+
+    The state is the column plus one, 0 before the first move.
+    """
+
+    name = "always_same"
+    state_size = 1
+
+    def choose(
+        self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
+    ) -> tuple[Columns, State]:
+        """Keep to the column in ``state`` where it is legal."""
+        kept = state[:, 0] - 1
+        keep = (kept >= 0) & legal[np.arange(len(legal)), kept]
+        columns = np.where(keep, kept, pick_legal(legal, uniform))
+        return columns, columns[:, None] + 1

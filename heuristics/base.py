@@ -1,0 +1,65 @@
+"""What every heuristic has in common: batched, seeded, with its memory of a game outside itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectfour.game.bitboard import CENTRE_FIRST, COLUMNS, Bits, Columns, Mask, from_planes
+
+State = NDArray[np.int64]
+
+
+class Heuristic(ABC):
+    """A rule that chooses a column on each of N boards.
+
+    It keeps nothing between calls: what it must remember of a game is a row of ``state``, which the caller holds and
+    hands back. Each call draws exactly one uniform number a board from the caller's generator, so that a batch gives
+    the same columns as its boards one by one.
+    """
+
+    name: str
+    state_size: ClassVar[int] = 0
+
+    def initial_state(self, boards: int) -> State:
+        """Return the memory at the start of ``boards`` games, shape (boards, state_size) int64."""
+        return np.zeros((boards, self.state_size), dtype=np.int64)
+
+    def act(
+        self,
+        observation: NDArray[np.integer],
+        action_mask: NDArray[np.integer],
+        state: State,
+        rng: np.random.Generator,
+    ) -> tuple[Columns, State]:
+        """Choose a column on each board.
+
+        Args:
+            observation: PettingZoo planes of the player to move, (N, 6, 7, 2).
+            action_mask: 1 where a column is legal, (N, 7); a row of zeros gives an arbitrary column.
+            state: what ``initial_state`` or the last call on these boards returned, (N, state_size).
+            rng: source of chance.
+
+        Returns:
+            The columns (N,) int64 and the new state.
+        """
+        own, occupied = from_planes(observation)
+        return self.choose(own, occupied, np.asarray(action_mask) != 0, state, rng.random(len(own)))
+
+    @abstractmethod
+    def choose(
+        self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
+    ) -> tuple[Columns, State]:
+        """Choose columns on bitboards; ``uniform`` (N,) in [0, 1) is all the chance there is."""
+
+
+_CENTRE_RANK = np.argsort(CENTRE_FIRST)
+
+
+def best_column(scores: NDArray[np.integer], legal: Mask) -> Columns:
+    """Return the legal column with the highest integer score in each row of (N, 7), centre first among equals."""
+    ranked = scores.astype(np.int64) * COLUMNS - _CENTRE_RANK
+    return np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)

@@ -1,0 +1,21 @@
+"""Uniform over the legal columns."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectfour.game.bitboard import Bits, Columns, Mask, pick_legal
+from heuristics.base import Heuristic, State
+
+
+class Random(Heuristic):
+    """Plays a legal column, each with the same probability."""
+
+    name = "random"
+
+    def choose(
+        self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
+    ) -> tuple[Columns, State]:
+        """Draw one legal column a board."""
+        return pick_legal(legal, uniform), state
