@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils.annotations import override
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
 
 from connectfour.game.env import AGENTS
 from connectfour.league.matchmaking import MAIN, Matchmaker, Result
@@ -73,17 +74,20 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         pool.record(collect_tallies(algorithm.env_runner_group))
         window = pool.window
         result.update(
-            win_rate=window.rate("win"),
-            draw_rate=window.rate("draw"),
+            win_rate=window.mean_share("win"),
+            draw_rate=window.mean_share("draw"),
             opponent_scores={name: score for name in pool.active if (score := window.score(name)) is not None},
-            league_score=pool.league_score,
             frozen=None,
         )
         if pool.should_freeze():
             result["frozen"] = algorithm.freeze_main().id
         algorithm.push_roster()
-        result["league_size"] = len(pool)
-        result["env_steps"] = algorithm.env_steps
+        result.update(
+            league_size=len(pool),
+            league_score=pool.league_score,
+            env_steps=algorithm.env_steps,
+            env_steps_per_second=result[ENV_RUNNER_RESULTS][NUM_ENV_STEPS_SAMPLED] / result["time_this_iter_s"],
+        )
 
 
 def _result(episode: MultiAgentEpisode, seat: int) -> Result:

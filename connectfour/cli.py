@@ -1,0 +1,131 @@
+"""The command line: parsing and wiring only."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from connectfour import __version__
+from connectfour.config import describe, load_settings
+from connectfour.errors import ConfigError, ConnectFourError
+
+app = typer.Typer(
+    name="connectfour",
+    help="A self-play league for RLlib that can be trusted, on the solved game of Connect Four.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file of settings; what it leaves out is default.")
+]
+OverrideOption = Annotated[
+    list[str] | None,
+    typer.Option("-p", metavar="KEY=VALUE", help="Override one setting by its dotted name; may be repeated."),
+]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"connectfour {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Read the options that stand before a command."""
+
+
+@app.command()
+def train(
+    config: ConfigOption = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the new run; by default runs/CONFIG-DATE-TIME.", show_default=False)
+    ] = None,
+    override: OverrideOption = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Go on with the run in this folder, from its newest checkpoint.")
+    ] = None,
+) -> None:
+    """Train by self-play PPO, freezing snapshots into a league, until a limit or Ctrl-C."""
+    if resume and (config or run_dir):
+        raise ConfigError("--resume takes the settings and the folder of its run: leave out --config and --run-dir")
+    if resume:
+        from connectfour.learning import train as training
+
+        training.resume(resume, override or [], Console())
+        return
+    settings = load_settings(config, override or [])
+    from connectfour.learning import train as training
+
+    training.train(settings, run_dir or training.default_run_dir(config), Console())
+
+
+@app.command()
+def match(
+    player: Annotated[str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN or snapshot:RUN/main.")],
+    opponent: Annotated[str, typer.Argument(help="The same.")],
+    games: Annotated[int, typer.Option(min=1, help="Number of games, half of them from each seat.")] = 400,
+    opening_plies: Annotated[
+        int, typer.Option(min=0, max=30, help="Random plies before each game, the same for both seats.")
+    ] = 0,
+    greedy: Annotated[bool, typer.Option(help="Networks play their most probable column instead of sampling.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all chance.")] = 0,
+) -> None:
+    """Play two players against each other and print wins, draws and losses by seat."""
+    from connectfour.players.player import parse_player
+    from connectfour.ranking.arena import play_match
+
+    contestants = parse_player(player, greedy=greedy), parse_player(opponent, greedy=greedy)
+    first, second = play_match(*contestants, games, seed=seed, opening_plies=opening_plies)
+    table = Table(title=f"{contestants[0].name} against {contestants[1].name}")
+    table.add_column("moving")
+    for column in ("games", "wins", "draws", "losses", "score"):
+        table.add_column(column, justify="right")
+    for seat, score in (("first", first), ("second", second), ("both", first + second)):
+        table.add_row(
+            seat,
+            *map(str, (score.games, score.wins, score.draws, score.losses)),
+            f"{score.points / score.games:.3f}" if score.games else "-",
+        )
+    Console().print(table)
+
+
+@app.command()
+def settings(config: ConfigOption = None, override: OverrideOption = None) -> None:
+    """List every setting with its value and meaning."""
+    current = load_settings(config, override or [])
+    table = Table("setting", "value", "meaning", box=None)
+    for name, _, description in describe():
+        value: object = current
+        for part in name.split("."):
+            value = getattr(value, part)
+        table.add_row(name, str(value), description)
+    Console().print(table)
+
+
+def main() -> None:
+    """Run the command line; an expected error is one sentence and its exit code."""
+    try:
+        app()
+    except ConnectFourError as error:
+        sys.stderr.write(f"connectfour: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("connectfour: interrupted\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -107,7 +107,7 @@ class OpponentPool:
     @property
     def league_score(self) -> float:
         """Freezes so far plus the current score against the pool: grows as main gets better."""
-        return len(self.snapshots) + (self.window.score() or 0.0)
+        return len(self.snapshots) + self.window.mean_score()
 
     def record(self, tallies: Sequence[Tally]) -> None:
         """Take in the games of one iteration."""
@@ -117,12 +117,13 @@ class OpponentPool:
         self.window.add(tallies)
 
     def should_freeze(self) -> bool:
-        """Tell whether main's score over at least ``min_games`` games since the last freeze passes the threshold."""
-        score = self.window.score()
+        """Tell whether main's mean score over its opponents since the last freeze passes the threshold.
+
+        It takes at least ``min_games`` games to tell.
+        """
         return (
-            score is not None
-            and self.window.games() >= self.settings.min_games
-            and score >= self.settings.win_rate_threshold
+            self.window.games() >= self.settings.min_games
+            and self.window.mean_score() >= self.settings.win_rate_threshold
         )
 
     def admit(self, snapshot: Member) -> Member:

@@ -7,7 +7,6 @@ restored one has every module that it needs, and memory does not grow with the l
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,11 +27,9 @@ from connectfour.league.pool import Member, OpponentPool, heuristic_module, slot
 from connectfour.league.snapshots import Snapshot, SnapshotStore, weights_sha256
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rl_module import ActionMaskingRLModule
+from connectfour.learning.run_folder import write_checkpoint_index
 from connectfour.learning.sync import load_module, module_weights, push_roster, push_weights
 from heuristics import make_heuristic
-
-CHECKPOINT_INDEX = "league_checkpoint.json"
-"""File of a checkpoint that lists its other files with their sizes: a checkpoint that lacks one is incomplete."""
 
 # A resumed run must not repeat the games of the first iterations: each restart shifts all seeds by a prime.
 _SEED_STEP = 10_007
@@ -207,7 +204,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
                 self.pool.next_snapshot_id,
                 "snapshot",
                 snapshot,
-                iteration=self.iteration + 1,
+                iteration=self.iteration,
                 env_steps=self.env_steps,
             )
         )
@@ -215,14 +212,9 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         self._write_manifest()
         return member
 
-    def _write_manifest(self) -> None:
-        main = self.store.members().get(MAIN)
+    def _write_manifest(self, main: Member | None = None) -> None:
+        main = main or self.store.members().get(MAIN)
         self.store.write_manifest({**self.pool.to_state(), "main": main.model_dump() if main else None})
-
-    def _freeze_latest_main(self) -> None:
-        snapshot = Snapshot(self.settings.network, module_weights(self))
-        main = self.store.save(MAIN, MAIN, snapshot, iteration=self.iteration, env_steps=self.env_steps)
-        self.store.write_manifest({**self.pool.to_state(), "main": main.model_dump()})
 
     @override(PPO)
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -274,8 +266,10 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save a checkpoint with an index of its files, and main as the run's latest policy."""
         super().save_checkpoint(checkpoint_dir)
-        folder = Path(checkpoint_dir)
-        sizes = {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
-        index = {"iteration": self.iteration, "env_steps": self.env_steps, "minutes": self._time_total / 60}
-        (folder / CHECKPOINT_INDEX).write_text(json.dumps({**index, "files": sizes}, indent=1) + "\n")
-        self._freeze_latest_main()
+        write_checkpoint_index(
+            Path(checkpoint_dir), iteration=self.iteration, env_steps=self.env_steps, minutes=self._time_total / 60
+        )
+        snapshot = Snapshot(self.settings.network, module_weights(self))
+        self._write_manifest(
+            self.store.save(MAIN, MAIN, snapshot, iteration=self.iteration, env_steps=self.env_steps)
+        )

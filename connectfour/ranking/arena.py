@@ -24,6 +24,11 @@ class Score:
         """How many games there were."""
         return self.wins + self.draws + self.losses
 
+    @property
+    def points(self) -> float:
+        """Wins, a draw being half of one."""
+        return self.wins + self.draws / 2
+
     def __add__(self, other: Score) -> Score:
         """Add two scores of the same player."""
         return Score(self.wins + other.wins, self.draws + other.draws, self.losses + other.losses)

@@ -1,0 +1,42 @@
+# Every target installs what it needs into .venv first; that costs nothing when nothing has changed.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= configs/quick.yaml
+
+.DEFAULT_GOAL := help
+.PHONY: help install league test test-slow check format bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Install everything into .venv with the versions of poetry.lock
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and was not found: install one, or run make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) scripts/bootstrap.py
+
+league: install ## Train a league for about five minutes (CONFIG=configs/quick.yaml)
+	@$(BIN)/connectfour train --config $(CONFIG)
+
+test: install ## Run the tests
+	@$(BIN)/python -m pytest
+
+test-slow: install ## Run the tests that take minutes each
+	@$(BIN)/python -m pytest -m slow
+
+check: install ## Lint, types, architecture
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: install ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install ## Measure speed
+	@$(BIN)/python -m benchmarks.game_core
+	@$(BIN)/python -m benchmarks.stock_path
+
+clean: ## Remove .venv and caches; runs stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist

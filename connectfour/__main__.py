@@ -1,0 +1,5 @@
+"""``python -m connectfour``."""
+
+from connectfour.cli import main
+
+main()

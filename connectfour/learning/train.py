@@ -1,0 +1,226 @@
+"""A training run: RLlib's algorithm in a Tune experiment, in a run folder, resumable."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+# Ray starts its processes at nice 15; on a machine that does anything else training would starve.
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+
+import ray
+from ray import tune
+from rich.console import Console
+
+from callbacks.progress import ProgressCallback
+from callbacks.self_play import SelfPlayCallback
+from connectfour.config import RunSettings, StopSettings
+from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
+from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.run_folder import RunFolder
+
+
+class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Ends a trial at the first limit that is reached, or after the iteration in which ``interrupt`` was called."""
+
+    def __init__(self, limits: StopSettings) -> None:
+        """Stop at ``limits``."""
+        self._limits = limits
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """End the trial after its present iteration."""
+        self.interrupted = True
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Tell whether the trial ends with this result."""
+        return self.interrupted or limit_reached(
+            self._limits,
+            minutes=result["time_total_s"] / 60,
+            env_steps=result["env_steps"],
+            league_size=result["league_size"],
+        ) is not None
+
+    def stop_all(self) -> bool:
+        """Leave it to the single trial."""
+        return False
+
+
+def limit_reached(limits: StopSettings, *, minutes: float, env_steps: int, league_size: int) -> str | None:
+    """Return the name of a limit that is reached, or None."""
+    reached = {"minutes": minutes, "env_steps": env_steps, "league_size": league_size}
+    for name, value in reached.items():
+        limit = getattr(limits, name)
+        if limit is not None and value >= limit:
+            return name
+    return None
+
+
+def train(settings: RunSettings, run_dir: Path, console: Console) -> None:
+    """Train a new run in ``run_dir`` until one of its limits, or Ctrl-C.
+
+    Raises:
+        RunFolderError: ``run_dir`` holds something already.
+        ConfigError: a heuristic is not known.
+        TrainingError: training failed.
+    """
+    config = _config(settings)
+    folder = RunFolder(run_dir)
+    folder.create(settings)
+    console.print(f"Training in {run_dir} ({_describe(settings.stop)}; Ctrl-C stops and can be resumed)", highlight=False)
+    _fit(config.league(folder=folder.league), folder, console)
+
+
+def resume(run_dir: Path, overrides: list[str], console: Console) -> None:
+    """Go on with the run in ``run_dir`` from its newest checkpoint, with ``overrides`` of its settings.
+
+    Raises:
+        RunFolderError: it is no run, has no complete checkpoint, or has reached its limits.
+        ConfigError: an override is not valid.
+        TrainingError: training failed.
+    """
+    folder = RunFolder(run_dir)
+    settings = folder.read_settings(overrides)
+    checkpoint = folder.newest_checkpoint()
+    reached = limit_reached(settings.stop, minutes=checkpoint.minutes, env_steps=checkpoint.env_steps, league_size=0)
+    if reached:
+        limit = getattr(settings.stop, reached)
+        raise RunFolderError(
+            f"{run_dir} has reached its limit of stop.{reached} = {limit:g}: raise it with -p stop.{reached}={2 * limit:g}"
+        )
+    folder.write_settings(settings)
+    folder.rewind_progress(checkpoint.iteration)
+    console.print(
+        f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps "
+        f"({_describe(settings.stop)})",
+        highlight=False,
+    )
+    config = _config(settings, seed_shift=checkpoint.iteration)
+    _fit(config.league(folder=folder.league, restore_from=checkpoint.path), folder, console)
+
+
+def _config(settings: RunSettings, seed_shift: int = 0) -> SelfPlayPPOConfig:
+    # RLlib tells about its API stack with every configuration.
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    return SelfPlayPPOConfig.from_settings(settings, seed_shift=seed_shift).callbacks(SelfPlayCallback)
+
+
+def _describe(limits: StopSettings) -> str:
+    words = {"minutes": "minutes", "env_steps": "env steps", "league_size": "members of the league"}
+    named = [f"{limit:,g} {word}" for name, word in words.items() if (limit := getattr(limits, name)) is not None]
+    return f"until {' or '.join(named)}" if named else "without a limit"
+
+
+def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None:
+    settings = config.settings
+    stopper = LimitStopper(settings.stop)
+    progress = ProgressCallback(folder.progress_file, settings.stop, console)
+    part = folder.next_part()
+    with ray_session(cpus=1 + settings.rollout.env_runners), _stop_signals(stopper, console):
+        results = tune.Tuner(
+            SelfPlayPPO,
+            param_space=config,
+            tune_config=tune.TuneConfig(trial_dirname_creator=lambda trial: part),
+            run_config=tune.RunConfig(
+                name=folder.checkpoints.name,
+                storage_path=str(folder.path.resolve()),
+                stop=stopper,
+                callbacks=[progress],
+                checkpoint_config=tune.CheckpointConfig(
+                    num_to_keep=settings.checkpoint.keep + 1,
+                    checkpoint_score_attribute="league_score",
+                    checkpoint_frequency=settings.checkpoint.every,
+                    checkpoint_at_end=True,
+                ),
+                verbose=0,
+            ),
+        ).fit()
+        progress.close()
+    if results.errors:
+        raise _training_error(results.errors[0], folder)
+    _print_summary(folder, progress, stopper, console)
+
+
+def _training_error(error: BaseException, folder: RunFolder) -> ConnectFourError:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectFourError):
+            return cause
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    details = sorted(folder.checkpoints.glob("*/error.txt"), key=lambda file: file.stat().st_mtime)
+    where = f"; {details[-1]} has the details" if details else ""
+    summary = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    return TrainingError(f"training failed: {summary}{where}")
+
+
+def _print_summary(folder: RunFolder, progress: ProgressCallback, stopper: LimitStopper, console: Console) -> None:
+    row = progress.last
+    if row is None:
+        raise TrainingError(f"training in {folder.path} ended before its first iteration: run it again")
+    verb = "Stopped" if stopper.interrupted else "Done"
+    console.print(
+        f"{verb} after {row.minutes:.1f} minutes: {row.env_steps:,} env steps, a league of {row.league_size}, "
+        f"win rate {row.win_rate:.2f} against it.",
+        soft_wrap=True,
+        highlight=False,
+    )
+    more = "" if stopper.interrupted else f" -p stop.minutes={row.minutes + 5:.0f}"
+    console.print(f"Go on with:    connectfour train --resume {folder.path}{more}", soft_wrap=True, highlight=False)
+    console.print(
+        f"See how it plays: connectfour match snapshot:{folder.path}/main heuristic:tactical",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@contextmanager
+def ray_session(cpus: int) -> Iterator[None]:
+    """Use the running Ray, or start one on loopback for as long as the context lasts; it has at least ``cpus``."""
+    if ray.is_initialized():
+        yield
+        return
+    ray.init(
+        num_cpus=max(cpus, os.cpu_count() or 1),
+        include_dashboard=False,
+        _node_ip_address="127.0.0.1",
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _stop_signals(stopper: LimitStopper, console: Console) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) end the run after its iteration, the second one at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stopper.interrupted:
+            raise KeyboardInterrupt
+        stopper.interrupt()
+        console.print("Stopping after this iteration, with a checkpoint (Ctrl-C again: at once, without) ...")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def default_run_dir(config: Path | None) -> Path:
+    """Return a new folder's name under ``runs``, of the configuration and the time."""
+    return Path("runs") / f"{config.stem if config else 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
