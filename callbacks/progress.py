@@ -141,7 +141,9 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         if self._live:
             self._live.start()
 
-    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         """Take in an iteration."""
         row = Row.from_result(result)
         append_row(self._file, row)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ray.rllib.callbacks.callbacks import RLlibCallback
-from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
+from typing_extensions import override
 
 from connectfour.game.env import AGENTS
 from connectfour.league.matchmaking import MAIN, Matchmaker, Result
@@ -29,25 +29,25 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     ``league_size``, ``league_score``, ``opponent_scores``, ``env_steps``, ``env_steps_per_second``.
     """
 
-    @override(RLlibCallback)
+    @override
     def on_environment_created(self, *, env_runner: EnvRunner, **kwargs: Any) -> None:
         """Give a new env runner a matchmaker; the league sends it the current roster before it samples."""
         settings = env_runner.config.settings
         roster = OpponentPool(settings.league, settings.seed).roster(settings.rollout.mirror_share, 0)
         env_runner.matchmaker = Matchmaker(roster, env_runner.worker_index or 0)
 
-    @override(RLlibCallback)
+    @override
     def on_episode_created(self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, **kwargs: Any) -> None:
         """Draw who plays this game."""
         episode.custom_data["match_up"] = env_runner.matchmaker.draw()
 
-    @override(RLlibCallback)
+    @override
     def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, **kwargs: Any) -> None:
         """Count how it ended."""
         match_up = episode.custom_data["match_up"]
         env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat))
 
-    @override(RLlibCallback)
+    @override
     def on_sample_end(self, *, samples: list[MultiAgentEpisode], **kwargs: Any) -> None:
         """Leave out the opponents' side of the games: nothing learns from it."""
         for episode in samples:
@@ -55,7 +55,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
                 if part.module_id != MAIN:
                     del episode.agent_episodes[agent]
 
-    @override(RLlibCallback)
+    @override
     def on_env_runners_recreated(
         self,
         *,
@@ -67,7 +67,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         """Bring restarted env runners up to date before they sample."""
         algorithm.sync_league(env_runner_indices)
 
-    @override(RLlibCallback)
+    @override
     def on_train_result(self, *, algorithm: SelfPlayPPO, result: dict[str, Any], **kwargs: Any) -> None:
         """Let the pool decide whether main is frozen, and report."""
         pool = algorithm.pool

@@ -62,4 +62,5 @@ _CENTRE_RANK = np.argsort(CENTRE_FIRST)
 def best_column(scores: NDArray[np.integer], legal: Mask) -> Columns:
     """Return the legal column with the highest integer score in each row of (N, 7), centre first among equals."""
     ranked = scores.astype(np.int64) * COLUMNS - _CENTRE_RANK
-    return np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)
+    columns: Columns = np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)
+    return columns

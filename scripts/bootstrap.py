@@ -2,8 +2,8 @@
 
 ``make`` runs this before anything else. Poetry would do the same for somebody with Poetry at hand; pip needs nothing
 installed, and picks the torch build that its configuration offers (a CPU build where there is one) instead of the CUDA
-build that the lock's hashes name. A stamp makes a rerun cost nothing while nothing has changed, and is written last, so that an
-interrupted installation is taken up again.
+build that the lock's hashes name. A stamp makes a rerun cost nothing while nothing has changed; it is written last, so
+that an interrupted installation is taken up again.
 """
 
 from __future__ import annotations
@@ -44,6 +44,16 @@ def constraints(lock: dict[str, Any]) -> list[str]:
     return lines
 
 
+def venv_works() -> bool:
+    """Tell whether .venv holds this Python with pip; an interrupted or moved one does not."""
+    probe = "import pip, sys; print(*sys.version_info[:2])"
+    try:
+        run = subprocess.run([PYTHON, "-c", probe], check=False, capture_output=True, text=True)
+    except OSError:
+        return False
+    return run.stdout.split() == [str(number) for number in sys.version_info[:2]]
+
+
 def main() -> None:
     """Install the project, its dependencies and the tools of the ``dev`` group into .venv."""
     stamp = fingerprint()
@@ -52,18 +62,15 @@ def main() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lock = tomllib.loads((ROOT / "poetry.lock").read_text())
     print(f"Installing {len(lock['package'])} locked packages at most into {VENV.name} (a few minutes, once) ...")
-    if not PYTHON.is_file() or subprocess.run([PYTHON, "-m", "pip", "--version"], capture_output=True).returncode:
+    if not venv_works():
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
     STAMP.unlink(missing_ok=True)
     constraint_file = VENV / "constraints.txt"
     constraint_file.write_text("\n".join(constraints(lock)) + "\n")
-    subprocess.run(
-        [PYTHON, "-m", "pip", "install", "--quiet", "--no-warn-script-location", "--disable-pip-version-check"]
-        + ["--constraint", constraint_file, "--editable", ROOT, *project["dependency-groups"]["dev"]],
-        check=True,
-        env=None,
-    )
+    options = ["--quiet", "--no-warn-script-location", "--disable-pip-version-check", "--constraint", constraint_file]
+    wanted = ["--editable", ROOT, *project["dependency-groups"]["dev"]]
+    subprocess.run([PYTHON, "-m", "pip", "install", *options, *wanted], check=True)
     # Compile now: where Python is told not to write bytecode, every start of Ray and Torch would pay for it.
     subprocess.run([PYTHON, "-m", "compileall", "-q", "-j", "0", VENV / "lib"], stdout=subprocess.DEVNULL, check=False)
     STAMP.write_text(stamp)

@@ -73,7 +73,8 @@ def four_lines() -> Bits:
 
 def legal_columns(occupied: Bits) -> Mask:
     """Return which columns still take a disc: (N,) words to (N, 7) bool."""
-    return (occupied[:, None] & _TOP) == 0
+    legal: Mask = (occupied[:, None] & _TOP) == 0
+    return legal
 
 
 def landing_cells(occupied: Bits) -> Bits:
@@ -129,7 +130,8 @@ def pick_legal(legal: NDArray[np.integer] | Mask, uniform: NDArray[np.float64]) 
     """
     count = np.cumsum(legal, axis=1, dtype=np.int8)
     wanted = (uniform * count[:, -1]).astype(np.int8)
-    return np.argmax(count > wanted[:, None], axis=1)
+    columns: Columns = np.argmax(count > wanted[:, None], axis=1)
+    return columns
 
 
 class Boards:
@@ -165,7 +167,8 @@ class Boards:
     @property
     def over(self) -> Mask:
         """Which games have ended, (N,) bool."""
-        return self.outcome != Outcome.ONGOING
+        over: Mask = self.outcome != Outcome.ONGOING
+        return over
 
     @property
     def opponent(self) -> Bits:

@@ -85,9 +85,7 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
 
     def step(
         self, action_dict: Mapping[str, int]
-    ) -> tuple[
-        dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
-    ]:
+    ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Play the move of the agent whose turn it is.
 
         An illegal column ends the game with -1 for its player and 0 for the other, as in PettingZoo.

@@ -49,15 +49,17 @@ def parse_board(moves: str) -> Boards:
 
 
 def ascii_board(boards: Boards, index: int = 0) -> str:
-    """Draw one board; ``X`` moved first::
+    """Draw one board, ``X`` being the player who moved first.
 
-        . . . . . . .
-        . . . . . . .
-        . . . . . . .
-        . . . X . . .
-        . . . O . . .
-        . . X X O . .
-        1 2 3 4 5 6 7
+    For example the game "443543"::
+
+    . . . . . . .
+    . . . . . . .
+    . . . . . . .
+    . . . X . . .
+    . . . O . . .
+    . . X X O . .
+    1 2 3 4 5 6 7
     """
     one = boards[index : index + 1]
     planes = to_planes(one.own, one.occupied)[0]

@@ -101,7 +101,7 @@ class OpponentPool:
 
     @property
     def next_snapshot_id(self) -> str:
-        """Id of the next snapshot: v0001, v0002 …"""
+        """Id of the next snapshot: v0001 is the first."""
         return f"v{max((int(member.id[1:]) for member in self.snapshots), default=0) + 1:04d}"
 
     @property

@@ -16,8 +16,8 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
-from ray.rllib.utils.annotations import override
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from typing_extensions import override
 
 from connectfour.config import RunSettings, validate_settings
 from connectfour.errors import ConfigError, SnapshotError
@@ -149,14 +149,15 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
 
     pool: OpponentPool
     store: SnapshotStore
+    _time_total: float
 
     @classmethod
-    @override(PPO)
+    @override
     def get_default_config(cls) -> AlgorithmConfig:
         """Return the default configuration."""
         return SelfPlayPPOConfig()
 
-    @override(PPO)
+    @override
     def setup(self, config: AlgorithmConfig) -> None:
         """Build everything, begin from ``restore_from`` if it is set, and bring all env runners up to date."""
         self.settings = self.config.settings
@@ -216,7 +217,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         main = main or self.store.members().get(MAIN)
         self.store.write_manifest({**self.pool.to_state(), "main": main.model_dump() if main else None})
 
-    @override(PPO)
+    @override
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Return RLlib's state with the league's."""
         state: dict[str, Any] = super().get_state(*args, **kwargs)
@@ -224,7 +225,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         state["time_total"] = self._time_total
         return state
 
-    @override(PPO)
+    @override
     def set_state(self, state: dict[str, Any]) -> None:
         """Take over RLlib's state and the league's.
 
@@ -236,7 +237,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
             self.pool.archive(member for member in self.store.members().values() if member.kind == "snapshot")
         self._time_total = state.get("time_total", self._time_total)
 
-    @override(PPO)
+    @override
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Restore a checkpoint, and bring every env runner up to date before it samples.
 
@@ -248,8 +249,10 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         for member in self.pool.slots().values():
             weights = module_weights(self, member.module)
             if weights_sha256(weights) != member.weights_sha256:
-                raise SnapshotError(f"checkpoint {path} holds other weights of {member.id} than its league names: "
-                                    "resume from another checkpoint")
+                raise SnapshotError(
+                    f"checkpoint {path} holds other weights of {member.id} than its league names: "
+                    "resume from another checkpoint"
+                )
             if not self.store.has(member):
                 # The checkpoint was moved away from its run: its slots hold what the missing files did.
                 self.store.save(
@@ -262,7 +265,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         self._write_manifest()
         self.sync_league()
 
-    @override(PPO)
+    @override
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save a checkpoint with an index of its files, and main as the run's latest policy."""
         super().save_checkpoint(checkpoint_dir)
@@ -271,5 +274,5 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         )
         snapshot = Snapshot(self.settings.network, module_weights(self))
         self._write_manifest(
-            self.store.save(MAIN, MAIN, snapshot, iteration=self.iteration, env_steps=self.env_steps)
+            self.store.save(MAIN, "main", snapshot, iteration=self.iteration, env_steps=self.env_steps)
         )

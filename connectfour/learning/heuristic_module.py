@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import RLModule
-from ray.rllib.utils.annotations import override
 from ray.rllib.utils.numpy import convert_to_numpy
+from typing_extensions import override
 
 from heuristics import make_heuristic
 
@@ -22,21 +22,21 @@ class HeuristicRLModule(RLModule):  # type: ignore[misc]  # Ray's classes are un
     board and not to the module.
     """
 
-    @override(RLModule)
+    @override
     def setup(self) -> None:
         """Build the heuristic and its generator."""
         self.heuristic = make_heuristic(self.model_config["heuristic"])
         # Env runners seed NumPy's global generator by their worker index: each of them plays its own chance.
         self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002  # the generator RLlib seeds
 
-    @override(RLModule)
+    @override
     def get_initial_state(self) -> dict[str, Any]:
         """Return the memory at the start of a game, empty for heuristics without one."""
         if not self.heuristic.state_size:
             return {}
         return {_MEMORY: self.heuristic.initial_state(1)[0]}
 
-    @override(RLModule)
+    @override
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         obs = convert_to_numpy(batch[Columns.OBS])
         observation, action_mask = obs["observation"], obs["action_mask"]

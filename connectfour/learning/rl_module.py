@@ -6,10 +6,9 @@ from typing import Any
 
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
-from ray.rllib.core.rl_module.rl_module import RLModule
 from ray.rllib.core.rl_module.torch import TorchRLModule
-from ray.rllib.utils.annotations import override
 from torch import Tensor
+from typing_extensions import override
 
 from connectfour.config import NetworkSettings
 from connectfour.networks import ConnectFourNetwork
@@ -25,22 +24,22 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
 
     network: ConnectFourNetwork
 
-    @override(TorchRLModule)
+    @override
     def setup(self) -> None:
         """Build the network."""
         self.network = ConnectFourNetwork(NetworkSettings.model_validate(self.model_config["network"]))
 
-    @override(RLModule)
+    @override
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         features = self._features(batch)
         return {Columns.ACTION_DIST_INPUTS: self._logits(features, batch)}
 
-    @override(RLModule)
+    @override
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         features = self._features(batch)
         return {Columns.ACTION_DIST_INPUTS: self._logits(features, batch), Columns.EMBEDDINGS: features}
 
-    @override(ValueFunctionAPI)
+    @override
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Return the value (batch,) of ``batch``; ``embeddings`` of a training pass save the encoder's work."""
         return self.network.value(self._features(batch) if embeddings is None else embeddings)

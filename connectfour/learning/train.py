@@ -44,12 +44,16 @@ class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are unt
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Tell whether the trial ends with this result."""
-        return self.interrupted or limit_reached(
-            self._limits,
-            minutes=result["time_total_s"] / 60,
-            env_steps=result["env_steps"],
-            league_size=result["league_size"],
-        ) is not None
+        return (
+            self.interrupted
+            or limit_reached(
+                self._limits,
+                minutes=result["time_total_s"] / 60,
+                env_steps=result["env_steps"],
+                league_size=result["league_size"],
+            )
+            is not None
+        )
 
     def stop_all(self) -> bool:
         """Leave it to the single trial."""
@@ -77,7 +81,9 @@ def train(settings: RunSettings, run_dir: Path, console: Console) -> None:
     config = _config(settings)
     folder = RunFolder(run_dir)
     folder.create(settings)
-    console.print(f"Training in {run_dir} ({_describe(settings.stop)}; Ctrl-C stops and can be resumed)", highlight=False)
+    console.print(
+        f"Training in {run_dir} ({_describe(settings.stop)}; Ctrl-C stops and can be resumed)", highlight=False
+    )
     _fit(config.league(folder=folder.league), folder, console)
 
 
@@ -96,7 +102,8 @@ def resume(run_dir: Path, overrides: list[str], console: Console) -> None:
     if reached:
         limit = getattr(settings.stop, reached)
         raise RunFolderError(
-            f"{run_dir} has reached its limit of stop.{reached} = {limit:g}: raise it with -p stop.{reached}={2 * limit:g}"
+            f"{run_dir} has reached its limit of stop.{reached} = {limit:g}: "
+            f"raise it with -p stop.{reached}={2 * limit:g}"
         )
     folder.write_settings(settings)
     folder.rewind_progress(checkpoint.iteration)
@@ -113,7 +120,9 @@ def _config(settings: RunSettings, seed_shift: int = 0) -> SelfPlayPPOConfig:
     # RLlib tells about its API stack with every configuration.
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
-    return SelfPlayPPOConfig.from_settings(settings, seed_shift=seed_shift).callbacks(SelfPlayCallback)
+    config = SelfPlayPPOConfig.from_settings(settings, seed_shift=seed_shift)
+    config.callbacks(SelfPlayCallback)
+    return config
 
 
 def _describe(limits: StopSettings) -> str:
@@ -131,7 +140,7 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
         results = tune.Tuner(
             SelfPlayPPO,
             param_space=config,
-            tune_config=tune.TuneConfig(trial_dirname_creator=lambda trial: part),
+            tune_config=tune.TuneConfig(trial_dirname_creator=lambda _: part),
             run_config=tune.RunConfig(
                 name=folder.checkpoints.name,
                 storage_path=str(folder.path.resolve()),

@@ -52,7 +52,9 @@ def parse_player(spec: str, *, greedy: bool = False) -> Player:
     """
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in _KINDS or not rest:
-        raise PlayerError(f"{spec!r} is no player: write heuristic:NAME or snapshot:RUN/vN, for example heuristic:linear")
+        raise PlayerError(
+            f"{spec!r} is no player: write heuristic:NAME or snapshot:RUN/vN, for example heuristic:linear"
+        )
     return _KINDS[kind](rest, greedy)
 
 

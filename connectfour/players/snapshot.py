@@ -73,7 +73,9 @@ def load_snapshot_player(location: str, *, greedy: bool = False) -> NetworkPlaye
     store = SnapshotStore(folder / "league")
     members = store.members()
     if not members:
-        raise RunFolderError(f"{folder} is no run folder (it has no league/manifest.json): name one, as in runs/NAME/v1")
+        raise RunFolderError(
+            f"{folder} is no run folder (it has no league/manifest.json): name one, as in runs/NAME/v1"
+        )
     version = re.fullmatch(r"v(\d+)", name)
     member_id = f"v{int(version[1]):04d}" if version else name
     frozen = [member.id for member in members.values() if member.file]

@@ -77,7 +77,9 @@ def play_games(first: Player, second: Player, boards: Boards, rng: np.random.Gen
     return results
 
 
-def play_match(player: Player, opponent: Player, games: int, *, seed: int = 0, opening_plies: int = 0) -> tuple[Score, Score]:
+def play_match(
+    player: Player, opponent: Player, games: int, *, seed: int = 0, opening_plies: int = 0
+) -> tuple[Score, Score]:
     """Play ``games`` games, half from each seat (the odd one first), and return ``player``'s scores by its seat.
 
     Each pair of games with swapped seats starts from the same random opening of ``opening_plies`` plies.
