@@ -14,7 +14,7 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
-from pettingzoo.classic import connect_four_v3
+from pettingzoo.classic.connect_four import connect_four
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.tune.registry import register_env
 
@@ -48,7 +48,7 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
         self._opening_plies: int = settings.get("opening_plies", 0)
         self._worker_index: int = getattr(config, "worker_index", 0) or 0
         self.render_mode = settings.get("render_mode")
-        self.aec = connect_four_v3.env(render_mode=self.render_mode)
+        self.aec = connect_four.env(render_mode=self.render_mode)
         self.possible_agents = list(AGENTS)
         self.agents = list(AGENTS)
         self.observation_spaces = {agent: self.aec.observation_space(agent) for agent in AGENTS}

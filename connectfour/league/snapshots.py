@@ -28,6 +28,8 @@ from connectfour.league.pool import SCHEMA_VERSION, Member
 
 Weights = Mapping[str, NDArray[Any]]
 
+_METADATA_KEY = "connectfour"
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -85,13 +87,17 @@ class SnapshotStore:
         """Write a snapshot's file and return the member that the manifest has to name."""
         weights_hash = weights_sha256(snapshot.weights)
         metadata = {
-            "schema_version": str(SCHEMA_VERSION),
-            "network": snapshot.network.model_dump_json(),
-            "iteration": str(iteration),
-            "env_steps": str(env_steps),
+            "schema_version": SCHEMA_VERSION,
+            "network": snapshot.network.model_dump(),
+            "iteration": iteration,
+            "env_steps": env_steps,
             "weights_sha256": weights_hash,
         }
-        data = save({name: np.ascontiguousarray(array) for name, array in snapshot.weights.items()}, metadata)
+        # safetensors writes its metadata in no fixed order: with a single key the same snapshot is the same file.
+        data = save(
+            {name: np.ascontiguousarray(array) for name, array in snapshot.weights.items()},
+            {_METADATA_KEY: json.dumps(metadata)},
+        )
         self.folder.mkdir(parents=True, exist_ok=True)
         file = f"{member_id}.safetensors"
         write_atomically(self.folder / file, data)
@@ -123,8 +129,8 @@ class SnapshotStore:
             )
         header_size = int.from_bytes(data[:8], "little")
         try:
-            metadata = json.loads(data[8 : 8 + header_size])["__metadata__"]
-            return Snapshot(NetworkSettings.model_validate_json(metadata["network"]), load(data))
+            metadata = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"][_METADATA_KEY])
+            return Snapshot(NetworkSettings.model_validate(metadata["network"]), load(data))
         except (ValueError, KeyError, TypeError, SafetensorError):
             raise SnapshotError(f"{path} holds no snapshot of this project's format: freeze it again") from None
 

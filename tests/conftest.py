@@ -1,0 +1,46 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+# Threads beyond the cores make small networks slower, and Ray's processes would starve at nice 15.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+
+from connectfour.config import RunSettings, load_settings
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[None]:
+    """A real Ray on loopback for the whole session."""
+    from connectfour.learning.train import ray_session as start
+
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    with start(cpus=6):
+        yield
+
+
+def tiny_settings(*overrides: str) -> RunSettings:
+    """Settings of a league so small that an iteration takes a fraction of a second."""
+    return load_settings(
+        None,
+        [
+            "threads=1",
+            "network.width=16",
+            "network.layers=1",
+            "rollout.envs_per_runner=4",
+            "rollout.opening_plies=4",
+            "ppo.batch_size=200",
+            "ppo.minibatch_size=64",
+            "ppo.epochs=1",
+            "league.heuristics=[random, always_same, linear]",
+            "league.opponent_count=5",
+            *overrides,
+        ],
+    )

@@ -1,0 +1,296 @@
+"""Pool, matchmaking and snapshots: decisions without Ray or Torch."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from connectfour.config import LeagueSettings, NetworkSettings
+from connectfour.errors import SnapshotError
+from connectfour.league.matchmaking import MAIN, Matchmaker, MatchUp, Result, Roster, Tally, pfsp_weights
+from connectfour.league.pool import Member, OpponentPool
+from connectfour.league.snapshots import Snapshot, SnapshotStore, weights_sha256
+
+SETTINGS = LeagueSettings(
+    heuristics=("random", "linear"), opponent_count=4, min_games=10, win_rate_threshold=0.8, revival_probability=0.0
+)
+
+
+def tally(opponent: str, result: Result, games: int, seat: int = 0) -> Tally:
+    """Games of one kind."""
+    return Tally(opponent, seat, result, games)
+
+
+def freeze(pool: OpponentPool) -> Member:
+    """Let the next snapshot in, without weights."""
+    return pool.admit(Member(id=pool.next_snapshot_id, kind="snapshot"))
+
+
+class TestPromotion:
+    """When main is frozen."""
+
+    def test_needs_the_minimum_of_games(self) -> None:
+        """Nine wins of nine are not enough, ten are."""
+        pool = OpponentPool(SETTINGS)
+        pool.record([tally("random", "win", 9)])
+        assert not pool.should_freeze()
+        pool.record([tally("random", "win", 1)])
+        assert pool.should_freeze()
+
+    def test_draws_are_half_a_point(self) -> None:
+        """Six wins and four draws are 0.8, five and five are not."""
+        good, bad = OpponentPool(SETTINGS), OpponentPool(SETTINGS)
+        good.record([tally("random", "win", 6), tally("random", "draw", 4)])
+        bad.record([tally("random", "win", 5), tally("random", "draw", 5)])
+        assert good.should_freeze()
+        assert not bad.should_freeze()
+
+    def test_every_opponent_counts_the_same(self) -> None:
+        """A hundred wins against the easy one do not hide losses to the other."""
+        pool = OpponentPool(SETTINGS)
+        pool.record([tally("random", "win", 100), tally("linear", "loss", 5)])
+        assert pool.window.mean_score() == 0.5
+        assert not pool.should_freeze()
+
+    def test_starts_anew_after_a_freeze(self) -> None:
+        """The games that gated one freeze gate no other."""
+        pool = OpponentPool(SETTINGS)
+        pool.record([tally("random", "win", 50)])
+        assert pool.should_freeze()
+        freeze(pool)
+        assert not pool.should_freeze()
+        assert pool.league_score == 1.0
+
+    def test_old_results_give_way_to_new_ones(self) -> None:
+        """The window holds the latest iterations that make up the minimum."""
+        pool = OpponentPool(SETTINGS)
+        pool.record([tally("random", "loss", 10)])
+        for _ in range(5):
+            pool.record([tally("random", "win", 4)])
+        assert pool.window.games() == 12
+        assert pool.should_freeze()
+        assert pool.payoff[MAIN, "random", "loss"] == 10, "the record forgets nothing"
+
+
+class TestPayoff:
+    """Who moved first decides where a game stands."""
+
+    def test_is_kept_by_ordered_pair_as_the_first_saw_it(self) -> None:
+        """A win of main in second seat is a loss of the opponent who moved first."""
+        pool = OpponentPool(SETTINGS)
+        pool.record(
+            [tally("linear", "win", 3, seat=0), tally("linear", "win", 2, seat=1), tally("linear", "draw", 1, 1)]
+        )
+        assert pool.payoff == Counter(
+            {(MAIN, "linear", "win"): 3, ("linear", MAIN, "loss"): 2, ("linear", MAIN, "draw"): 1}
+        )
+
+
+class TestActivePool:
+    """Who is drawn as an opponent."""
+
+    def test_the_oldest_leave_and_the_archive_keeps_all(self) -> None:
+        """Heuristics are the oldest, then the first snapshots."""
+        pool = OpponentPool(SETTINGS)
+        for _ in range(5):
+            freeze(pool)
+        assert pool.active == ["v0002", "v0003", "v0004", "v0005"]
+        assert list(pool.members) == ["random", "linear", "v0001", "v0002", "v0003", "v0004", "v0005"]
+        assert len(pool) == 7
+
+    def test_slots_are_distinct_and_reused(self) -> None:
+        """Each active snapshot has a slot of its own, and nobody else has one."""
+        pool = OpponentPool(SETTINGS)
+        for _ in range(11):
+            freeze(pool)
+            slots = pool.slots()
+            assert sorted(slots) == sorted(set(slots))
+            assert {member.id for member in slots.values()} == {name for name in pool.active if name.startswith("v")}
+            assert max(slots) < SETTINGS.opponent_count
+
+    def test_retired_heuristics_come_back_with_the_given_probability(self) -> None:
+        """With one sixth, about one freeze in six brings one back; it then leaves again in its turn."""
+        settings = SETTINGS.model_copy(update={"revival_probability": 1 / 6, "opponent_count": 3})
+        revived = freezes = 0
+        for seed in range(60):
+            pool = OpponentPool(settings, seed)
+            for _ in range(3):
+                freeze(pool)
+            for _ in range(10):
+                before = set(pool.active)
+                newest = freeze(pool)
+                back = set(pool.active) - before - {newest.id}
+                assert back <= {"random", "linear"}
+                revived += len(back)
+                freezes += 1
+                assert len(pool.active) <= 3
+                assert pool.active[-1] == newest.id
+        assert 0.10 < revived / freezes < 0.20
+
+    def test_state_survives_json(self) -> None:
+        """What is saved is what comes back: members, slots, pay-off, window."""
+        pool = OpponentPool(SETTINGS, seed=3)
+        pool.record([tally("random", "win", 7, 1), tally("linear", "draw", 2)])
+        freeze(pool)
+        pool.record([tally("v0001", "loss", 3)])
+        other = OpponentPool(SETTINGS, seed=3)
+        other.load_state(json.loads(json.dumps(pool.to_state())))
+        assert other.to_state() == pool.to_state()
+        assert other.roster(0.5, 4) == pool.roster(0.5, 4)
+
+    def test_archived_snapshots_are_not_played(self) -> None:
+        """A snapshot that a checkpoint does not know stays, and its name is not given again."""
+        pool = OpponentPool(SETTINGS)
+        pool.archive([Member(id="v0004", kind="snapshot", slot=2)])
+        assert "v0004" not in pool.active
+        assert pool.slots() == {}
+        assert pool.next_snapshot_id == "v0005"
+
+
+class TestMatchmaking:
+    """One (opponent, seat) per game."""
+
+    roster = Roster({"random": "heuristic_random", "v0001": "opponent_0"}, (0.75, 0.25), 0.2, (7, 1))
+
+    def test_shares_are_the_rosters(self) -> None:
+        """A fifth of the games are mirrors; the rest goes by weight."""
+        matchmaker = Matchmaker(self.roster)
+        drawn = Counter(matchmaker.draw().opponent for _ in range(20_000))
+        assert abs(drawn[MAIN] / 20_000 - 0.2) < 0.01
+        assert abs(drawn["random"] / 16_000 - 0.75) < 0.02
+
+    def test_seats_are_balanced_per_opponent(self) -> None:
+        """Never more than one game apart, and not in strict alternation."""
+        matchmaker = Matchmaker(self.roster)
+        seats: dict[str, list[int]] = {"random": [], "v0001": []}
+        for _ in range(2_000):
+            match_up = matchmaker.draw()
+            if not match_up.is_mirror:
+                seats[match_up.opponent].append(match_up.main_seat)
+                lead = 2 * sum(seats[match_up.opponent]) - len(seats[match_up.opponent])
+                assert abs(lead) <= 1
+        assert any(first == second for first, second in zip(seats["random"], seats["random"][1:], strict=False))
+
+    def test_seeded_and_different_for_each_worker(self) -> None:
+        """The same seed repeats the draws; another worker draws others."""
+
+        def draws(worker: int) -> list[MatchUp]:
+            matchmaker = Matchmaker(self.roster, worker)
+            return [matchmaker.draw() for _ in range(50)]
+
+        assert draws(1) == draws(1)
+        assert draws(1) != draws(2)
+
+    def test_both_agents_get_the_modules_of_one_match_up(self) -> None:
+        """Main in its seat, the opponent in the other, main in both seats of a mirror."""
+        match_up = MatchUp("v0001", "opponent_0", 1)
+        assert [match_up.module_in(seat) for seat in (0, 1)] == ["opponent_0", MAIN]
+        assert [MatchUp(MAIN, MAIN, 0).module_in(seat) for seat in (0, 1)] == [MAIN, MAIN]
+
+    def test_counts_pool_games_of_present_opponents_only(self) -> None:
+        """Mirrors and games whose opponent was swapped in the middle do not count; the tally empties."""
+        matchmaker = Matchmaker(self.roster)
+        matchmaker.record(MatchUp("random", "heuristic_random", 0), "win")
+        matchmaker.record(MatchUp("random", "heuristic_random", 0), "win")
+        matchmaker.record(MatchUp(MAIN, MAIN, 0), "win")
+        matchmaker.record(MatchUp("v0000", "opponent_0", 1), "loss")
+        assert matchmaker.drain() == [Tally("random", 0, "win", 2)]
+        assert matchmaker.drain() == []
+
+    def test_pfsp_prefers_hard_opponents_and_forgets_none(self) -> None:
+        """Shares by (1 - score)^2 above an even floor."""
+        weights = pfsp_weights([0.0, 0.5, 1.0], floor=0.3)
+        assert sum(weights) == pytest.approx(1)
+        assert weights == pytest.approx((0.1 + 0.7 * 0.8, 0.1 + 0.7 * 0.2, 0.1))
+        assert pfsp_weights([1.0, 1.0], floor=0.0) == pytest.approx((0.5, 0.5))
+
+    def test_uniform_and_pfsp_rosters(self) -> None:
+        """Uniform ignores the scores; pfsp plays the one that beats main more often."""
+        results = [tally("random", "win", 50), tally("linear", "loss", 50)]
+        uniform = OpponentPool(SETTINGS.model_copy(update={"matchmaking": "uniform"}))
+        pfsp = OpponentPool(SETTINGS.model_copy(update={"matchmaking": "pfsp"}))
+        for pool in (uniform, pfsp):
+            pool.record(results)
+        assert uniform.roster(0.0, 0).weights == (0.5, 0.5)
+        easy, hard = pfsp.roster(0.0, 0).weights
+        assert hard > 4 * easy > 0
+
+
+class TestSnapshots:
+    """Frozen weights on disk."""
+
+    weights: ClassVar = {
+        "layer.weight": np.arange(6, dtype=np.float32).reshape(2, 3),
+        "layer.bias": np.ones(2, dtype=np.float32),
+    }
+
+    def saved(self, folder: Path) -> tuple[SnapshotStore, Member]:
+        """Write one snapshot."""
+        store = SnapshotStore(folder)
+        snapshot = Snapshot(NetworkSettings(width=2), self.weights)
+        return store, store.save("v0001", "snapshot", snapshot, iteration=2, env_steps=10)
+
+    def test_round_trip(self, tmp_path: Path) -> None:
+        """Weights, network and hash come back; nothing temporary is left."""
+        store, member = self.saved(tmp_path)
+        snapshot = store.load(member)
+        assert snapshot.network == NetworkSettings(width=2)
+        assert weights_sha256(snapshot.weights) == member.weights_sha256 == weights_sha256(self.weights)
+        assert [file.name for file in tmp_path.iterdir()] == ["v0001.safetensors"]
+
+    def test_the_hash_sees_every_bit_and_no_order(self) -> None:
+        """Values, shapes, dtypes and names matter; the order of the dictionary does not."""
+        reference = weights_sha256(self.weights)
+        assert weights_sha256(dict(reversed(list(self.weights.items())))) == reference
+        changed = {name: array.copy() for name, array in self.weights.items()}
+        changed["layer.bias"][0] = np.nextafter(np.float32(1), np.float32(2))
+        reshaped = {**self.weights, "layer.weight": self.weights["layer.weight"].reshape(3, 2)}
+        renamed = {f"x{name}": array for name, array in self.weights.items()}
+        assert len({reference, *map(weights_sha256, (changed, reshaped, renamed))}) == 4
+
+    def test_one_changed_byte_is_refused_by_name(self, tmp_path: Path) -> None:
+        """Wherever the byte is."""
+        store, member = self.saved(tmp_path)
+        file = tmp_path / "v0001.safetensors"
+        data = bytearray(file.read_bytes())
+        for position in (0, 40, len(data) - 1):
+            damaged = data.copy()
+            damaged[position] ^= 1
+            file.write_bytes(damaged)
+            with pytest.raises(SnapshotError, match=r"v0001\.safetensors is damaged"):
+                store.load(member)
+
+    def test_a_missing_file_is_refused_by_name(self, tmp_path: Path) -> None:
+        """The manifest names it, so it should be there."""
+        store, member = self.saved(tmp_path)
+        (tmp_path / "v0001.safetensors").unlink()
+        with pytest.raises(SnapshotError, match=r"v0001\.safetensors is missing"):
+            store.load(member)
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"members": []}', '{"schema_version": 99, "members": []}'])
+    def test_a_damaged_manifest_is_refused(self, tmp_path: Path, text: str) -> None:
+        """Not readable, or of another version."""
+        store, _ = self.saved(tmp_path)
+        store.manifest_file.write_text(text)
+        with pytest.raises(SnapshotError, match=r"manifest\.json"):
+            store.members()
+
+    def test_an_interrupted_write_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The file that is there stays whole until the new one is."""
+        store, _ = self.saved(tmp_path)
+        store.write_manifest({"schema_version": 1, "members": [], "main": None})
+        before = store.manifest_file.read_bytes()
+
+        def fail(*args: object) -> None:
+            raise OSError("disk full")
+
+        monkeypatch.setattr("connectfour.league.snapshots.os.fsync", fail)
+        with pytest.raises(OSError, match="disk full"):
+            store.write_manifest({"schema_version": 1, "members": ["half"]})
+        assert store.manifest_file.read_bytes() == before
+        assert not list(tmp_path.glob(".*"))

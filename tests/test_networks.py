@@ -1,0 +1,147 @@
+"""Networks: shapes, masks, symmetry of the features, and no illegal move in ten thousand plies."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ray.rllib.core.columns import Columns
+
+from connectfour.config import NetworkSettings
+from connectfour.game.bitboard import Boards, Outcome, four_lines, pick_legal
+from connectfour.game.env import ConnectFourEnv
+from connectfour.game.notation import parse_board
+from connectfour.learning.rl_module import ActionMaskingRLModule
+from connectfour.networks import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures
+from connectfour.players.snapshot import NetworkPlayer
+
+ENCODERS = [
+    NetworkSettings(encoder="lines"),
+    NetworkSettings(encoder="mlp"),
+    NetworkSettings(encoder="resnet", width=8),
+]
+IDS = ["lines", "mlp", "resnet"]
+
+
+def _tensors(boards: Boards) -> tuple[torch.Tensor, torch.Tensor]:
+    observation, mask = boards.observe()
+    return torch.from_numpy(observation), torch.from_numpy(mask)
+
+
+def _positions(count: int) -> Boards:
+    rng = np.random.default_rng(0)
+    boards = Boards(count)
+    for _ in range(15):
+        boards.play(pick_legal(boards.legal(), rng.random(len(boards))))
+        boards.reset(boards.over)
+    return boards
+
+
+@pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
+def test_logits_are_masked_and_values_bounded(settings: NetworkSettings) -> None:
+    """Illegal columns have the float32 minimum and probability zero; the value is a result."""
+    boards = _positions(500)
+    observation, mask = _tensors(boards)
+    logits, value = ConnectFourNetwork(settings)(observation, mask)
+    assert logits.shape == (500, 7)
+    assert value.shape == (500,)
+    assert (logits[mask == 0] == ILLEGAL_LOGIT).all()
+    assert (torch.softmax(logits, dim=1)[mask == 0] == 0).all()
+    assert (value.abs() <= 1).all()
+
+
+@pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
+def test_inputs_stay_as_they_are(settings: NetworkSettings) -> None:
+    """A forward pass writes into nothing that it was given."""
+    observation, mask = _tensors(_positions(50))
+    before = observation.clone(), mask.clone()
+    ConnectFourNetwork(settings)(observation, mask)
+    assert torch.equal(before[0], observation)
+    assert torch.equal(before[1], mask)
+
+
+def test_a_mask_of_zeros_gives_no_nan() -> None:
+    """Terminal states have no legal column; probabilities, entropy and gradients stay finite."""
+    network = ConnectFourNetwork(NetworkSettings(width=8))
+    observation, mask = _tensors(_positions(4))
+    mask = torch.zeros_like(mask)
+    logits, value = network(observation, mask)
+    distribution = torch.distributions.Categorical(logits=logits)
+    loss = (distribution.entropy() + distribution.log_prob(torch.zeros(4)) + value).sum()
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_line_features_count_open_lines() -> None:
+    """Two own discs in the lowest row and one of the opponent's: counted by hand from the 69 lines."""
+    board = parse_board("4455")
+    observation, _ = _tensors(board)
+    features = LineFeatures()(observation)[0]
+    assert features.shape == (LineFeatures.size,)
+    lines, own, opponent = four_lines(), board.own[0], board.opponent[0]
+    expected = [
+        int(int(mine & line).bit_count() == discs and not int(other & line))
+        for mine, other in ((own, opponent), (opponent, own))
+        for discs in (1, 2, 3)
+        for line in lines
+    ]
+    assert features[84:].int().tolist() == expected
+    assert sum(expected[69 * 1 : 69 * 2]) == 3, "three lines of the lowest row hold both own discs"
+
+
+def _play_legally(player: NetworkPlayer, plies: int) -> None:
+    rng = np.random.default_rng(0)
+    boards = Boards(200)
+    state = player.initial_state(len(boards))
+    for _ in range(plies // len(boards)):
+        columns, state = player.act(*boards.observe(), state, rng)
+        outcome = boards.play(columns)
+        assert not (outcome == Outcome.ILLEGAL).any()
+        boards.reset(boards.over)
+
+
+@pytest.mark.parametrize("greedy", [False, True], ids=["sampled", "greedy"])
+@pytest.mark.parametrize("trained", [False, True], ids=["fresh", "trained"])
+def test_no_illegal_move_in_ten_thousand_plies(greedy: bool, trained: bool) -> None:
+    """Neither a fresh net nor one that was trained to love column 1, sampled or greedy."""
+    torch.manual_seed(0)
+    network = ConnectFourNetwork(NetworkSettings(width=32))
+    if trained:
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+        observation, mask = _tensors(_positions(256))
+        playable = mask[:, 0] == 1
+        for _ in range(50):
+            logits = network(observation[playable], mask[playable]).logits
+            loss = torch.nn.functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        assert loss < 0.1
+    _play_legally(NetworkPlayer("net", network, greedy=greedy), 10_000)
+
+
+def _module() -> ActionMaskingRLModule:
+    env = ConnectFourEnv()
+    return ActionMaskingRLModule(
+        observation_space=env.observation_spaces["player_0"],
+        action_space=env.action_spaces["player_0"],
+        model_config={"network": NetworkSettings(width=8).model_dump()},
+    )
+
+
+def test_rl_module_leaves_the_batch_alone_and_agrees_with_itself() -> None:
+    """Inference, training and value passes read the same batch in any order and give the network's output."""
+    module = _module()
+    observation, mask = _tensors(_positions(30))
+    batch = {Columns.OBS: {"observation": observation, "action_mask": mask}}
+    value = module.compute_values(batch)
+    train = module.forward_train(batch)
+    inference = module.forward_inference(batch)
+    assert set(batch) == {Columns.OBS}
+    assert set(batch[Columns.OBS]) == {"observation", "action_mask"}
+    expected = module.network(observation, mask)
+    torch.testing.assert_close(expected.logits, train[Columns.ACTION_DIST_INPUTS])
+    torch.testing.assert_close(expected.logits, inference[Columns.ACTION_DIST_INPUTS])
+    torch.testing.assert_close(expected.value, value)
+    torch.testing.assert_close(value, module.compute_values(batch, embeddings=train[Columns.EMBEDDINGS]))

@@ -1,0 +1,339 @@
+"""The league inside RLlib: the faults that break leagues, on a real Ray, local and with remote env runners.
+
+Faults A to D are those of RLlib's own recipe for self-play: opponents that are random nets, runners with random weights
+after a restore, modules that vanish, and a restarted runner that plays other match-ups.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+
+from callbacks.self_play import SelfPlayCallback
+from connectfour.errors import SnapshotError, TrainingError
+from connectfour.game.bitboard import COLUMNS, from_planes, has_four, landing_cells
+from connectfour.game.env import AGENTS
+from connectfour.league.matchmaking import MAIN, Roster
+from connectfour.league.snapshots import weights_sha256
+from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.sync import module_weights, push_weights, runner_hashes
+from tests.conftest import tiny_settings
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+Build = Callable[..., SelfPlayPPO]
+
+
+def config(folder: Path, *overrides: str) -> SelfPlayPPOConfig:
+    """A tiny league in ``folder``."""
+    built = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides))
+    built.callbacks(SelfPlayCallback)
+    return built.league(folder=folder)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Build]:
+    """Build algorithms that are stopped afterwards."""
+    algorithms: list[SelfPlayPPO] = []
+
+    def build_one(*overrides: str, folder: Path = tmp_path / "league") -> SelfPlayPPO:
+        algorithms.append(config(folder, *overrides).build_algo())
+        return algorithms[-1]
+
+    yield build_one
+    for algorithm in algorithms:
+        algorithm.stop()
+
+
+def on_runners(algorithm: SelfPlayPPO, function: Callable[[Any], Any]) -> list[Any]:
+    """Call ``function`` on every env runner that samples."""
+    group = algorithm.env_runner_group
+    return list(group.foreach_env_runner(function, local_env_runner=group.num_remote_env_runners() == 0))
+
+
+def process_id(env_runner: Any) -> int:
+    """Return the process that an env runner lives in."""
+    return os.getpid()
+
+
+def hashes_on_runners(algorithm: SelfPlayPPO) -> list[dict[str, str]]:
+    """Return the hash of every network's weights on every env runner."""
+    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
+    return on_runners(algorithm, lambda runner: runner_hashes(runner, networks))
+
+
+def hashes_on_learner(algorithm: SelfPlayPPO) -> dict[str, str]:
+    """Return the same of the learner."""
+    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
+    return {name: weights_sha256(module_weights(algorithm, name)) for name in networks}
+
+
+RUNNERS = pytest.mark.parametrize(
+    "runners", ["rollout.env_runners=0", "rollout.env_runners=1"], ids=["local", "remote"]
+)
+
+
+@RUNNERS
+def test_fault_a_a_frozen_opponent_is_main_on_every_runner_at_once(build: Build, runners: str) -> None:
+    """Right after a freeze, before any sync or sample, every env runner plays the frozen weights."""
+    algorithm = build(runners)
+    algorithm.train()
+    member = algorithm.freeze_main()
+    frozen = weights_sha256(module_weights(algorithm))
+    assert member.weights_sha256 == frozen
+    for hashes in hashes_on_runners(algorithm):
+        assert hashes[member.module] == frozen
+    algorithm.train()
+    assert weights_sha256(module_weights(algorithm)) != frozen, "main learns on"
+    assert hashes_on_learner(algorithm)[member.module] == frozen, "the snapshot does not"
+    for hashes in hashes_on_runners(algorithm):
+        assert hashes[member.module] == frozen
+
+
+def test_a_runner_that_does_not_take_the_weights_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push that does not arrive is an error, not a league of random nets."""
+    algorithm = build()
+    monkeypatch.setattr(algorithm.env_runner, "set_state", lambda state: None)
+    algorithm.learner_group.set_weights({"opponent_0": dict(module_weights(algorithm))})
+    with pytest.raises(TrainingError, match="did not take the weights of opponent_0"):
+        push_weights(algorithm, ["opponent_0"])
+
+
+@RUNNERS
+def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_sample(
+    build: Build, tmp_path: Path, runners: str
+) -> None:
+    """Every module on every runner is the learner's, and the learner's is the saved one."""
+    algorithm = build(runners)
+    algorithm.train()
+    algorithm.freeze_main()
+    saved = hashes_on_learner(algorithm)
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    algorithm.stop()
+    restored = SelfPlayPPO.from_checkpoint(str(tmp_path / "checkpoint"))
+    try:
+        assert hashes_on_learner(restored) == saved
+        for hashes in hashes_on_runners(restored):
+            assert hashes == saved
+    finally:
+        restored.stop()
+
+
+@RUNNERS
+def test_fault_c_restoring_into_the_original_config_keeps_the_league(
+    build: Build, tmp_path: Path, runners: str
+) -> None:
+    """Members, pay-off, rosters on the runners, counts: all go on, and the snapshot is played."""
+    algorithm = build(runners, "rollout.mirror_share=0.0")
+    result = algorithm.train()
+    algorithm.freeze_main()
+    algorithm.train()
+    state, steps = algorithm.pool.to_state(), algorithm.env_steps
+    assert result["training_iteration"] == 1
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    other = build(runners, "rollout.mirror_share=0.0")
+    assert "v0001" not in other.pool.members
+    other.restore_from_path(str(tmp_path / "checkpoint"))
+    assert other.pool.to_state() == state
+    assert (other.iteration, other.env_steps) == (2, steps)
+    for roster in on_runners(other, lambda runner: runner.matchmaker.roster):
+        assert roster.modules["v0001"] == "opponent_0"
+    result = other.train()
+    assert result["training_iteration"] == 3
+    assert result["env_steps"] > steps
+    assert any("v0001" in other.train()["opponent_scores"] for _ in range(20))
+
+
+def test_fault_d_a_restarted_runner_gets_roster_and_weights(build: Build) -> None:
+    """After a crash the new env runner plays the league's match-ups, not the original ones."""
+    algorithm = build("rollout.env_runners=1")
+    algorithm.train()
+    algorithm.freeze_main()
+    algorithm.push_roster()
+    manager = algorithm.env_runner_group._worker_manager
+    actor = manager.actors()[1]
+    (before,) = on_runners(algorithm, process_id)
+    ray.kill(actor, no_restart=False)
+    for _ in range(20):
+        algorithm.train()
+        if on_runners(algorithm, process_id) not in ([], [before]):
+            break
+    else:
+        pytest.fail("the env runner did not come back")
+    (roster,) = on_runners(algorithm, lambda runner: runner.matchmaker.roster)
+    assert isinstance(roster, Roster)
+    assert "v0001" in roster.modules
+    (hashes,) = hashes_on_runners(algorithm)
+    assert hashes["opponent_0"] == hashes_on_learner(algorithm)["opponent_0"]
+
+
+def test_a_checkpoint_away_from_its_run_brings_its_snapshots(build: Build, tmp_path: Path) -> None:
+    """The files of active snapshots are written again from the checkpoint, the same to the byte."""
+    algorithm = build()
+    algorithm.train()
+    member = algorithm.freeze_main()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    elsewhere = build(folder=tmp_path / "elsewhere")
+    elsewhere.restore_from_path(str(tmp_path / "checkpoint"))
+    assert elsewhere.store.load(member).network == algorithm.settings.network
+    assert elsewhere.store.members()["v0001"].sha256 == member.sha256
+
+
+def test_a_snapshot_frozen_after_the_checkpoint_is_not_lost(build: Build, tmp_path: Path) -> None:
+    """Going back keeps it in the archive, and its name is not used again."""
+    algorithm = build()
+    algorithm.train()
+    algorithm.freeze_main()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    algorithm.train()
+    late = algorithm.freeze_main()
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    assert algorithm.pool.active.count(late.id) == 0
+    algorithm.store.load(algorithm.store.members()[late.id])
+    assert algorithm.freeze_main().id == "v0003"
+
+
+def test_a_checkpoint_whose_slots_are_not_its_league_is_refused(build: Build, tmp_path: Path) -> None:
+    """Weights that do not have the named hash are no snapshot."""
+    algorithm = build()
+    member = algorithm.freeze_main()
+    algorithm.pool.members[member.id] = member.model_copy(update={"weights_sha256": "0" * 64})
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    with pytest.raises(SnapshotError, match="other weights of v0001"):
+        algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+
+
+def test_freezes_when_the_threshold_is_passed_and_reports(build: Build) -> None:
+    """The result tells it at the top level."""
+    algorithm = build("league.win_rate_threshold=0.001", "league.min_games=1", "rollout.mirror_share=0.0")
+    result = algorithm.train()
+    assert result["frozen"] == "v0001"
+    assert result["league_size"] == 4
+    assert result["league_score"] == 1.0
+    assert 0 < result["win_rate"] <= 1
+    assert 0 <= result["draw_rate"] < 1
+    assert set(result["opponent_scores"]) <= {"random", "always_same", "linear"}
+    assert result["env_steps"] >= 200
+    assert result["env_steps_per_second"] > 0
+    assert algorithm.train()["opponent_scores"].keys() <= {"random", "always_same", "linear", "v0001"}
+
+
+def _finished_games(algorithm: SelfPlayPPO, samples: int) -> Iterator[list[Any]]:
+    """Sample on the local env runner and yield the parts of each finished game."""
+    parts: dict[str, list[Any]] = {}
+    for _ in range(samples):
+        for part in algorithm.env_runner.sample():
+            parts.setdefault(part.id_, []).append(part)
+            if part.is_done:
+                yield parts.pop(part.id_)
+
+
+def test_main_gets_every_move_and_the_games_result(build: Build) -> None:
+    """Whatever a game is cut into: one action for each of main's discs, and the result as the only reward."""
+    algorithm = build("rollout.mirror_share=0.4", "rollout.opening_plies=20", "ppo.batch_size=100")
+    checked = 0
+    for game in _finished_games(algorithm, 8):
+        match_up = game[-1].custom_data["match_up"]
+        for seat, agent in enumerate(AGENTS):
+            parts = [part.agent_episodes[agent] for part in game if agent in part.agent_episodes]
+            if match_up.module_in(seat) != MAIN:
+                assert not parts, "nothing is learned from the opponent's moves"
+            elif parts:
+                first = parts[0].get_observations(0)["observation"]
+                last = parts[-1].get_observations(-1)["observation"]
+                (start, _), (own, occupied) = from_planes(first[None]), from_planes(last[None])
+                won, lost = has_four(own)[0], has_four(own ^ occupied)[0]
+                rewards = [reward for part in parts for reward in part.get_rewards()]
+                assert len(rewards) == int(np.bitwise_count(own)[0]) - int(np.bitwise_count(start)[0])
+                assert rewards[:-1] == [0.0] * (len(rewards) - 1)
+                assert rewards[-1] == int(won) - int(lost)
+                checked += 1
+    assert checked > 30
+
+
+def test_the_tally_is_what_was_played(build: Build) -> None:
+    """Wins, draws and losses by seat, recounted from the last boards."""
+    algorithm = build("rollout.mirror_share=0.0", "rollout.opening_plies=12")
+    counted: dict[tuple[str, int, str], int] = {}
+    for game in _finished_games(algorithm, 4):
+        match_up = game[-1].custom_data["match_up"]
+        parts = [part.agent_episodes.get(AGENTS[match_up.main_seat]) for part in game]
+        if parts[-1] is None:
+            result = "loss"  # the opponent won from the opening before main moved
+        else:
+            own, occupied = from_planes(parts[-1].get_observations(-1)["observation"][None])
+            result = "win" if has_four(own)[0] else "loss" if has_four(own ^ occupied)[0] else "draw"
+        key = (match_up.opponent, match_up.main_seat, result)
+        counted[key] = counted.get(key, 0) + 1
+    tallies = {(t.opponent, t.main_seat, t.result): t.games for t in algorithm.env_runner.matchmaker.drain()}
+    assert tallies == counted
+    assert sum(counted.values()) > 30
+
+
+def test_a_heuristics_memory_belongs_to_its_board(build: Build) -> None:
+    """Four boards at once, and always_same keeps to one column on each of them."""
+    algorithm = build("league.heuristics=[always_same]", "rollout.mirror_share=0.0", "rollout.opening_plies=0")
+    columns = set()
+    checked = 0
+    for game in _finished_games(algorithm, 4):
+        match_up = game[-1].custom_data["match_up"]
+        last = game[-1].agent_episodes.get(AGENTS[match_up.main_seat])
+        if last is None:
+            continue
+        own, occupied = from_planes(last.get_observations(-1)["observation"][None])
+        per_column = np.bitwise_count(
+            (own ^ occupied)[0] & (np.uint64(0x3F) << (7 * np.arange(COLUMNS)).astype(np.uint64))
+        )
+        used = np.flatnonzero(per_column)
+        full = landing_cells(occupied)[0] == 0
+        assert len(used) <= 1 + full[used].sum(), "a second column only once the first is full"
+        columns |= set(used.tolist())
+        checked += 1
+    assert checked > 20
+    assert len(columns) > 2
+
+
+def test_two_runners_play_different_games(build: Build) -> None:
+    """The same seed everywhere must not mean the same games everywhere."""
+    algorithm = build("rollout.env_runners=2", "rollout.opening_plies=12")
+    first, second = on_runners(
+        algorithm,
+        lambda runner: sorted(
+            str(part.custom_data["match_up"]) + str(part.agent_episodes.keys()) for part in runner.sample()
+        ),
+    )
+    assert first != second
+
+
+def test_stock_ppo_can_use_environment_and_module(tmp_path: Path) -> None:
+    """Nothing of the environment or the masking module needs the league: RLlib's own PPO trains with them."""
+    from ray.rllib.algorithms.ppo import PPOConfig
+    from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+    from connectfour.config import NetworkSettings
+    from connectfour.game.env import ENV_NAME
+    from connectfour.learning.rl_module import ActionMaskingRLModule
+
+    stock = (
+        PPOConfig()
+        .environment(ENV_NAME)
+        .env_runners(num_env_runners=0, num_envs_per_env_runner=4)
+        .training(train_batch_size_per_learner=200, minibatch_size=64, num_epochs=1)
+        .multi_agent(policies={"both"}, policy_mapping_fn=lambda agent, episode, **kwargs: "both")
+        .rl_module(
+            rl_module_spec=RLModuleSpec(
+                module_class=ActionMaskingRLModule, model_config={"network": NetworkSettings(width=16).model_dump()}
+            )
+        )
+    )
+    algorithm = stock.build_algo()
+    try:
+        assert algorithm.train()["learners"]["both"]["num_module_steps_trained"] >= 200
+    finally:
+        algorithm.stop()
