@@ -37,9 +37,15 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         env_runner.matchmaker = Matchmaker(roster, env_runner.worker_index or 0)
 
     @override
-    def on_episode_created(self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, **kwargs: Any) -> None:
-        """Draw who plays this game."""
-        episode.custom_data["match_up"] = env_runner.matchmaker.draw()
+    def on_episode_created(
+        self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, env: Any, env_index: int, **kwargs: Any
+    ) -> None:
+        """Draw who plays the next game of an environment, which is about to be reset."""
+        match_up = episode.custom_data["match_up"] = env_runner.matchmaker.draw()
+        rollout = env_runner.config.settings.rollout
+        env.envs[env_index].unwrapped.opening_plies = (
+            rollout.mirror_opening_plies if match_up.is_mirror else rollout.pool_opening_plies
+        )
 
     @override
     def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, **kwargs: Any) -> None:

@@ -38,8 +38,9 @@ class RolloutSettings(Settings):
 
     env_runners: int = Field(0, ge=0, description="remote env runners; 0 samples inside the trainer's process")
     envs_per_runner: int = Field(32, ge=1, description="games at once in one env runner")
-    opening_plies: int = Field(16, ge=0, le=40, description="each game starts after 0 to this many random plies")
     mirror_share: float = Field(0.5, ge=0, le=1, description="share of games that main plays against itself")
+    mirror_opening_plies: int = Field(16, ge=0, le=40, description="these start after 0 to this many random plies")
+    pool_opening_plies: int = Field(4, ge=0, le=40, description="games against the pool start after 0 to this many")
 
 
 class PPOSettings(Settings):

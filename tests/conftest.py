@@ -35,7 +35,7 @@ def tiny_settings(*overrides: str) -> RunSettings:
             "network.width=16",
             "network.layers=1",
             "rollout.envs_per_runner=4",
-            "rollout.opening_plies=4",
+            "rollout.mirror_opening_plies=4",
             "ppo.batch_size=200",
             "ppo.minibatch_size=64",
             "ppo.epochs=1",

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+import torch
+from ray.rllib.core.columns import Columns
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import SnapshotError, TrainingError
@@ -23,6 +25,8 @@ from connectfour.league.matchmaking import MAIN, Roster
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights, push_weights, runner_hashes
+from connectfour.players.player import parse_player
+from connectfour.ranking.arena import random_openings
 from tests.conftest import tiny_settings
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -185,6 +189,19 @@ def test_a_checkpoint_away_from_its_run_brings_its_snapshots(build: Build, tmp_p
     assert elsewhere.store.members()["v0001"].sha256 == member.sha256
 
 
+def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_path: Path) -> None:
+    """The player loaded from the run's folder chooses main's most probable columns."""
+    algorithm = build()
+    algorithm.train()
+    algorithm.freeze_main()
+    player = parse_player(f"snapshot:{tmp_path}/v1", greedy=True)
+    observation, mask = random_openings(100, 8, np.random.default_rng(0)).observe()
+    columns, _ = player.act(observation, mask, player.initial_state(100), np.random.default_rng(0))
+    obs = {"observation": torch.from_numpy(observation), "action_mask": torch.from_numpy(mask)}
+    logits = algorithm.get_module(MAIN).forward_inference({Columns.OBS: obs})[Columns.ACTION_DIST_INPUTS]
+    assert columns.tolist() == logits.argmax(dim=1).tolist()
+
+
 def test_a_snapshot_frozen_after_the_checkpoint_is_not_lost(build: Build, tmp_path: Path) -> None:
     """Going back keeps it in the archive, and its name is not used again."""
     algorithm = build()
@@ -236,7 +253,7 @@ def _finished_games(algorithm: SelfPlayPPO, samples: int) -> Iterator[list[Any]]
 
 def test_main_gets_every_move_and_the_games_result(build: Build) -> None:
     """Whatever a game is cut into: one action for each of main's discs, and the result as the only reward."""
-    algorithm = build("rollout.mirror_share=0.4", "rollout.opening_plies=20", "ppo.batch_size=100")
+    algorithm = build("rollout.mirror_share=0.4", "rollout.pool_opening_plies=20", "ppo.batch_size=100")
     checked = 0
     for game in _finished_games(algorithm, 8):
         match_up = game[-1].custom_data["match_up"]
@@ -259,7 +276,7 @@ def test_main_gets_every_move_and_the_games_result(build: Build) -> None:
 
 def test_the_tally_is_what_was_played(build: Build) -> None:
     """Wins, draws and losses by seat, recounted from the last boards."""
-    algorithm = build("rollout.mirror_share=0.0", "rollout.opening_plies=12")
+    algorithm = build("rollout.mirror_share=0.0", "rollout.pool_opening_plies=12")
     counted: dict[tuple[str, int, str], int] = {}
     for game in _finished_games(algorithm, 4):
         match_up = game[-1].custom_data["match_up"]
@@ -278,7 +295,7 @@ def test_the_tally_is_what_was_played(build: Build) -> None:
 
 def test_a_heuristics_memory_belongs_to_its_board(build: Build) -> None:
     """Four boards at once, and always_same keeps to one column on each of them."""
-    algorithm = build("league.heuristics=[always_same]", "rollout.mirror_share=0.0", "rollout.opening_plies=0")
+    algorithm = build("league.heuristics=[always_same]", "rollout.mirror_share=0.0", "rollout.pool_opening_plies=0")
     columns = set()
     checked = 0
     for game in _finished_games(algorithm, 4):
@@ -299,9 +316,20 @@ def test_a_heuristics_memory_belongs_to_its_board(build: Build) -> None:
     assert len(columns) > 2
 
 
+def test_mirrors_and_pool_games_have_their_own_openings(build: Build) -> None:
+    """Long random openings for mirrors, none here for games against the pool."""
+    algorithm = build("rollout.mirror_share=0.5", "rollout.mirror_opening_plies=20", "rollout.pool_opening_plies=0")
+    discs: dict[bool, list[int]] = {True: [], False: []}
+    for game in _finished_games(algorithm, 4):
+        firsts = [part.get_observations(0)["observation"].sum() for part in game[0].agent_episodes.values()]
+        discs[game[0].custom_data["match_up"].is_mirror].append(int(min(firsts)))
+    assert max(discs[False]) <= 1
+    assert max(discs[True]) > 10
+
+
 def test_two_runners_play_different_games(build: Build) -> None:
     """The same seed everywhere must not mean the same games everywhere."""
-    algorithm = build("rollout.env_runners=2", "rollout.opening_plies=12")
+    algorithm = build("rollout.env_runners=2", "rollout.pool_opening_plies=12")
     first, second = on_runners(
         algorithm,
         lambda runner: sorted(

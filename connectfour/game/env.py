@@ -35,7 +35,7 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
 
     Config keys:
         opening_plies: each game starts after a number of random plies drawn uniformly from 0 to this (default 0). A
-            game is never over before the agents' first move.
+            game is never over before the agents' first move. The attribute of this name may change between games.
         render_mode: PettingZoo's, ``"rgb_array"`` or ``"human"`` (default none).
     """
 
@@ -45,7 +45,7 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
         """Build the PettingZoo environment behind it."""
         super().__init__()
         settings = dict(config or {})
-        self._opening_plies: int = settings.get("opening_plies", 0)
+        self.opening_plies: int = settings.get("opening_plies", 0)
         self._worker_index: int = getattr(config, "worker_index", 0) or 0
         self.render_mode = settings.get("render_mode")
         self.aec = connect_four.env(render_mode=self.render_mode)
@@ -67,7 +67,7 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
         if seed is not None:
             self._rng = np.random.default_rng((seed, self._worker_index))
         self.agents = list(AGENTS)
-        plies = int(self._rng.integers(self._opening_plies + 1)) if self._opening_plies else 0
+        plies = int(self._rng.integers(self.opening_plies + 1)) if self.opening_plies else 0
         while not self._play_opening(plies, seed):
             pass
         agent = self.aec.agent_selection

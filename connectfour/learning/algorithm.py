@@ -78,7 +78,7 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
         rollout, ppo = settings.rollout, settings.ppo
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
-        config.environment(ENV_NAME, env_config={"opening_plies": rollout.opening_plies})
+        config.environment(ENV_NAME)
         config.disable_env_checking = True  # RLlib's check plays a move on every environment; a test does it instead
         config.env_runners(num_env_runners=rollout.env_runners, num_envs_per_env_runner=rollout.envs_per_runner)
         config.training(

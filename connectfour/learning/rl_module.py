@@ -13,6 +13,8 @@ from typing_extensions import override
 from connectfour.config import NetworkSettings
 from connectfour.networks import ConnectFourNetwork
 
+_PREFIX = "network."
+
 
 class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
     """Policy and value of PettingZoo's observations; ``model_config["network"]`` holds ``NetworkSettings``.
@@ -43,6 +45,16 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
         """Return the value (batch,) of ``batch``; ``embeddings`` of a training pass save the encoder's work."""
         return self.network.value(self._features(batch) if embeddings is None else embeddings)
+
+    @override
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the network's own parameters by name: what a snapshot holds."""
+        return {name.removeprefix(_PREFIX): array for name, array in super().get_state(*args, **kwargs).items()}
+
+    @override
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over what ``get_state`` returned."""
+        super().set_state({_PREFIX + name: array for name, array in state.items()})
 
     def _features(self, batch: dict[str, Any]) -> Tensor:
         features: Tensor = self.network.encoder(batch[Columns.OBS]["observation"])
