@@ -80,8 +80,8 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         pool.record(collect_tallies(algorithm.env_runner_group))
         window = pool.window
         result.update(
-            win_rate=window.mean_share("win"),
-            draw_rate=window.mean_share("draw"),
+            win_rate=window.share("win"),
+            draw_rate=window.share("draw"),
             opponent_scores={name: score for name in pool.active if (score := window.score(name)) is not None},
             frozen=None,
         )

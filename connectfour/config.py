@@ -66,7 +66,7 @@ class LeagueSettings(Settings):
         description="rule-based opponents that the pool starts with",
     )
     opponent_count: int = Field(15, ge=1, description="size of the active pool; the oldest leaves when it is full")
-    win_rate_threshold: float = Field(0.8, gt=0, le=1, description="score against the active pool that freezes main")
+    win_rate_threshold: float = Field(0.75, gt=0, le=1, description="score against the active pool that freezes main")
     min_games: int = Field(200, ge=1, description="games against the pool that a freeze needs since the last one")
     revival_probability: float = Field(1 / 6, ge=0, le=1, description="chance that a freeze revives a heuristic")
     matchmaking: Literal["uniform", "pfsp"] = Field("pfsp", description="pfsp: the harder an opponent, the more often")

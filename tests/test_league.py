@@ -50,11 +50,18 @@ class TestPromotion:
         assert good.should_freeze()
         assert not bad.should_freeze()
 
-    def test_every_opponent_counts_the_same(self) -> None:
-        """A hundred wins against the easy one do not hide losses to the other."""
-        pool = OpponentPool(SETTINGS)
-        pool.record([tally("random", "win", 100), tally("linear", "loss", 5)])
-        assert pool.window.mean_score() == 0.5
+    def test_matchmaking_by_difficulty_keeps_easy_wins_from_hiding_losses(self) -> None:
+        """With a fresh copy of itself in the pool, main is tested by that copy and not by whom it beats anyway."""
+        pool = OpponentPool(LeagueSettings(min_games=200, win_rate_threshold=0.75))
+        freeze(pool)
+        true_score = dict.fromkeys(pool.active, 0.95) | {"v0001": 0.5}
+        for iteration in range(10):
+            roster = pool.roster(0.0, iteration)
+            for name, weight in zip(roster.modules, roster.weights, strict=True):
+                games = round(100 * weight)
+                wins = round(games * true_score[name])
+                pool.record([tally(name, "win", wins), tally(name, "loss", games - wins)])
+        assert sum(true_score.values()) / len(true_score) > 0.75, "an even mean would pass"
         assert not pool.should_freeze()
 
     def test_starts_anew_after_a_freeze(self) -> None:

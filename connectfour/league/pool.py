@@ -107,7 +107,7 @@ class OpponentPool:
     @property
     def league_score(self) -> float:
         """Freezes so far plus the current score against the pool: grows as main gets better."""
-        return len(self.snapshots) + self.window.mean_score()
+        return len(self.snapshots) + (self.window.score() or 0.0)
 
     def record(self, tallies: Sequence[Tally]) -> None:
         """Take in the games of one iteration."""
@@ -117,13 +117,16 @@ class OpponentPool:
         self.window.add(tallies)
 
     def should_freeze(self) -> bool:
-        """Tell whether main's mean score over its opponents since the last freeze passes the threshold.
+        """Tell whether main's score over at least ``min_games`` games since the last freeze passes the threshold.
 
-        It takes at least ``min_games`` games to tell.
+        The games count as they were played: where matchmaking prefers hard opponents, beating the easy ones again and
+        again does not carry main over the threshold.
         """
+        score = self.window.score()
         return (
-            self.window.games() >= self.settings.min_games
-            and self.window.mean_score() >= self.settings.win_rate_threshold
+            score is not None
+            and self.window.games() >= self.settings.min_games
+            and score >= self.settings.win_rate_threshold
         )
 
     def admit(self, snapshot: Member) -> Member:

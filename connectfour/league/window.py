@@ -32,33 +32,17 @@ class Window:
             if opponent in (None, tally.opponent) and result in (None, tally.result)
         )
 
-    def share(self, opponent: str, result: Result) -> float:
-        """Return the share of the games against ``opponent`` with ``result``, 0 without games."""
-        return self.games(opponent, result) / max(1, self.games(opponent))
+    def share(self, result: Result) -> float:
+        """Return the share of the games with ``result``, 0 without games."""
+        return self.games(result=result) / max(1, self.games())
 
-    def score(self, opponent: str, prior_games: int = 0) -> float | None:
-        """Return main's points per game against ``opponent``, a draw being half a point; None without games.
+    def score(self, opponent: str | None = None, prior_games: int = 0) -> float | None:
+        """Return main's points per game, all of them or those against ``opponent``, or None without games.
 
-        ``prior_games`` drawn games are thought in before, so that a few games cannot say much.
+        A draw is half a point. ``prior_games`` drawn games are thought in before, so that few games cannot say much.
         """
         games = self.games(opponent) + prior_games
         if games == 0:
             return None
         points = sum(_POINTS[result] * self.games(opponent, result) for result in RESULTS)
         return (points + _POINTS["draw"] * prior_games) / games
-
-    def opponents(self) -> list[str]:
-        """Return whom main has met."""
-        return list(dict.fromkeys(tally.opponent for tallies in self.iterations for tally in tallies))
-
-    def mean_share(self, result: Result) -> float:
-        """Return the mean over opponents of the share of games with ``result``, 0 without games.
-
-        Every opponent counts the same, however often matchmaking prefers it.
-        """
-        shares = [self.share(opponent, result) for opponent in self.opponents()]
-        return sum(shares) / len(shares) if shares else 0.0
-
-    def mean_score(self) -> float:
-        """Return the mean over opponents of main's points per game, 0 without games."""
-        return sum(_POINTS[result] * self.mean_share(result) for result in RESULTS)

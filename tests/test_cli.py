@@ -1,0 +1,195 @@
+"""The command line as a user meets it: real processes, real training runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from connectfour.config import dump_settings
+from connectfour.league.snapshots import SnapshotStore
+from connectfour.learning.run_folder import RunFolder, read_checkpoint
+from tests.conftest import tiny_settings
+
+TINY = tiny_settings(
+    "rollout.envs_per_runner=8",
+    "league.win_rate_threshold=0.01",
+    "league.min_games=1",
+    "checkpoint.every=2",
+    "stop.minutes=10",
+)
+
+
+def command(*arguments: object) -> list[str]:
+    """Return the command line of ``connectfour``."""
+    return [sys.executable, "-m", "connectfour", *map(str, arguments)]
+
+
+def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run ``connectfour`` to its end."""
+    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    """Return the rows of progress.csv."""
+    with (run / "progress.csv").open() as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run that was stopped with Ctrl-C."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "tiny.yaml").write_text(dump_settings(TINY))
+    process = subprocess.Popen(
+        command("train", "--config", folder / "tiny.yaml", "--run-dir", "runs/tiny"),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if "froze v0003" in line:
+            # As a terminal does it: to every process of the group.
+            os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 0, "".join(lines)
+    (folder / "output.txt").write_text("".join(lines))
+    return folder / "runs" / "tiny"
+
+
+def test_ctrl_c_ends_with_a_checkpoint_and_the_command_that_resumes(run: Path) -> None:
+    """One checkpoint at the very last iteration, no traceback, no chatter of Ray's."""
+    output = (run.parent.parent / "output.txt").read_text()
+    assert "Stopping after this iteration" in output
+    assert "connectfour train --resume runs/tiny\n" in output
+    assert "Traceback" not in output
+    assert "WARNING" not in output
+    assert "iteration 1: " in output
+    assert RunFolder(run).newest_checkpoint().iteration == int(rows(run)[-1]["iteration"])
+
+
+def test_the_run_folder_is_complete(run: Path) -> None:
+    """Settings, progress, snapshots with the manifest's hashes, main as of the last checkpoint."""
+    assert RunFolder(run).read_settings([]) == TINY
+    store = SnapshotStore(run / "league")
+    members = store.members()
+    assert {"random", "linear", "v0001", "v0002", "v0003", "main"} <= set(members)
+    for member in members.values():
+        if member.file:
+            store.load(member)
+    assert members["main"].iteration == int(rows(run)[-1]["iteration"])
+    manifest = json.loads((run / "league" / "manifest.json").read_text())
+    assert {"first", "second", "win", "draw", "loss"} == set(manifest["payoff"][0])
+
+
+def test_resume_goes_on_where_it_was(run: Path) -> None:
+    """Same members with the same hashes, pay-offs kept, iterations and steps counted on."""
+    store = SnapshotStore(run / "league")
+    before, before_rows = store.members(), rows(run)
+    games_before = _games(run)
+    steps = int(before_rows[-1]["env_steps"]) + 600
+    resumed = call("train", "--resume", run, "-p", f"stop.env_steps={steps}")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"Resuming {run} at iteration {before_rows[-1]['iteration']}" in resumed.stdout
+    after_rows = rows(run)
+    assert after_rows[: len(before_rows)] == before_rows
+    assert [int(row["iteration"]) for row in after_rows] == list(range(1, len(after_rows) + 1))
+    assert int(after_rows[-1]["env_steps"]) >= steps
+    env_steps = [int(row["env_steps"]) for row in after_rows]
+    assert env_steps == sorted(env_steps)
+    assert env_steps[len(before_rows)] < env_steps[len(before_rows) - 1] + 400
+    after = store.members()
+    for name, member in before.items():
+        if member.kind == "snapshot":
+            assert after[name].sha256 == member.sha256
+    assert int(after_rows[-1]["league_size"]) >= int(before_rows[-1]["league_size"])
+    games_after = _games(run)
+    assert all(games_after[pair] >= games for pair, games in games_before.items())
+
+
+def _games(run: Path) -> dict[tuple[str, str], int]:
+    manifest = json.loads((run / "league" / "manifest.json").read_text())
+    return {(row["first"], row["second"]): row["win"] + row["draw"] + row["loss"] for row in manifest["payoff"]}
+
+
+def test_a_limit_that_is_reached_says_how_to_raise_it(run: Path) -> None:
+    """Resuming would end at once."""
+    ended = call("train", "--resume", run, "-p", "stop.env_steps=100")
+    assert ended.returncode == 3
+    assert "has reached its limit of stop.env_steps = 100" in ended.stderr
+
+
+def test_a_snapshot_of_the_run_plays(run: Path) -> None:
+    """By its short name, with scores by seat that add up."""
+    match = call("match", f"snapshot:{run}/v1", "heuristic:random", "--games", "21")
+    assert match.returncode == 0, match.stderr
+    assert "tiny/v0001 against random" in match.stdout
+    assert "11" in match.stdout.split("first")[1].splitlines()[0]
+
+
+def _refused(code: int, message: str, *arguments: object, cwd: Path) -> None:
+    done = call(*arguments, cwd=cwd)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Path) -> None:
+    """No traceback, and nothing is written."""
+    _refused(2, "did you mean 'ppo.learning_rate'", "train", "-p", "ppo.learning_rat=1", cwd=tmp_path)
+    _refused(2, "input should be greater than 0", "train", "-p", "ppo.learning_rate=-1", cwd=tmp_path)
+    _refused(2, "no heuristic is called 'nobody'", "train", "-p", "league.heuristics=[nobody]", cwd=tmp_path)
+    _refused(2, "cannot read nothing.yaml", "train", "--config", "nothing.yaml", cwd=tmp_path)
+    _refused(2, "leave out --config and --run-dir", "train", "--resume", run, "--run-dir", "x", cwd=tmp_path)
+    _refused(3, f"{run} exists already", "train", "--run-dir", run, cwd=tmp_path)
+    _refused(3, "nowhere does not exist", "train", "--resume", "nowhere", cwd=tmp_path)
+    _refused(3, "is no run folder", "train", "--resume", run / "league", cwd=tmp_path)
+    _refused(3, "network cannot change", "train", "--resume", run, "-p", "network.width=8", cwd=tmp_path)
+    _refused(5, "is no player", "match", "linear", "random", cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_snapshot_is_refused_by_name(run: Path, tmp_path: Path) -> None:
+    """One byte in the middle of the file."""
+    file = run / "league" / "v0002.safetensors"
+    whole = file.read_bytes()
+    damaged = bytearray(whole)
+    damaged[len(whole) // 2] ^= 1
+    try:
+        file.write_bytes(damaged)
+        _refused(4, "v0002.safetensors is damaged", "match", f"snapshot:{run}/v2", "heuristic:random", cwd=tmp_path)
+    finally:
+        file.write_bytes(whole)
+
+
+def test_half_a_checkpoint_is_passed_over(run: Path) -> None:
+    """A kill while a checkpoint was being written leaves the one before as the newest."""
+    folder = RunFolder(run)
+    newest = folder.newest_checkpoint()
+    victim = max((file for file in newest.path.rglob("*.pkl")), key=lambda file: file.stat().st_size)
+    whole = victim.read_bytes()
+    try:
+        victim.write_bytes(whole[: len(whole) // 2])
+        assert read_checkpoint(newest.path) is None
+        assert folder.newest_checkpoint().iteration < newest.iteration
+    finally:
+        victim.write_bytes(whole)
+
+
+def test_help_and_version() -> None:
+    """Every command is listed with its purpose."""
+    shown = call("--help").stdout
+    assert all(name in shown for name in ("train", "match", "settings"))
+    assert call("--version").stdout.startswith("connectfour 0.")
+    assert "ppo.learning_rate" in call("settings").stdout

@@ -1,0 +1,101 @@
+"""Settings: defaults, files, overrides, and what is said about mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from connectfour.config import RunSettings, describe, dump_settings, load_settings
+from connectfour.errors import ConfigError
+
+CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    """What is written is what is read."""
+    settings = load_settings(None, ["ppo.gamma=0.5", "league.heuristics=[random]", "stop.minutes=null"])
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_settings(settings))
+    assert load_settings(file) == settings
+    assert settings.stop.minutes is None
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_shipped_configurations_are_valid(file: Path) -> None:
+    """Every file in configs/ loads."""
+    assert load_settings(file)
+
+
+def test_there_are_shipped_configurations() -> None:
+    """The folder is where the README says."""
+    assert "quick" in {file.stem for file in CONFIGS}
+
+
+def test_overrides_win_over_the_file(tmp_path: Path) -> None:
+    """And leave the rest of the file alone."""
+    file = tmp_path / "some.yaml"
+    file.write_text("ppo:\n  epochs: 7\n  gamma: 0.9\n")
+    settings = load_settings(file, ["ppo.epochs=2", "ppo.learning_rate=3e-4"])
+    assert (settings.ppo.epochs, settings.ppo.gamma, settings.ppo.learning_rate) == (2, 0.9, 3e-4)
+
+
+def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+    """Nothing said, nothing changed."""
+    file = tmp_path / "empty.yaml"
+    file.write_text("")
+    assert load_settings(file) == RunSettings()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ppo.learning_rat=1", "unknown setting 'ppo.learning_rat': did you mean 'ppo.learning_rate'"),
+        ("learning_rate=1", "did you mean 'ppo.learning_rate'"),
+        ("stop.minute=1", "did you mean 'stop.minutes'"),
+        ("network.encoder.width=1", "unknown setting|network.encoder = "),
+        ("ppo.learning_rate=-0.001", "ppo.learning_rate = -0.001 is refused: input should be greater than 0"),
+        ("ppo.learning_rate=nan", "ppo.learning_rate"),
+        ("ppo.epochs=two", "ppo.epochs = 'two' is refused"),
+        ("network.encoder=cnn", "network.encoder = 'cnn' is refused: input should be 'lines', 'mlp' or 'resnet'"),
+        ("ppo.minibatch_size=100000", "is larger than ppo.batch_size"),
+        ("league.heuristics=[]", "at least one heuristic"),
+        ("league.heuristics=[random, random]", "names a heuristic twice"),
+        ("league.opponent_count=2", "5 heuristics do not fit into 2 opponents"),
+        ("seed", "'seed' sets nothing: write it as key=value"),
+        ("seed=[", "is no value for seed"),
+    ],
+)
+def test_mistakes_get_one_sentence(override: str, message: str) -> None:
+    """What was wrong, with the value, and what to do."""
+    with pytest.raises(ConfigError, match=message) as error:
+        load_settings(None, [override])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ppo: [1, 2", "is not valid YAML at line"),
+        ("- 1\n- 2", "holds a list instead of settings"),
+        ("ppo:\n  gama: 1", "unknown setting 'ppo.gama': did you mean 'ppo.gamma'"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    """The same for files."""
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_settings(file)
+
+
+def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
+    """With its path."""
+    with pytest.raises(ConfigError, match=r"nothing\.yaml: No such file"):
+        load_settings(tmp_path / "nothing.yaml")
+
+
+def test_every_setting_has_a_description() -> None:
+    """The list that the command prints has no gaps."""
+    assert all(description for _, _, description in describe())
+    assert len({name for name, _, _ in describe()}) > 25

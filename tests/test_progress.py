@@ -1,0 +1,88 @@
+"""What a run shows, on a terminal and in a log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from callbacks.progress import ProgressCallback, Row, minutes_left
+from connectfour.config import StopSettings
+
+
+def result(iteration: int, *, frozen: str | None = None) -> dict[str, Any]:
+    """A result as the algorithm reports it."""
+    return {
+        "training_iteration": iteration,
+        "time_total_s": 6.0 * iteration,
+        "env_steps": 1000 * iteration,
+        "env_steps_per_second": 2000.0,
+        "win_rate": 0.5,
+        "draw_rate": 0.1,
+        "league_size": 6,
+        "league_score": 1.5,
+        "frozen": frozen,
+        "learners": {"main": {"policy_loss": -0.1, "vf_loss": 0.2, "entropy": 1.3}},
+    }
+
+
+def show(file: Path, results: list[dict[str, Any]], seconds: list[float], *, terminal: bool) -> str:
+    """Run results through the callback and return what was printed."""
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=160)
+    clock = iter(seconds)
+    callback = ProgressCallback(file, StopSettings(minutes=5), console, lambda: next(clock))
+    callback.setup()
+    for each in results:
+        callback.on_trial_result(0, [], None, each)
+    callback.on_experiment_end([])
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_csv_has_one_row_an_iteration_and_one_header(tmp_path: Path) -> None:
+    """Also when a run is resumed by another process."""
+    file = tmp_path / "progress.csv"
+    show(file, [result(1), result(2)], [0.0] * 9, terminal=False)
+    show(file, [result(3, frozen="v0001")], [0.0] * 9, terminal=False)
+    rows = list(csv.DictReader(file.open()))
+    assert [row["iteration"] for row in rows] == ["1", "2", "3"]
+    assert rows[2]["frozen"] == "v0001"
+    assert rows[0]["entropy"] == "1.3"
+
+
+def test_plain_lines_come_every_ten_seconds_and_for_each_freeze(tmp_path: Path) -> None:
+    """A log is not flooded, and no freeze is missed."""
+    results = [result(1), result(2), result(3, frozen="v0001"), result(4), result(5)]
+    lines = show(tmp_path / "p.csv", results, [0, 0, 3, 4, 5, 16, 16, 16, 16], terminal=False).splitlines()
+    assert [line.split(":")[0] for line in lines] == ["iteration 1", "iteration 3", "iteration 5"]
+    assert lines[1].endswith("froze v0001")
+    for part in ("1,000 env steps", "2,000/s", "win rate 0.50", "league 6", "entropy 1.30", "4:54 left"):
+        assert part in lines[0]
+
+
+def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
+    """With every figure that the plain line has."""
+    screen = show(tmp_path / "p.csv", [result(7)], [0.0] * 9, terminal=True)
+    for part in ("iteration", "7,000", "2,000", "0.50", "entropy", "4:18 left"):
+        assert part in screen
+
+
+def test_time_left_is_that_of_the_nearest_limit() -> None:
+    """Minutes by the clock, env steps at the present speed; the league's size cannot be foretold."""
+    row = Row.from_result(result(10))
+    assert minutes_left(row, StopSettings(minutes=5)) == 4
+    assert minutes_left(row, StopSettings(minutes=5, env_steps=130_000)) == 1
+    assert minutes_left(row, StopSettings(minutes=None, league_size=10)) is None
+    assert minutes_left(row, StopSettings(minutes=0.5)) == 0
+
+
+def test_tune_can_store_it(tmp_path: Path) -> None:
+    """A console cannot be pickled; the callback can, and its copy writes to the same file."""
+    callback = ProgressCallback(tmp_path / "p.csv", StopSettings(), Console())
+    copy = pickle.loads(pickle.dumps(callback))  # noqa: S301  # made a moment ago
+    copy.on_trial_result(0, [], None, result(1))
+    assert (tmp_path / "p.csv").is_file()
