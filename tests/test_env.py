@@ -10,6 +10,7 @@ from ray.rllib.env.env_context import EnvContext
 from ray.rllib.utils.pre_checks.env import check_multiagent_environments
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
+from connectfour.game.bitboard import from_planes, has_four
 from connectfour.game.env import AGENTS, ENV_NAME, ConnectFourEnv
 
 
@@ -96,6 +97,9 @@ def test_openings_vary_in_length_and_leave_a_move() -> None:
         lengths.add(discs)
         assert agent == AGENTS[discs % 2]
         assert observation["action_mask"].any()
+        own, occupied = from_planes(observation["observation"][None])
+        assert not has_four(own)[0]
+        assert not has_four(own ^ occupied)[0]
     assert min(lengths) == 0
     assert max(lengths) >= 25
 

@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from connectfour.game.bitboard import CENTRE_FIRST, COLUMNS, ROWS, Boards, Outcome
+from connectfour.ranking.arena import random_openings
 from heuristics import HEURISTICS, make_heuristic
 
 
@@ -215,14 +216,14 @@ def test_tactical_with_only_bad_columns_plays_nearest_the_centre() -> None:
 
 
 def test_the_cell_above_the_board_is_no_threat() -> None:
-    """O's diagonal from 1 to 3 would go on above column 4: its top cell is as safe as any, and nearer the centre."""
+    """Bit patterns that run over the top of column 4 are no line: its top cell is safe, and the centre."""
     board = """
-    . . O . . . .
-    . O X X . . .
-    O X O O . . .
-    X O X X . . .
-    O X O O . . .
-    X O X X . . .
+    . . . . . . .
+    . . . O . . .
+    . . . X . . .
+    . O . X . . .
+    . X O O . . .
+    . X X O . . .
     """
     assert choose("tactical", board) == 4
 
@@ -249,16 +250,9 @@ def test_minimax_is_plain_negamax(depth: int) -> None:
     """The vectorised search plays what a recursive one over single boards does, late positions included."""
     rng = np.random.default_rng(depth)
     player = make_heuristic(f"minimax:{depth}")
-    checked = 0
-    while checked < 40:
-        board = Boards(1)
-        for _ in range(int(rng.integers(40))):
-            board.play(rng.integers(7, size=1))
-            if board.over[0]:
-                break
-        if board.over[0]:
-            continue
-        checked += 1
+    # The last positions are so late that the search reaches the full board.
+    positions = [random_openings(5, plies, rng) for plies in (0, 7, 15, 24, 32)] + [random_openings(60, 40, rng)]
+    for board in (boards[i : i + 1] for boards in positions for i in range(len(boards))):
         values = _negamax(board, depth)
         best = max(values[column] for column in np.flatnonzero(board.legal()[0]))
         expected = next(int(c) for c in CENTRE_FIRST if values[c] == best and board.legal()[0, c])
