@@ -1,7 +1,7 @@
 """Env steps per second on RLlib's stock path, against RLlib's own PettingZoo wrapper.
 
-``python -m benchmarks.stock_path`` samples with the ``MultiAgentEnvRunner`` and a freshly initialised network, once with
-``ConnectFourEnv`` and the whole league, once with ``PettingZooEnv`` and one policy for both seats.
+``python -m benchmarks.stock_path`` samples with the ``MultiAgentEnvRunner`` and a freshly initialised network, once
+with ``ConnectFourEnv`` and the whole league, once with ``PettingZooEnv`` and one policy for both seats.
 """
 
 from __future__ import annotations

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 
 import pytest
 
-# Threads beyond the cores make small networks slower, and Ray's processes would starve at nice 15.
+# Threads beyond the cores make small networks slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 from connectfour.config import RunSettings, load_settings
+from connectfour.learning import local_ray
 
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """A real Ray on loopback for the whole session."""
-    from connectfour.learning.train import ray_session as start
-
-    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
-    with start(cpus=6):
+    with local_ray.ray_session(cpus=6):
         yield
 
 

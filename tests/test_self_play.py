@@ -367,6 +367,11 @@ def test_two_runners_play_different_games(build: Build) -> None:
     assert first_played != second_played
 
 
+def test_ray_listens_on_loopback_only() -> None:
+    """Nobody else on the network reaches a run."""
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
+
+
 def test_stock_ppo_can_use_environment_and_module(tmp_path: Path) -> None:
     """Nothing of the environment or the masking module needs the league: RLlib's own PPO trains with them."""
     from ray.rllib.algorithms.ppo import PPOConfig

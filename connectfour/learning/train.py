@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -12,13 +10,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-# Ray starts its processes at nice 15; on a machine that does anything else training would starve.
-os.environ.setdefault("RAY_worker_niceness", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-
-import ray
 from ray import tune
 from rich.console import Console
 
@@ -27,6 +18,7 @@ from callbacks.self_play import SelfPlayCallback
 from connectfour.config import RunSettings, StopSettings
 from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
 from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.local_ray import ray_session, silence
 from connectfour.learning.run_folder import RunFolder
 
 
@@ -118,8 +110,7 @@ def resume(run_dir: Path, overrides: list[str], console: Console) -> None:
 
 def _config(settings: RunSettings, seed_shift: int = 0) -> SelfPlayPPOConfig:
     # RLlib tells about its API stack with every configuration.
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    silence()
     config = SelfPlayPPOConfig.from_settings(settings, seed_shift=seed_shift)
     config.callbacks(SelfPlayCallback)
     return config
@@ -191,25 +182,6 @@ def _print_summary(folder: RunFolder, progress: ProgressCallback, stopper: Limit
         soft_wrap=True,
         highlight=False,
     )
-
-
-@contextmanager
-def ray_session(cpus: int) -> Iterator[None]:
-    """Use the running Ray, or start one on loopback for as long as the context lasts; it has at least ``cpus``."""
-    if ray.is_initialized():
-        yield
-        return
-    ray.init(
-        num_cpus=max(cpus, os.cpu_count() or 1),
-        include_dashboard=False,
-        _node_ip_address="127.0.0.1",
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager
