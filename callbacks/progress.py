@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from connectfour.config import StopSettings
 from connectfour.league.matchmaking import MAIN
+from connectfour.league.snapshots import write_atomically
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -58,14 +60,37 @@ class Row:
         )
 
 
+_COLUMNS = [field.name for field in fields(Row)]
+
+
 def append_row(file: Path, row: Row) -> None:
-    """Append to a CSV file, with a header if it is new."""
-    is_new = not file.exists()
+    """Append to a CSV file, with a header if it is new or empty."""
     with file.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, [field.name for field in fields(Row)], lineterminator="\n")
-        if is_new:
+        writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+        if stream.tell() == 0:
             writer.writeheader()
         writer.writerow(asdict(row))
+
+
+def rewind(file: Path, iteration: int) -> None:
+    """Drop the rows after ``iteration``: the checkpoint that is resumed does not know them.
+
+    A file that is not a table of these columns is kept under another name.
+    """
+    if not file.is_file():
+        return
+    with file.open(newline="", errors="replace") as stream:
+        reader = csv.DictReader(stream)
+        columns, rows = reader.fieldnames, list(reader)
+    if columns != _COLUMNS:
+        file.replace(file.with_suffix(".old.csv"))
+        return
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    # The last line of a killed run may be torn.
+    writer.writerows(row for row in rows if None not in row.values() and int(row["iteration"]) <= iteration)
+    write_atomically(file, text.getvalue().encode())
 
 
 def minutes_left(row: Row, limits: StopSettings) -> float | None:

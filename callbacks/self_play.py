@@ -32,6 +32,8 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     @override
     def on_environment_created(self, *, env_runner: EnvRunner, **kwargs: Any) -> None:
         """Give a new env runner a matchmaker; the league sends it the current roster before it samples."""
+        if hasattr(env_runner, "matchmaker"):
+            return  # only its environments were made anew
         settings = env_runner.config.settings
         roster = OpponentPool(settings.league, settings.seed).roster(settings.rollout.mirror_share, 0)
         env_runner.matchmaker = Matchmaker(roster, env_runner.worker_index or 0)
@@ -71,7 +73,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         **kwargs: Any,
     ) -> None:
         """Bring restarted env runners up to date before they sample."""
-        algorithm.sync_league(env_runner_indices)
+        algorithm.sync_league(env_runner_group, env_runner_indices)
 
     @override
     def on_train_result(self, *, algorithm: SelfPlayPPO, result: dict[str, Any], **kwargs: Any) -> None:
@@ -82,17 +84,19 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         result.update(
             win_rate=window.share("win"),
             draw_rate=window.share("draw"),
-            opponent_scores={name: score for name in pool.active if (score := window.score(name)) is not None},
+            opponent_scores={name: window.score(name) for name in pool.active if window.games(name)},
             frozen=None,
         )
         if pool.should_freeze():
             result["frozen"] = algorithm.freeze_main().id
         algorithm.push_roster()
+        # There are none if every env runner failed.
+        steps = result.get(ENV_RUNNER_RESULTS, {}).get(NUM_ENV_STEPS_SAMPLED, 0)
         result.update(
             league_size=len(pool),
             league_score=pool.league_score,
             env_steps=algorithm.env_steps,
-            env_steps_per_second=result[ENV_RUNNER_RESULTS][NUM_ENV_STEPS_SAMPLED] / result["time_this_iter_s"],
+            env_steps_per_second=steps / result["time_this_iter_s"],
         )
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectfour import __version__
-from connectfour.config import describe, load_settings
+from connectfour.config import describe, get_setting, load_settings
 from connectfour.errors import ConfigError, ConnectFourError
 
 app = typer.Typer(
@@ -107,11 +107,8 @@ def settings(config: ConfigOption = None, override: OverrideOption = None) -> No
     """List every setting with its value and meaning."""
     current = load_settings(config, override or [])
     table = Table("setting", "value", "meaning", box=None)
-    for name, _, description in describe():
-        value: object = current
-        for part in name.split("."):
-            value = getattr(value, part)
-        table.add_row(name, str(value), description)
+    for name, description in describe():
+        table.add_row(name, str(get_setting(current, name)), description)
     Console().print(table)
 
 
@@ -122,9 +119,12 @@ def main() -> None:
     except ConnectFourError as error:
         sys.stderr.write(f"connectfour: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("connectfour: interrupted\n")
-        sys.exit(130)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        reason = (error.strerror or type(error).__name__).lower()
+        sys.stderr.write(f"connectfour: {error.filename}: {reason}; check the path, its permissions and free space\n")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

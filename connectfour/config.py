@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 
 from connectfour.errors import ConfigError
 
@@ -21,6 +23,14 @@ class Settings(BaseModel):
     """Base of all settings: immutable, and without room for an unknown key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_as_meant(cls, values: Any) -> Any:
+        """Take an empty section for one without settings, and 1e6, which YAML 1.1 takes for text, for a number."""
+        if not isinstance(values, dict):
+            return values
+        return {name: _as_meant(cls.model_fields.get(name), value) for name, value in values.items()}
 
 
 class NetworkSettings(Settings):
@@ -65,7 +75,7 @@ class LeagueSettings(Settings):
         ("random", "always_same", "beat_last", "linear", "tactical"),
         description="rule-based opponents that the pool starts with",
     )
-    opponent_count: int = Field(15, ge=1, description="size of the active pool; the oldest leaves when it is full")
+    opponent_count: int = Field(15, ge=2, description="size of the active pool; the oldest leaves when it is full")
     win_rate_threshold: float = Field(0.75, gt=0, le=1, description="score against the active pool that freezes main")
     min_games: int = Field(200, ge=1, description="games against the pool that a freeze needs since the last one")
     revival_probability: float = Field(1 / 6, ge=0, le=1, description="chance that a freeze revives a heuristic")
@@ -95,13 +105,13 @@ class CheckpointSettings(Settings):
     """RLlib checkpoints, which a run resumes from."""
 
     every: int = Field(20, ge=1, description="iterations between two checkpoints")
-    keep: int = Field(2, ge=1, description="checkpoints kept besides the newest, by league score")
+    keep: int = Field(3, ge=1, description="checkpoints kept, the best by league score; the newest always is")
 
 
 class RunSettings(Settings):
     """Everything that defines a run."""
 
-    seed: int = Field(0, ge=0, description="seed of all chance")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of all chance")
     threads: int = Field(2, ge=1, description="threads of Torch in the trainer")
     network: NetworkSettings = NetworkSettings()
     rollout: RolloutSettings = RolloutSettings()
@@ -119,13 +129,22 @@ class RunSettings(Settings):
         return self
 
 
-def describe(model: type[Settings] = RunSettings, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """Yield ``(dotted name, default, description)`` of every setting."""
+def describe(model: type[Settings] = RunSettings, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield ``(dotted name, description)`` of every setting."""
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            yield from describe(field.annotation, f"{prefix}{name}.")
+        section = _section(field)
+        if section:
+            yield from describe(section, f"{prefix}{name}.")
         else:
-            yield prefix + name, field.default, field.description or ""
+            yield prefix + name, field.description or ""
+
+
+def get_setting(settings: RunSettings, name: str) -> Any:
+    """Return a setting or a section of them by its dotted name."""
+    value: Any = settings
+    for part in name.split("."):
+        value = getattr(value, part)
+    return value
 
 
 def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> RunSettings:
@@ -164,11 +183,24 @@ def dump_settings(settings: RunSettings) -> str:
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
 
 
+def _section(field: FieldInfo | None) -> type[Settings] | None:
+    annotation = field.annotation if field else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Settings) else None
+
+
+def _as_meant(field: FieldInfo | None, value: Any) -> Any:
+    if value is None and _section(field):
+        return {}
+    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
+        return float(value)
+    return value
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}; check the path given to --config") from None
+        raise ConfigError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
@@ -183,14 +215,16 @@ def _read_yaml(file: Path) -> dict[str, Any]:
 def _set(values: dict[str, Any], name: str, value: Any) -> None:
     *parents, leaf = name.split(".")
     for parent in parents:
-        values = values.setdefault(parent, {})
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
         if not isinstance(values, dict):
-            raise ConfigError(_unknown(name))
+            raise ConfigError(f"{name} cannot be set: {parent} is {values!r} and holds no settings")
     values[leaf] = value
 
 
 def _unknown(name: str) -> str:
-    known = [known_name for known_name, _, _ in describe()]
+    known = [known_name for known_name, _ in describe()]
     by_leaf = {known_name.rpartition(".")[2]: known_name for known_name in known}
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     close_leaf = difflib.get_close_matches(name.rpartition(".")[2], by_leaf, n=1, cutoff=0.75)

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.game.bitboard import Columns
-from connectfour.players.player import State, parse_player
+from connectfour.players.player import parse_player
 from connectfour.ranking.arena import Score, play_games, play_match, random_openings
+from heuristics import State
 
 
 class Fixed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +154,12 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
     _refused(2, "cannot read nothing.yaml", "train", "--config", "nothing.yaml", cwd=tmp_path)
     _refused(2, "leave out --config and --run-dir", "train", "--resume", run, "--run-dir", "x", cwd=tmp_path)
     _refused(3, f"{run} exists already", "train", "--run-dir", run, cwd=tmp_path)
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.yaml").write_text("seed: 1\n")
+    _refused(3, "choose another --run-dir\n", "train", "--run-dir", "half", cwd=tmp_path)
+    _refused(3, "has no complete checkpoint", "train", "--resume", "half", cwd=tmp_path)
+    _refused(1, "config.yaml/x: not a directory", "train", "--run-dir", "half/config.yaml/x", cwd=tmp_path)
+    shutil.rmtree(tmp_path / "half")
     _refused(3, "nowhere does not exist", "train", "--resume", "nowhere", cwd=tmp_path)
     _refused(3, "is no run folder", "train", "--resume", run / "league", cwd=tmp_path)
     _refused(3, "network cannot change", "train", "--resume", run, "-p", "network.width=8", cwd=tmp_path)
@@ -185,6 +192,30 @@ def test_half_a_checkpoint_is_passed_over(run: Path) -> None:
         assert folder.newest_checkpoint().iteration < newest.iteration
     finally:
         victim.write_bytes(whole)
+
+
+def test_a_damaged_manifest_stops_a_resumption_with_a_sentence(run: Path, tmp_path: Path) -> None:
+    """Before anything is started or written."""
+    manifest = run / "league" / "manifest.json"
+    whole = manifest.read_bytes()
+    try:
+        manifest.write_bytes(whole[: len(whole) // 2])
+        _refused(4, "manifest.json is damaged", "train", "--resume", run, cwd=tmp_path)
+    finally:
+        manifest.write_bytes(whole)
+
+
+def test_one_process_at_a_time(run: Path, tmp_path: Path) -> None:
+    """A second one would write the same files."""
+    with RunFolder(run).lock():
+        _refused(3, "another process trains in", "train", "--resume", run, cwd=tmp_path)
+
+
+def test_parts_are_numbered_on_when_one_was_removed(tmp_path: Path) -> None:
+    """A new part must not be written over one that is still there."""
+    for name in ("part_2", "part_10"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    assert RunFolder(tmp_path).next_part() == "part_11"
 
 
 def test_help_and_version() -> None:

@@ -40,6 +40,21 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     assert (settings.ppo.epochs, settings.ppo.gamma, settings.ppo.learning_rate) == (2, 0.9, 3e-4)
 
 
+@pytest.mark.parametrize("text", ["1000000", "1e6", "1.0e+6", "1_000_000"])
+def test_numbers_are_read_as_people_write_them(text: str, tmp_path: Path) -> None:
+    """YAML 1.1 takes 1e6 for a string; a user does not."""
+    assert load_settings(None, [f"stop.env_steps={text}"]).stop.env_steps == 1_000_000
+    (tmp_path / "some.yaml").write_text(f"stop:\n  env_steps: {text}\n")
+    assert load_settings(tmp_path / "some.yaml").stop.env_steps == 1_000_000
+
+
+def test_an_empty_section_is_one_without_settings(tmp_path: Path) -> None:
+    """Left over when its only line was commented out; an override still finds it."""
+    (tmp_path / "some.yaml").write_text("stop:\n  # minutes: 3\nseed: 4\n")
+    assert load_settings(tmp_path / "some.yaml") == RunSettings(seed=4)
+    assert load_settings(tmp_path / "some.yaml", ["stop.minutes=2"]).stop.minutes == 2
+
+
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
     """Nothing said, nothing changed."""
     file = tmp_path / "empty.yaml"
@@ -62,6 +77,9 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("league.heuristics=[]", "at least one heuristic"),
         ("league.heuristics=[random, random]", "names a heuristic twice"),
         ("league.opponent_count=2", "5 heuristics do not fit into 2 opponents"),
+        ("seed=5000000000", "seed = 5000000000 is refused"),
+        ("stop.env_steps=1.5", "stop.env_steps"),
+        ("seed.x=1", "seed = .* is refused"),
         ("seed", "'seed' sets nothing: write it as key=value"),
         ("seed=[", "is no value for seed"),
     ],
@@ -97,5 +115,5 @@ def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
 
 def test_every_setting_has_a_description() -> None:
     """The list that the command prints has no gaps."""
-    assert all(description for _, _, description in describe())
-    assert len({name for name, _, _ in describe()}) > 25
+    assert all(description for _, description in describe())
+    assert len({name for name, _ in describe()}) > 25

@@ -153,7 +153,9 @@ class TestActivePool:
     def test_archived_snapshots_are_not_played(self) -> None:
         """A snapshot that a checkpoint does not know stays, and its name is not given again."""
         pool = OpponentPool(SETTINGS)
+        size = len(pool)
         pool.archive([Member(id="v0004", kind="snapshot", slot=2)])
+        assert (len(pool), pool.league_score) == (size, 0.0)
         assert "v0004" not in pool.active
         assert pool.slots() == {}
         assert pool.next_snapshot_id == "v0005"
@@ -182,6 +184,15 @@ class TestMatchmaking:
                 lead = 2 * sum(seats[match_up.opponent]) - len(seats[match_up.opponent])
                 assert abs(lead) <= 1
         assert any(first == second for first, second in zip(seats["random"], seats["random"][1:], strict=False))
+
+    def test_seats_stay_balanced_when_the_roster_changes(self) -> None:
+        """A new roster after every few games, as in training."""
+        matchmaker = Matchmaker(self.roster)
+        seats = []
+        for iteration in range(300):
+            matchmaker.follow(Roster(self.roster.modules, self.roster.weights, 0.0, (7, iteration)))
+            seats += [match_up.main_seat for match_up in (matchmaker.draw(), matchmaker.draw())]
+        assert abs(2 * sum(seats) - len(seats)) <= 2
 
     def test_seeded_and_different_for_each_worker(self) -> None:
         """The same seed repeats the draws; another worker draws others."""
@@ -279,7 +290,18 @@ class TestSnapshots:
         with pytest.raises(SnapshotError, match=r"v0001\.safetensors is missing"):
             store.load(member)
 
-    @pytest.mark.parametrize("text", ["", "{", "[]", '{"members": []}', '{"schema_version": 99, "members": []}'])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            "{",
+            "[]",
+            '{"members": []}',
+            '{"schema_version": 1}',
+            '{"schema_version": 1, "members": 5}',
+            '{"schema_version": 99, "members": []}',
+        ],
+    )
     def test_a_damaged_manifest_is_refused(self, tmp_path: Path, text: str) -> None:
         """Not readable, or of another version."""
         store, _ = self.saved(tmp_path)

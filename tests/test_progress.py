@@ -8,9 +8,10 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from callbacks.progress import ProgressCallback, Row, minutes_left
+from callbacks.progress import ProgressCallback, Row, minutes_left, rewind
 from connectfour.config import StopSettings
 
 
@@ -52,6 +53,28 @@ def test_csv_has_one_row_an_iteration_and_one_header(tmp_path: Path) -> None:
     assert [row["iteration"] for row in rows] == ["1", "2", "3"]
     assert rows[2]["frozen"] == "v0001"
     assert rows[0]["entropy"] == "1.3"
+
+
+def test_a_resumed_run_drops_the_rows_that_its_checkpoint_does_not_know(tmp_path: Path) -> None:
+    """Those after it, and a torn last line."""
+    file = tmp_path / "progress.csv"
+    show(file, [result(i) for i in range(1, 6)], [0.0] * 99, terminal=False)
+    with file.open("a") as stream:
+        stream.write("6,0.1,30")
+    rewind(file, 3)
+    show(file, [result(4)], [0.0] * 9, terminal=False)
+    assert [row["iteration"] for row in csv.DictReader(file.open())] == ["1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"step,loss\n1,2\n"])
+def test_a_file_that_is_no_such_table_is_put_aside(tmp_path: Path, content: bytes) -> None:
+    """Of a kill at the wrong moment, or another release."""
+    file = tmp_path / "progress.csv"
+    file.write_bytes(content)
+    rewind(file, 3)
+    show(file, [result(4)], [0.0] * 9, terminal=False)
+    assert [row["iteration"] for row in csv.DictReader(file.open())] == ["4"]
+    assert (tmp_path / "progress.old.csv").read_bytes() == content
 
 
 def test_plain_lines_come_every_ten_seconds_and_for_each_freeze(tmp_path: Path) -> None:

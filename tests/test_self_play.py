@@ -7,6 +7,7 @@ after a restore, modules that vanish, and a restarted runner that plays other ma
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ import numpy as np
 import pytest
 import ray
 import torch
+from ray import tune
 from ray.rllib.core.columns import Columns
 
 from callbacks.self_play import SelfPlayCallback
-from connectfour.errors import SnapshotError, TrainingError
+from connectfour.errors import ConfigError, SnapshotError, TrainingError
 from connectfour.game.bitboard import COLUMNS, from_planes, has_four, landing_cells
 from connectfour.game.env import AGENTS
 from connectfour.league.matchmaking import MAIN
@@ -106,7 +108,15 @@ def test_a_runner_that_does_not_take_the_weights_is_noticed(build: Build, monkey
     monkeypatch.setattr(algorithm.env_runner, "set_state", lambda state: None)
     algorithm.learner_group.set_weights({"opponent_0": dict(module_weights(algorithm))})
     with pytest.raises(TrainingError, match="did not take the weights of opponent_0"):
-        push_weights(algorithm, ["opponent_0"])
+        push_weights(algorithm, algorithm.env_runner_group, ["opponent_0"])
+
+
+def test_a_learner_that_does_not_take_the_weights_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runners that agree with a learner that holds something else prove nothing."""
+    algorithm = build()
+    monkeypatch.setattr(algorithm.learner_group, "set_weights", lambda weights: None)
+    with pytest.raises(TrainingError, match="the learner did not take the weights of opponent_0"):
+        algorithm.freeze_main()
 
 
 @RUNNERS
@@ -158,7 +168,7 @@ def test_fault_c_restoring_into_the_original_config_keeps_the_league(
     state, steps = algorithm.pool.to_state(), algorithm.env_steps
     assert result["training_iteration"] == 1
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    other = build(runners, "rollout.mirror_share=0.0")
+    other = build(runners, "rollout.mirror_share=0.0", folder=tmp_path / "other")
     assert "v0001" not in other.pool.members
     other.restore_from_path(str(tmp_path / "checkpoint"))
     assert other.pool.to_state() == state
@@ -203,16 +213,87 @@ def test_fault_d_a_restarted_runner_gets_roster_and_weights(tmp_path: Path) -> N
     algorithm.stop()
 
 
-def test_a_checkpoint_away_from_its_run_brings_its_snapshots(build: Build, tmp_path: Path) -> None:
-    """The files of active snapshots are written again from the checkpoint, the same to the byte."""
+def test_missing_and_damaged_files_are_mended_from_the_checkpoint(build: Build, tmp_path: Path) -> None:
+    """A league that moved without its files gets them back, and one with a changed byte is repaired."""
     algorithm = build()
     algorithm.train()
     member = algorithm.freeze_main()
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     elsewhere = build(folder=tmp_path / "elsewhere")
     elsewhere.restore_from_path(str(tmp_path / "checkpoint"))
-    assert elsewhere.store.load(member).network == algorithm.settings.network
-    assert elsewhere.store.members()["v0001"].sha256 == member.sha256
+    elsewhere.store.load(elsewhere.store.members()[member.id])
+    file = algorithm.store.folder / str(member.file)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    algorithm.store.load(algorithm.store.members()[member.id])
+
+
+def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Path) -> None:
+    """An algorithm made from a checkpoint has a league of its own; so has one made from a resumed run's."""
+    algorithm = build()
+    algorithm.train()
+    algorithm.save_to_path(str(tmp_path / "first"))
+    algorithm.freeze_main()
+    resumed = config(tmp_path / "league").league(restore_from=tmp_path / "first").build_algo()
+    resumed.save_to_path(str(tmp_path / "second"))
+    resumed.stop()
+    shutil.rmtree(tmp_path / "first")
+    manifest = algorithm.store.manifest_file.read_bytes()
+    visitor = SelfPlayPPO.from_checkpoint(str(tmp_path / "second"))
+    try:
+        assert visitor.store.folder != algorithm.store.folder
+        visitor.freeze_main()
+        assert algorithm.store.manifest_file.read_bytes() == manifest
+    finally:
+        visitor.stop()
+
+
+def test_a_new_league_in_a_used_folder_overwrites_nothing(build: Build) -> None:
+    """What another attempt froze stays in the archive under its own name."""
+    first = build()
+    kept = first.freeze_main()
+    second = build()
+    assert second.freeze_main().id == "v0002"
+    assert second.store.load(second.store.members()[kept.id])
+    assert len(second.pool) == 4, "the league counts its own freezes"
+
+
+def test_the_callback_is_asked_for(tmp_path: Path) -> None:
+    """Without it nobody draws the match-ups."""
+    with pytest.raises(ConfigError, match=r"add \.callbacks\(SelfPlayCallback\)"):
+        SelfPlayPPOConfig.from_settings(tiny_settings()).league(folder=tmp_path).build_algo()
+
+
+def test_from_python_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) -> None:
+    """A grid search over a learning rate, as in a notebook."""
+    search = SelfPlayPPOConfig.from_settings(tiny_settings("league.win_rate_threshold=0.001", "league.min_games=1"))
+    search.callbacks(SelfPlayCallback)
+    search.training(lr=tune.grid_search([1e-3, 3e-3]))
+    results = tune.Tuner(
+        SelfPlayPPO,
+        param_space=search,
+        run_config=tune.RunConfig(storage_path=str(tmp_path), name="search", stop={"training_iteration": 2}, verbose=0),
+    ).fit()
+    assert not results.errors
+    assert len(results) == 2
+    for result in results:
+        assert parse_player(f"snapshot:{result.path}/v1")
+        assert result.metrics is not None
+        assert result.metrics["league_size"] >= 4
+
+
+def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path) -> None:
+    """Separate env runners for evaluation get the roster, and their games freeze nobody."""
+    evaluated = config(tmp_path / "league", "rollout.mirror_share=0.0")
+    evaluated.evaluation(evaluation_interval=1, evaluation_num_env_runners=0, evaluation_duration=2)
+    algorithm = evaluated.build_algo()
+    algorithm.freeze_main()
+    algorithm.train()
+    assert "v0001" in algorithm.eval_env_runner_group.local_env_runner.matchmaker.roster.modules
+    games = algorithm.pool.window.games()
+    algorithm.evaluate()
+    assert algorithm.pool.window.games() == games
+    algorithm.stop()
 
 
 def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_path: Path) -> None:

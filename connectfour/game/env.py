@@ -18,7 +18,7 @@ from pettingzoo.classic.connect_four import connect_four
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.tune.registry import register_env
 
-from connectfour.game.bitboard import pick_legal
+from connectfour.game.bitboard import CELLS, pick_legal
 
 ENV_NAME = "connect_four_v3"
 AGENTS = ("player_0", "player_1")
@@ -46,6 +46,8 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
         super().__init__()
         settings = dict(config or {})
         self.opening_plies: int = settings.get("opening_plies", 0)
+        if not 0 <= self.opening_plies < CELLS:
+            raise ValueError(f"opening_plies = {self.opening_plies}: choose 0 to {CELLS - 1}, a move must be left")
         self._worker_index: int = getattr(config, "worker_index", 0) or 0
         self.render_mode = settings.get("render_mode")
         self.aec = connect_four.env(render_mode=self.render_mode)

@@ -51,7 +51,7 @@ def parse_board(moves: str) -> Boards:
 def ascii_board(boards: Boards, index: int = 0) -> str:
     """Draw one board, ``X`` being the player who moved first.
 
-    For example the game "443543"::
+    For example the game "44354"::
 
     . . . . . . .
     . . . . . . .

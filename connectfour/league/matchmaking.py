@@ -72,13 +72,13 @@ class Matchmaker:
         """Draw from ``roster``; two workers draw different sequences."""
         self._worker_index = worker_index
         self._counts: Counter[tuple[str, int, Result]] = Counter()
+        self._seats: Counter[tuple[str, int]] = Counter()
         self.follow(roster)
 
     def follow(self, roster: Roster) -> None:
-        """Draw from ``roster`` from now on; results counted so far stay."""
+        """Draw from ``roster`` from now on; the balance of seats and the results counted so far stay."""
         self._roster = roster
         self._rng = np.random.default_rng((*roster.seed, self._worker_index))
-        self._seats: Counter[tuple[str, int]] = Counter()
 
     @property
     def roster(self) -> Roster:

@@ -77,6 +77,7 @@ class OpponentPool:
     Attributes:
         members: the archive by id, in the order of joining.
         active: ids that are drawn as opponents, the longest-standing first.
+        freezes: how often main was frozen on the way to its present state.
         payoff: games by (who moved first, who second, result as the first saw it).
         window: main's results since the last freeze.
     """
@@ -87,12 +88,13 @@ class OpponentPool:
         self._seed = seed
         self.members = {name: Member(id=name, kind="heuristic") for name in settings.heuristics}
         self.active = list(settings.heuristics)
+        self.freezes = 0
         self.payoff: Counter[tuple[str, str, Result]] = Counter()
         self.window = Window(settings.min_games)
 
     def __len__(self) -> int:
-        """Return the league's size: all members, active or not."""
-        return len(self.members)
+        """Return the league's size: the heuristics and main's freezes, active or not."""
+        return len(self.settings.heuristics) + self.freezes
 
     @property
     def snapshots(self) -> list[Member]:
@@ -107,7 +109,7 @@ class OpponentPool:
     @property
     def league_score(self) -> float:
         """Freezes so far plus the current score against the pool: grows as main gets better."""
-        return len(self.snapshots) + (self.window.score() or 0.0)
+        return self.freezes + self.window.score()
 
     def record(self, tallies: Sequence[Tally]) -> None:
         """Take in the games of one iteration."""
@@ -122,11 +124,8 @@ class OpponentPool:
         The games count as they were played: where matchmaking prefers hard opponents, beating the easy ones again and
         again does not carry main over the threshold.
         """
-        score = self.window.score()
         return (
-            score is not None
-            and self.window.games() >= self.settings.min_games
-            and score >= self.settings.win_rate_threshold
+            self.window.games() >= self.settings.min_games and self.window.score() >= self.settings.win_rate_threshold
         )
 
     def admit(self, snapshot: Member) -> Member:
@@ -145,6 +144,7 @@ class OpponentPool:
         slot = next(slot for slot in range(self.settings.opponent_count) if slot not in taken)
         self.members[snapshot.id] = snapshot.model_copy(update={"slot": slot})
         self.active.append(snapshot.id)
+        self.freezes += 1
         self.window = Window(self.settings.min_games)
         return self.members[snapshot.id]
 
@@ -164,7 +164,7 @@ class OpponentPool:
     def roster(self, mirror_share: float, iteration: int) -> Roster:
         """Return what env runners draw from; ``iteration`` gives each roster its own sequence of draws."""
         if self.settings.matchmaking == "pfsp":
-            scores = [self.window.score(name, _PRIOR_GAMES) or 0.0 for name in self.active]
+            scores = [self.window.score(name, _PRIOR_GAMES) for name in self.active]
             weights = pfsp_weights(scores, self.settings.pfsp_floor)
         else:
             weights = tuple(1 / len(self.active) for _ in self.active)
@@ -177,6 +177,7 @@ class OpponentPool:
             "schema_version": SCHEMA_VERSION,
             "members": [member.model_dump() for member in self.members.values()],
             "active": list(self.active),
+            "freezes": self.freezes,
             "payoff": _payoff_rows(self.payoff),
             "window": [[vars(tally) for tally in tallies] for tallies in self.window.iterations],
         }
@@ -185,6 +186,7 @@ class OpponentPool:
         """Become what ``to_state`` returned."""
         self.members = {each["id"]: Member.model_validate(each) for each in state["members"]}
         self.active = list(state["active"])
+        self.freezes = state["freezes"]
         self.payoff = Counter(
             {
                 (row["first"], row["second"], result): row[result]

@@ -121,7 +121,7 @@ class SnapshotStore:
         path = self.folder / str(member.file)
         try:
             data = path.read_bytes()
-        except OSError:
+        except FileNotFoundError:
             raise SnapshotError(f"{path} is missing, though the manifest names it: restore the file") from None
         if hashlib.sha256(data).hexdigest() != member.sha256:
             raise SnapshotError(
@@ -132,11 +132,9 @@ class SnapshotStore:
             metadata = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"][_METADATA_KEY])
             return Snapshot(NetworkSettings.model_validate(metadata["network"]), load(data))
         except (ValueError, KeyError, TypeError, SafetensorError):
-            raise SnapshotError(f"{path} holds no snapshot of this project's format: freeze it again") from None
-
-    def has(self, member: Member) -> bool:
-        """Tell whether a member's file is there, whole or not."""
-        return (self.folder / str(member.file)).is_file()
+            raise SnapshotError(
+                f"{path} holds no snapshot of this project's format: restore it from a copy of the run"
+            ) from None
 
     def write_manifest(self, state: dict[str, Any]) -> None:
         """Write the pool's state as the manifest."""
@@ -152,9 +150,9 @@ class SnapshotStore:
         try:
             state = json.loads(self.manifest_file.read_text(encoding="utf-8"))
             version = state["schema_version"]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             raise SnapshotError(f"{self.manifest_file} is damaged: restore it from a copy of the run") from None
         if version != SCHEMA_VERSION:
             raise SnapshotError(
@@ -170,9 +168,9 @@ class SnapshotStore:
             SnapshotError: the manifest is damaged.
         """
         state = self.read_manifest() or {"members": []}
-        rows = [*state["members"], *([state["main"]] if state.get("main") else [])]
         try:
+            rows = [*state["members"], *([state["main"]] if state.get("main") else [])]
             members = [Member.model_validate(row) for row in rows]
-        except ValidationError:
+        except (KeyError, TypeError, ValidationError):
             raise SnapshotError(f"{self.manifest_file} is damaged: restore it from a copy of the run") from None
         return {member.id: member for member in members}

@@ -36,13 +36,10 @@ class Window:
         """Return the share of the games with ``result``, 0 without games."""
         return self.games(result=result) / max(1, self.games())
 
-    def score(self, opponent: str | None = None, prior_games: int = 0) -> float | None:
-        """Return main's points per game, all of them or those against ``opponent``, or None without games.
+    def score(self, opponent: str | None = None, prior_games: int = 0) -> float:
+        """Return main's points per game, all of them or those against ``opponent``, 0 without games.
 
         A draw is half a point. ``prior_games`` drawn games are thought in before, so that few games cannot say much.
         """
-        games = self.games(opponent) + prior_games
-        if games == 0:
-            return None
         points = sum(_POINTS[result] * self.games(opponent, result) for result in RESULTS)
-        return (points + _POINTS["draw"] * prior_games) / games
+        return (points + _POINTS["draw"] * prior_games) / max(1, self.games(opponent) + prior_games)

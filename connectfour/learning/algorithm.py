@@ -10,47 +10,34 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Self
 
-import gymnasium as gym
 import torch
+from pyarrow.fs import LocalFileSystem
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
-from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 from typing_extensions import override
 
 from connectfour.config import RunSettings, validate_settings
 from connectfour.errors import ConfigError, SnapshotError
-from connectfour.game.env import AGENTS, ENV_NAME, ConnectFourEnv
-from connectfour.league.matchmaking import MAIN, MatchUp
-from connectfour.league.pool import Member, OpponentPool, heuristic_module, slot_module
-from connectfour.league.snapshots import Snapshot, SnapshotStore, weights_sha256
-from connectfour.learning.heuristic_module import HeuristicRLModule
-from connectfour.learning.rl_module import ActionMaskingRLModule
+from connectfour.game.env import ENV_NAME
+from connectfour.league.matchmaking import MAIN, Roster
+from connectfour.league.pool import Member, OpponentPool
+from connectfour.league.snapshots import Snapshot, SnapshotStore, Weights, weights_sha256
+from connectfour.learning.modules import module_of_agent, module_specs
 from connectfour.learning.run_folder import write_checkpoint_index
-from connectfour.learning.sync import load_module, module_weights, push_roster, push_weights
-from heuristics import make_heuristic
+from connectfour.learning.sync import has_matchmakers, load_module, module_weights, push_roster, push_weights
 
 # A resumed run must not repeat the games of the first iterations: each restart shifts all seeds by a prime.
 _SEED_STEP = 10_007
-
-
-def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:
-    """Map ``player_0`` and ``player_1`` to modules: as the match-up says that was drawn with the episode."""
-    try:
-        match_up: MatchUp = episode.custom_data["match_up"]
-    except AttributeError:
-        # While RLlib builds the continuation of a cut episode it asks before the custom data is there. It knows the
-        # modules from the first part and does not use the answer.
-        return MAIN
-    return match_up.module_in(AGENTS.index(agent_id))
 
 
 class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are untyped here
     """Configuration of ``SelfPlayPPO``; build it with ``SelfPlayPPOConfig.from_settings(RunSettings(...))``.
 
     What RLlib configures may be changed afterwards as usual, with ``training(...)``, ``env_runners(...)`` and so on;
-    ``callbacks(SelfPlayCallback)`` is what makes the league grow.
+    ``callbacks(SelfPlayCallback)`` is needed: it draws the match-ups and makes the league grow.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -96,11 +83,11 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
             grad_clip=ppo.gradient_norm,
             grad_clip_by="global_norm",
         )
-        specs = _module_specs(settings)
+        specs = module_specs(settings)
         config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         config.multi_agent(policies=set(specs), policy_mapping_fn=module_of_agent, policies_to_train=[MAIN])
         config.fault_tolerance(restart_failed_env_runners=True)
-        config.debugging(seed=settings.seed + _SEED_STEP * seed_shift, log_level="ERROR")
+        config.debugging(seed=(settings.seed + _SEED_STEP * seed_shift) % 2**31, log_level="ERROR")
         return config
 
     def league(self, *, folder: str | Path | None = NotProvided, restore_from: str | Path | None = NotProvided) -> Self:
@@ -115,28 +102,6 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
         if restore_from is not NotProvided:
             self.restore_from = None if restore_from is None else str(Path(restore_from).resolve())
         return self
-
-
-def _module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
-    env = ConnectFourEnv()
-    spaces: dict[str, gym.Space[Any]] = {
-        "observation_space": env.observation_spaces["player_0"],
-        "action_space": env.action_spaces["player_0"],
-    }
-    network = {"network": settings.network.model_dump()}
-    networks = [MAIN, *(slot_module(slot) for slot in range(settings.league.opponent_count))]
-    specs = {
-        name: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=network, **spaces) for name in networks
-    }
-    for name in settings.league.heuristics:
-        try:
-            make_heuristic(name)
-        except ValueError as error:
-            raise ConfigError(f"league.heuristics: {error}") from None
-        specs[heuristic_module(name)] = RLModuleSpec(
-            module_class=HeuristicRLModule, model_config={"heuristic": name, "max_seq_len": 42}, **spaces
-        )
-    return specs
 
 
 class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -163,32 +128,49 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         self.settings = self.config.settings
         # Ray gives an actor one thread unless told otherwise.
         torch.set_num_threads(self.settings.threads)
-        self.store = SnapshotStore(Path(self.config.league_folder or Path(self.logdir) / "league"))
+        self.store = SnapshotStore(Path(self.config.league_folder or self._default_league_folder()))
         self.pool = OpponentPool(self.settings.league, self.settings.seed)
         super().setup(config)
+        if not has_matchmakers(self.env_runner_group):
+            raise ConfigError("nobody draws the match-ups: add .callbacks(SelfPlayCallback) to the configuration")
         if self.config.restore_from:
             self.load_checkpoint(self.config.restore_from)
         else:
-            self.sync_league()
+            self._archive_stored_snapshots()
+            self.sync_league(self.env_runner_group)
+
+    def _default_league_folder(self) -> Path:
+        # The trial's working folder is a temporary one; what has to last belongs where Tune stores the trial.
+        if self._storage and isinstance(self._storage.storage_filesystem, LocalFileSystem):
+            return Path(self._storage.trial_fs_path) / "league"
+        return Path(self.logdir) / "league"
+
+    def _archive_stored_snapshots(self) -> None:
+        """Keep snapshots in the folder that this league does not know (of an attempt that failed, or went on)."""
+        self.pool.archive(member for member in self.store.members().values() if member.kind == "snapshot")
 
     @property
     def env_steps(self) -> int:
         """Env steps sampled since the run began, over all its parts."""
         return int(self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0))
 
-    def sync_league(self, worker_indices: list[int] | None = None) -> None:
-        """Bring env runners (default: all) up to date: weights of all modules, verified by hash, and the roster.
+    def sync_league(self, group: EnvRunnerGroup, worker_indices: list[int] | None = None) -> None:
+        """Bring env runners of ``group`` (default: all) up to date: weights, verified by hash, and the roster.
 
         Raises:
             TrainingError: an env runner holds other weights afterwards.
         """
-        push_weights(self, worker_indices=worker_indices)
-        self.push_roster(worker_indices)
+        push_weights(self, group, worker_indices=worker_indices)
+        push_roster(group, self._roster(), worker_indices)
 
-    def push_roster(self, worker_indices: list[int] | None = None) -> None:
-        """Tell env runners (default: all) who plays from which module and how often."""
-        roster = self.pool.roster(self.settings.rollout.mirror_share, self.iteration)
-        push_roster(self.env_runner_group, roster, worker_indices)
+    def push_roster(self) -> None:
+        """Tell all env runners, those for evaluation included, who plays from which module and how often."""
+        for group in (self.env_runner_group, self.eval_env_runner_group):
+            if group:
+                push_roster(group, self._roster())
+
+    def _roster(self) -> Roster:
+        return self.pool.roster(self.settings.rollout.mirror_share, self.iteration)
 
     def freeze_main(self) -> Member:
         """Freeze main into the pool and return the new member.
@@ -234,7 +216,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         super().set_state(state)
         if "league" in state:
             self.pool.load_state(state["league"])
-            self.pool.archive(member for member in self.store.members().values() if member.kind == "snapshot")
+            self._archive_stored_snapshots()
         self._time_total = state.get("time_total", self._time_total)
 
     @override
@@ -253,24 +235,37 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
                     f"checkpoint {path} holds other weights of {member.id} than its league names: "
                     "resume from another checkpoint"
                 )
-            if not self.store.has(member):
-                # The checkpoint was moved away from its run: its slots hold what the missing files did.
-                self.store.save(
-                    member.id,
-                    "snapshot",
-                    Snapshot(self.settings.network, weights),
-                    iteration=member.iteration,
-                    env_steps=member.env_steps,
-                )
-        self._write_manifest()
-        self.sync_league()
+            self._mend_file(member, weights)
+        self.sync_league(self.env_runner_group)
+
+    def _mend_file(self, member: Member, weights: Weights) -> None:
+        """Write a snapshot's file again if it is missing or damaged: its slot holds the same weights."""
+        try:
+            self.store.load(member)
+        except SnapshotError:
+            snapshot = Snapshot(self.settings.network, weights)
+            saved = self.store.save(
+                member.id, "snapshot", snapshot, iteration=member.iteration, env_steps=member.env_steps
+            )
+            self.pool.members[member.id] = member.model_copy(update={"sha256": saved.sha256})
+            self._write_manifest()
+
+    @override
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what a checkpoint builds an algorithm with: without the paths of this run."""
+        (config, *rest), kwargs = super().get_ctor_args_and_kwargs()
+        return ({**config, "league_folder": None, "restore_from": None}, *rest), kwargs
 
     @override
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save a checkpoint with an index of its files, and main as the run's latest policy."""
         super().save_checkpoint(checkpoint_dir)
         write_checkpoint_index(
-            Path(checkpoint_dir), iteration=self.iteration, env_steps=self.env_steps, minutes=self._time_total / 60
+            Path(checkpoint_dir),
+            iteration=self.iteration,
+            env_steps=self.env_steps,
+            minutes=self._time_total / 60,
+            league_size=len(self.pool),
         )
         snapshot = Snapshot(self.settings.network, module_weights(self))
         self._write_manifest(

@@ -9,14 +9,14 @@ league/                snapshots and the manifest
 
 from __future__ import annotations
 
-import csv
-import io
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from connectfour.config import RunSettings, dump_settings, load_settings
+from connectfour.config import RunSettings, dump_settings, get_setting, load_settings
 from connectfour.errors import RunFolderError
 from connectfour.league.snapshots import write_atomically
 
@@ -32,23 +32,26 @@ class CheckpointInfo:
     iteration: int
     env_steps: int
     minutes: float
+    league_size: int
 
 
-def write_checkpoint_index(folder: Path, *, iteration: int, env_steps: int, minutes: float) -> None:
+def write_checkpoint_index(folder: Path, *, iteration: int, env_steps: int, minutes: float, league_size: int) -> None:
     """List the files of a checkpoint that was just written."""
     sizes = {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
-    index = {"iteration": iteration, "env_steps": env_steps, "minutes": minutes, "files": sizes}
-    (folder / CHECKPOINT_INDEX).write_text(json.dumps(index, indent=1) + "\n")
+    reached = {"iteration": iteration, "env_steps": env_steps, "minutes": minutes, "league_size": league_size}
+    (folder / CHECKPOINT_INDEX).write_text(json.dumps({**reached, "files": sizes}, indent=1) + "\n")
 
 
 def read_checkpoint(path: Path) -> CheckpointInfo | None:
     """Return what a checkpoint's index says, or None if the checkpoint is not complete."""
     try:
         index = json.loads((path / CHECKPOINT_INDEX).read_text())
-        complete = all((path / name).stat().st_size == size for name, size in index["files"].items())
-        return CheckpointInfo(path, index["iteration"], index["env_steps"], index["minutes"]) if complete else None
-    except (OSError, ValueError, KeyError, TypeError):
+        files = index.pop("files")
+        checkpoint = CheckpointInfo(path, **index)
+        complete = all((path / name).stat().st_size == size for name, size in files.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+    return checkpoint if complete else None
 
 
 class RunFolder:
@@ -69,12 +72,9 @@ class RunFolder:
             RunFolderError: there is something already.
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            hint = f", or go on with it: connectfour train --resume {self.path}" if self.config_file.is_file() else ""
+            hint = f", or go on with it: connectfour train --resume {self.path}" if self._complete_checkpoints() else ""
             raise RunFolderError(f"{self.path} exists already: choose another --run-dir{hint}")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunFolderError(f"cannot create {self.path}: {error.strerror}; choose another --run-dir") from None
+        self.path.mkdir(parents=True, exist_ok=True)
         self.write_settings(settings)
 
     def write_settings(self, settings: RunSettings) -> None:
@@ -93,9 +93,10 @@ class RunFolder:
             raise RunFolderError(f"{self.path} {what}: name a folder that connectfour train has written")
         before, after = load_settings(self.config_file), load_settings(self.config_file, overrides)
         for name in ("network", "league.heuristics", "league.opponent_count"):
-            old, new = (_dotted(settings, name) for settings in (before, after))
-            if old != new:
-                raise RunFolderError(f"{name} cannot change in a run that has begun (it is {old}): start a new run")
+            if get_setting(before, name) != get_setting(after, name):
+                raise RunFolderError(
+                    f"{name} cannot change in a run that has begun (it is {get_setting(before, name)}): start a new run"
+                )
         return after
 
     def newest_checkpoint(self) -> CheckpointInfo:
@@ -104,33 +105,30 @@ class RunFolder:
         Raises:
             RunFolderError: there is none.
         """
-        found = [read_checkpoint(index.parent) for index in self.checkpoints.glob(f"*/*/{CHECKPOINT_INDEX}")]
-        complete = [checkpoint for checkpoint in found if checkpoint]
+        complete = self._complete_checkpoints()
         if not complete:
-            raise RunFolderError(f"{self.path} has no complete checkpoint to resume from: start a new run")
+            raise RunFolderError(f"{self.path} has no complete checkpoint to resume from: train anew in another folder")
         return max(complete, key=lambda checkpoint: checkpoint.iteration)
+
+    def _complete_checkpoints(self) -> list[CheckpointInfo]:
+        found = [read_checkpoint(index.parent) for index in self.checkpoints.glob(f"*/*/{CHECKPOINT_INDEX}")]
+        return [checkpoint for checkpoint in found if checkpoint]
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training in this folder; the lock ends with the process, however it ends.
+
+        Raises:
+            RunFolderError: another process trains here.
+        """
+        with (self.path / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunFolderError(f"another process trains in {self.path}: wait for it or stop it") from None
+            yield
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""
-        return f"part_{sum(1 for _ in self.checkpoints.glob('part_*')) + 1}"
-
-    def rewind_progress(self, iteration: int) -> None:
-        """Drop the rows of ``progress.csv`` after ``iteration``: the checkpoint that is resumed does not know them."""
-        if not self.progress_file.is_file():
-            return
-        with self.progress_file.open(newline="") as stream:
-            reader = csv.DictReader(stream)
-            rows = [row for row in reader if (row["iteration"] or "").isdigit() and int(row["iteration"]) <= iteration]
-            columns = list(reader.fieldnames or [])
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        write_atomically(self.progress_file, text.getvalue().encode())
-
-
-def _dotted(settings: RunSettings, name: str) -> Any:
-    value: Any = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
+        numbers = [int(part.name.removeprefix("part_")) for part in self.checkpoints.glob("part_*")]
+        return f"part_{max(numbers, default=0) + 1}"

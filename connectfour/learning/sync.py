@@ -36,13 +36,22 @@ def load_module(algorithm: Algorithm, module_id: str, weights: Weights) -> None:
         TrainingError: an env runner holds other weights afterwards.
     """
     algorithm.learner_group.set_weights({module_id: dict(weights)})
-    push_weights(algorithm, [module_id])
+    for hashes in push_weights(algorithm, algorithm.env_runner_group, [module_id]):
+        # What the runners got came from the learner; compared with the source, this proves the learner too.
+        if hashes[module_id] != weights_sha256(weights):
+            raise TrainingError(f"the learner did not take the weights of {module_id}: resume the run")
 
 
 def push_weights(
-    algorithm: Algorithm, module_ids: Collection[str] | None = None, worker_indices: list[int] | None = None
-) -> None:
-    """Copy the learner's weights of ``module_ids`` (default: all) to env runners (default: all), and verify them.
+    algorithm: Algorithm,
+    group: EnvRunnerGroup,
+    module_ids: Collection[str] | None = None,
+    worker_indices: list[int] | None = None,
+) -> list[dict[str, str]]:
+    """Copy the learner's weights of ``module_ids`` (default: all) to env runners of ``group`` (default: all).
+
+    Returns:
+        The hashes of these modules on each env runner, which are the learner's.
 
     Raises:
         TrainingError: an env runner holds other weights afterwards.
@@ -55,19 +64,22 @@ def push_weights(
         env_runner.set_state(ray.get(reference))
         return runner_hashes(env_runner, expected)
 
-    for hashes in _foreach(algorithm.env_runner_group, load, worker_indices):
+    found: list[dict[str, str]] = _foreach(group, load, worker_indices)
+    for hashes in found:
         wrong = sorted(module_id for module_id in expected if hashes[module_id] != expected[module_id])
         if wrong:
             raise TrainingError(f"an env runner did not take the weights of {', '.join(wrong)}: resume the run")
+    return found
 
 
 def runner_hashes(env_runner: EnvRunner, module_ids: Iterable[str]) -> dict[str, str]:
     """Return the hash of the weights that an env runner plays with, by module."""
-    return {module_id: weights_sha256(_numpy_state(env_runner.module[module_id])) for module_id in module_ids}
+    return {module_id: weights_sha256(env_runner.module[module_id].get_state()) for module_id in module_ids}
 
 
-def _numpy_state(module: Any) -> Weights:
-    return dict(module.get_state())
+def has_matchmakers(group: EnvRunnerGroup) -> bool:
+    """Tell whether every env runner that samples was given a matchmaker."""
+    return all(_foreach(group, lambda env_runner: hasattr(env_runner, "matchmaker"), None))
 
 
 def push_roster(group: EnvRunnerGroup, roster: Roster, worker_indices: list[int] | None = None) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 from ray import tune
 from rich.console import Console
 
-from callbacks.progress import ProgressCallback
+from callbacks.progress import ProgressCallback, rewind
 from callbacks.self_play import SelfPlayCallback
+from connectfour import errors
 from connectfour.config import RunSettings, StopSettings
 from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
+from connectfour.league.snapshots import SnapshotStore
 from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.local_ray import ray_session, silence
 from connectfour.learning.run_folder import RunFolder
@@ -73,39 +76,56 @@ def train(settings: RunSettings, run_dir: Path, console: Console) -> None:
     config = _config(settings)
     folder = RunFolder(run_dir)
     folder.create(settings)
-    console.print(
-        f"Training in {run_dir} ({_describe(settings.stop)}; Ctrl-C stops and can be resumed)", highlight=False
-    )
-    _fit(config.league(folder=folder.league), folder, console)
+    with folder.lock():
+        console.print(
+            f"Training in {run_dir} {_describe(settings.stop)}; Ctrl-C stops it so that it can be resumed.",
+            soft_wrap=True,
+            highlight=False,
+        )
+        _fit(config.league(folder=folder.league), folder, console)
 
 
 def resume(run_dir: Path, overrides: list[str], console: Console) -> None:
     """Go on with the run in ``run_dir`` from its newest checkpoint, with ``overrides`` of its settings.
 
     Raises:
-        RunFolderError: it is no run, has no complete checkpoint, or has reached its limits.
+        RunFolderError: it is no run, is in use, has no complete checkpoint, or has reached its limits.
         ConfigError: an override is not valid.
+        SnapshotError: the league's manifest is damaged.
         TrainingError: training failed.
     """
     folder = RunFolder(run_dir)
     settings = folder.read_settings(overrides)
-    checkpoint = folder.newest_checkpoint()
-    reached = limit_reached(settings.stop, minutes=checkpoint.minutes, env_steps=checkpoint.env_steps, league_size=0)
-    if reached:
-        limit = getattr(settings.stop, reached)
-        raise RunFolderError(
-            f"{run_dir} has reached its limit of stop.{reached} = {limit:g}: "
-            f"raise it with -p stop.{reached}={2 * limit:g}"
+    with folder.lock():
+        checkpoint = folder.newest_checkpoint()
+        SnapshotStore(folder.league).members()
+        reached = limit_reached(
+            settings.stop,
+            minutes=checkpoint.minutes,
+            env_steps=checkpoint.env_steps,
+            league_size=checkpoint.league_size,
         )
-    folder.write_settings(settings)
-    folder.rewind_progress(checkpoint.iteration)
-    console.print(
-        f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps "
-        f"({_describe(settings.stop)})",
-        highlight=False,
-    )
-    config = _config(settings, seed_shift=checkpoint.iteration)
-    _fit(config.league(folder=folder.league, restore_from=checkpoint.path), folder, console)
+        if reached:
+            limit = getattr(settings.stop, reached)
+            raise RunFolderError(
+                f"{run_dir} has reached its limit of stop.{reached} = {limit:,}: "
+                f"raise it with {_raised(reached, limit)}"
+            )
+        folder.write_settings(settings)
+        rewind(folder.progress_file, checkpoint.iteration)
+        console.print(
+            f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps, "
+            f"{_describe(settings.stop)}.",
+            soft_wrap=True,
+            highlight=False,
+        )
+        config = _config(settings, seed_shift=checkpoint.iteration)
+        _fit(config.league(folder=folder.league, restore_from=checkpoint.path), folder, console)
+
+
+def _raised(name: str, limit: float) -> str:
+    """Return the option that sets a limit to twice its value."""
+    return f"-p stop.{name}={2 * limit:g}" if name == "minutes" else f"-p stop.{name}={2 * int(limit)}"
 
 
 def _config(settings: RunSettings, seed_shift: int = 0) -> SelfPlayPPOConfig:
@@ -127,7 +147,7 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
     stopper = LimitStopper(settings.stop)
     progress = ProgressCallback(folder.progress_file, settings.stop, console)
     part = folder.next_part()
-    with ray_session(cpus=1 + settings.rollout.env_runners), _stop_signals(stopper, console):
+    with ray_session(cpus=1 + settings.rollout.env_runners), _stop_signals(stopper, console), closing(progress):
         results = tune.Tuner(
             SelfPlayPPO,
             param_space=config,
@@ -138,7 +158,7 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
                 stop=stopper,
                 callbacks=[progress],
                 checkpoint_config=tune.CheckpointConfig(
-                    num_to_keep=settings.checkpoint.keep + 1,
+                    num_to_keep=settings.checkpoint.keep,
                     checkpoint_score_attribute="league_score",
                     checkpoint_frequency=settings.checkpoint.every,
                     checkpoint_at_end=True,
@@ -146,39 +166,38 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
                 verbose=0,
             ),
         ).fit()
-        progress.close()
     if results.errors:
         raise _training_error(results.errors[0], folder)
-    _print_summary(folder, progress, stopper, console)
+    _print_summary(folder, progress, stopper, settings.stop, console)
 
 
 def _training_error(error: BaseException, folder: RunFolder) -> ConnectFourError:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ConnectFourError):
-            return cause
-        cause = getattr(cause, "cause", None) or cause.__cause__
-    details = sorted(folder.checkpoints.glob("*/error.txt"), key=lambda file: file.stat().st_mtime)
-    where = f"; {details[-1]} has the details" if details else ""
-    summary = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-    return TrainingError(f"training failed: {summary}{where}")
+    """Return the league's own error if that is what ended the trial, else one that names Tune's record of it."""
+    # An error in the trial's constructor arrives as text only.
+    own = re.search(r"connectfour\.errors\.(\w+): (.+)", str(error))
+    if own and hasattr(errors, own[1]):
+        league_error: ConnectFourError = getattr(errors, own[1])(own[2])
+        return league_error
+    records = sorted(folder.checkpoints.glob("*/error.txt"), key=lambda file: file.stat().st_mtime)
+    where = f"; {records[-1]} has the details" if records else ""
+    lines = str(error).strip().splitlines()
+    return TrainingError(f"training failed: {lines[-1] if lines else type(error).__name__}{where}")
 
 
-def _print_summary(folder: RunFolder, progress: ProgressCallback, stopper: LimitStopper, console: Console) -> None:
+def _print_summary(
+    folder: RunFolder, progress: ProgressCallback, stopper: LimitStopper, limits: StopSettings, console: Console
+) -> None:
     row = progress.last
     if row is None:
         raise TrainingError(f"training in {folder.path} ended before its first iteration: run it again")
+    reached = limit_reached(limits, minutes=row.minutes, env_steps=row.env_steps, league_size=row.league_size)
+    more = f" {_raised(reached, getattr(limits, reached))}" if reached else ""
     verb = "Stopped" if stopper.interrupted else "Done"
     console.print(
         f"{verb} after {row.minutes:.1f} minutes: {row.env_steps:,} env steps, a league of {row.league_size}, "
-        f"win rate {row.win_rate:.2f} against it.",
-        soft_wrap=True,
-        highlight=False,
-    )
-    more = "" if stopper.interrupted else f" -p stop.minutes={row.minutes + 5:.0f}"
-    console.print(f"Go on with:    connectfour train --resume {folder.path}{more}", soft_wrap=True, highlight=False)
-    console.print(
-        f"See how it plays: connectfour match snapshot:{folder.path}/main heuristic:tactical",
+        f"win rate {row.win_rate:.2f} against it.\n"
+        f"Go on with:        connectfour train --resume {folder.path}{more}\n"
+        f"See how it plays:  connectfour match snapshot:{folder.path}/main heuristic:tactical",
         soft_wrap=True,
         highlight=False,
     )

@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 
 from connectfour.errors import PlayerError
 from connectfour.game.bitboard import Columns
-from heuristics import make_heuristic
-
-State = NDArray[np.int64]
+from heuristics import State, make_heuristic
 
 
 class Player(Protocol):

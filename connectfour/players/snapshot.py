@@ -13,7 +13,7 @@ from connectfour.errors import RunFolderError, SnapshotError
 from connectfour.game.bitboard import Columns
 from connectfour.league.snapshots import Snapshot, SnapshotStore
 from connectfour.networks import ConnectFourNetwork
-from connectfour.players.player import State
+from heuristics import State
 
 
 class NetworkPlayer:
@@ -57,7 +57,9 @@ def build_network(snapshot: Snapshot) -> ConnectFourNetwork:
     try:
         network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in snapshot.weights.items()})
     except RuntimeError:
-        raise SnapshotError(f"the weights do not fit a network of {snapshot.network!r}: freeze it again") from None
+        raise SnapshotError(
+            f"the weights do not fit a network of {snapshot.network!r}: restore the snapshot from a copy of the run"
+        ) from None
     return network
 
 

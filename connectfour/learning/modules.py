@@ -1,0 +1,55 @@
+"""The fixed set of RLlib modules that a league plays with, and which agent plays which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+
+from connectfour.config import RunSettings
+from connectfour.errors import ConfigError
+from connectfour.game.env import AGENTS, ConnectFourEnv
+from connectfour.league.matchmaking import MAIN, MatchUp
+from connectfour.league.pool import heuristic_module, slot_module
+from connectfour.learning.heuristic_module import HeuristicRLModule
+from connectfour.learning.rl_module import ActionMaskingRLModule
+from heuristics import make_heuristic
+
+
+def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
+    """Return ``main``, the opponent slots, and one module per heuristic, by module id.
+
+    Raises:
+        ConfigError: a heuristic is not known.
+    """
+    env = ConnectFourEnv()
+    spaces: dict[str, gym.Space[Any]] = {
+        "observation_space": env.observation_spaces["player_0"],
+        "action_space": env.action_spaces["player_0"],
+    }
+    network = {"network": settings.network.model_dump()}
+    networks = [MAIN, *(slot_module(slot) for slot in range(settings.league.opponent_count))]
+    specs = {
+        name: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=network, **spaces) for name in networks
+    }
+    for name in settings.league.heuristics:
+        try:
+            make_heuristic(name)
+        except ValueError as error:
+            raise ConfigError(f"league.heuristics: {error}") from None
+        specs[heuristic_module(name)] = RLModuleSpec(
+            module_class=HeuristicRLModule, model_config={"heuristic": name, "max_seq_len": 42}, **spaces
+        )
+    return specs
+
+
+def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:
+    """Map ``player_0`` and ``player_1`` to modules: as the match-up says that was drawn with the episode."""
+    try:
+        match_up: MatchUp = episode.custom_data["match_up"]
+    except AttributeError:
+        # While RLlib builds the continuation of a cut episode it asks before the custom data is there. It knows the
+        # modules from the first part and does not use the answer.
+        return MAIN
+    return match_up.module_in(AGENTS.index(agent_id))
