@@ -61,6 +61,8 @@ def test_a_resumed_run_drops_the_rows_that_its_checkpoint_does_not_know(tmp_path
     show(file, [result(i) for i in range(1, 6)], [0.0] * 99, terminal=False)
     with file.open("a") as stream:
         stream.write("6,0.1,30")
+    rewind(file, 6)
+    assert [row["iteration"] for row in csv.DictReader(file.open())] == ["1", "2", "3", "4", "5"]
     rewind(file, 3)
     show(file, [result(4)], [0.0] * 9, terminal=False)
     assert [row["iteration"] for row in csv.DictReader(file.open())] == ["1", "2", "3", "4"]
