@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from typing import Any
 
 from pettingzoo.classic.connect_four import connect_four
@@ -59,6 +60,7 @@ def steps_per_second(config: Any) -> float:
 def main() -> None:
     """Measure and print."""
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*Overriding environment")  # RLlib registers one name again and again
     print(f"{'environments':<14}{'PettingZooEnv':>15}{'league':>12}{'ratio':>8}   env steps/s, one runner, one process")
     for envs in (1, 8, 32):
         stock, league = steps_per_second(stock_config(envs)), steps_per_second(league_config(envs))
