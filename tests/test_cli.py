@@ -76,6 +76,8 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_command_that_resumes(run: Path) -
     assert "Traceback" not in output
     assert "WARNING" not in output
     assert "iteration 1: " in output
+    shown = [line.partition(":")[0] for line in output.splitlines() if line.startswith("iteration")]
+    assert len(shown) == len(set(shown)), "a signal in the middle of a line does not print it twice"
     assert RunFolder(run).newest_checkpoint().iteration == int(rows(run)[-1]["iteration"])
 
 

@@ -428,8 +428,9 @@ def test_mirrors_and_pool_games_have_their_own_openings(build: Build) -> None:
     algorithm = build("rollout.mirror_share=0.5", "rollout.mirror_opening_plies=20", "rollout.pool_opening_plies=0")
     discs: dict[bool, list[int]] = {True: [], False: []}
     for game in _finished_games(algorithm, 4):
-        firsts = [part.get_observations(0)["observation"].sum() for part in game[0].agent_episodes.values()]
-        discs[game[0].custom_data["match_up"].is_mirror].append(int(min(firsts)))
+        for part in game[0].agent_episodes.values():
+            seen = int(part.get_observations(0)["observation"].sum())
+            discs[game[0].custom_data["match_up"].is_mirror].append(seen)
     assert max(discs[False]) <= 1
     assert max(discs[True]) > 10
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -147,7 +148,7 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
     stopper = LimitStopper(settings.stop)
     progress = ProgressCallback(folder.progress_file, settings.stop, console)
     part = folder.next_part()
-    with ray_session(cpus=1 + settings.rollout.env_runners), _stop_signals(stopper, console), closing(progress):
+    with ray_session(cpus=1 + settings.rollout.env_runners), _stop_signals(stopper), closing(progress):
         results = tune.Tuner(
             SelfPlayPPO,
             param_space=config,
@@ -204,14 +205,15 @@ def _print_summary(
 
 
 @contextmanager
-def _stop_signals(stopper: LimitStopper, console: Console) -> Iterator[None]:
+def _stop_signals(stopper: LimitStopper) -> Iterator[None]:
     """Let the first Ctrl-C (or SIGTERM) end the run after its iteration, the second one at once."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if stopper.interrupted:
             raise KeyboardInterrupt
         stopper.interrupt()
-        console.print("Stopping after this iteration, with a checkpoint (Ctrl-C again: at once, without) ...")
+        # Not through the console: the signal may have come while it was printing, and it would print that line twice.
+        os.write(2, b"\nStopping after this iteration, with a checkpoint (Ctrl-C again: at once, without) ...\n")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
