@@ -46,8 +46,11 @@ class NetworkSettings(Settings):
 class RolloutSettings(Settings):
     """How games are played for training."""
 
+    env_runner: Literal["lockstep", "stock"] = Field(
+        "stock", description="stock: RLlib's runner on PettingZoo; lockstep: all games at once on bitboards"
+    )
     env_runners: int = Field(0, ge=0, description="remote env runners; 0 samples inside the trainer's process")
-    envs_per_runner: int = Field(32, ge=1, description="games at once in one env runner")
+    envs_per_runner: int = Field(32, ge=1, description="games at once in one env runner (lockstep: 1024 and more)")
     mirror_share: float = Field(0.5, ge=0, le=1, description="share of games that main plays against itself")
     mirror_opening_plies: int = Field(16, ge=0, le=40, description="these start after 0 to this many random plies")
     pool_opening_plies: int = Field(4, ge=0, le=40, description="games against the pool start after 0 to this many")

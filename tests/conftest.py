@@ -30,6 +30,7 @@ def tiny_settings(*overrides: str) -> RunSettings:
             "threads=1",
             "network.width=16",
             "network.layers=1",
+            "rollout.env_runner=stock",
             "rollout.envs_per_runner=4",
             "rollout.mirror_opening_plies=4",
             "ppo.batch_size=200",

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.game.bitboard import Columns
+from connectfour.game.openings import random_openings
 from connectfour.players.player import parse_player
-from connectfour.ranking.arena import Score, play_games, play_match, random_openings
+from connectfour.ranking.arena import Score, play_games, play_match
 from heuristics import State
 
 
@@ -37,7 +38,7 @@ class Fixed:
 def one_game(first: str, second: str) -> int:
     """Return the result of a fixed game."""
     rng = np.random.default_rng(0)
-    return int(play_games(Fixed(first), Fixed(second), random_openings(1, 0, rng), rng)[0])
+    return int(play_games(Fixed(first), Fixed(second), random_openings(np.full(1, 0), rng), rng)[0])
 
 
 def test_results_are_seen_by_the_first_player() -> None:
@@ -65,7 +66,7 @@ def test_a_match_is_seeded() -> None:
 
 def test_openings_have_their_length_and_go_on() -> None:
     """Thirty random plies end many games; those are drawn again."""
-    boards = random_openings(300, 30, np.random.default_rng(0))
+    boards = random_openings(np.full(300, 30), np.random.default_rng(0))
     assert (boards.plies == 30).all()
     assert not boards.over.any()
     assert len(set(boards.occupied.tolist())) > 250

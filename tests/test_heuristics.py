@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from connectfour.game.bitboard import CENTRE_FIRST, COLUMNS, ROWS, Boards, Outcome
-from connectfour.ranking.arena import random_openings
+from connectfour.game.openings import random_openings
 from heuristics import HEURISTICS, make_heuristic
 
 
@@ -251,7 +251,9 @@ def test_minimax_is_plain_negamax(depth: int) -> None:
     rng = np.random.default_rng(depth)
     player = make_heuristic(f"minimax:{depth}")
     # The last positions are so late that the search reaches the full board.
-    positions = [random_openings(5, plies, rng) for plies in (0, 7, 15, 24, 32)] + [random_openings(60, 40, rng)]
+    positions = [random_openings(np.full(5, plies), rng) for plies in (0, 7, 15, 24, 32)] + [
+        random_openings(np.full(60, 40), rng)
+    ]
     for board in (boards[i : i + 1] for boards in positions for i in range(len(boards))):
         values = _negamax(board, depth)
         best = max(values[column] for column in np.flatnonzero(board.legal()[0]))

@@ -23,12 +23,12 @@ from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import ConfigError, SnapshotError, TrainingError
 from connectfour.game.bitboard import COLUMNS, from_planes, has_four, landing_cells
 from connectfour.game.env import AGENTS
+from connectfour.game.openings import random_openings
 from connectfour.league.matchmaking import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights, push_weights, runner_hashes
 from connectfour.players.player import parse_player
-from connectfour.ranking.arena import random_openings
 from tests.conftest import tiny_settings
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -81,14 +81,20 @@ def hashes_on_learner(algorithm: SelfPlayPPO) -> dict[str, str]:
 
 
 RUNNERS = pytest.mark.parametrize(
-    "runners", ["rollout.env_runners=0", "rollout.env_runners=1"], ids=["local", "remote"]
+    "runners",
+    [
+        (f"rollout.env_runner={kind}", f"rollout.env_runners={remote}")
+        for kind in ("stock", "lockstep")
+        for remote in (0, 1)
+    ],
+    ids=["stock local", "stock remote", "lockstep local", "lockstep remote"],
 )
 
 
 @RUNNERS
-def test_fault_a_a_frozen_opponent_is_main_on_every_runner_at_once(build: Build, runners: str) -> None:
+def test_fault_a_a_frozen_opponent_is_main_on_every_runner_at_once(build: Build, runners: tuple[str, str]) -> None:
     """Right after a freeze, before any sync or sample, every env runner plays the frozen weights."""
-    algorithm = build(runners)
+    algorithm = build(*runners)
     algorithm.train()
     member = algorithm.freeze_main()
     frozen = weights_sha256(module_weights(algorithm))
@@ -121,10 +127,10 @@ def test_a_learner_that_does_not_take_the_weights_is_noticed(build: Build, monke
 
 @RUNNERS
 def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_sample(
-    build: Build, tmp_path: Path, runners: str
+    build: Build, tmp_path: Path, runners: tuple[str, str]
 ) -> None:
     """Every module on every runner is the learner's, and the learner's is the saved one."""
-    algorithm = build(runners)
+    algorithm = build(*runners)
     algorithm.train()
     algorithm.freeze_main()
     saved = hashes_on_learner(algorithm)
@@ -141,10 +147,10 @@ def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_samp
 
 @RUNNERS
 def test_fault_b_going_back_to_an_older_checkpoint_takes_the_runners_along(
-    build: Build, tmp_path: Path, runners: str
+    build: Build, tmp_path: Path, runners: tuple[str, str]
 ) -> None:
     """RLlib's own sync drops these weights, because their sequence number is lower than the runners'."""
-    algorithm = build(runners)
+    algorithm = build(*runners)
     algorithm.train()
     saved = hashes_on_learner(algorithm)
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
@@ -158,17 +164,17 @@ def test_fault_b_going_back_to_an_older_checkpoint_takes_the_runners_along(
 
 @RUNNERS
 def test_fault_c_restoring_into_the_original_config_keeps_the_league(
-    build: Build, tmp_path: Path, runners: str
+    build: Build, tmp_path: Path, runners: tuple[str, str]
 ) -> None:
     """Members, pay-off, rosters on the runners, counts: all go on, and the snapshot is played."""
-    algorithm = build(runners, "rollout.mirror_share=0.0")
+    algorithm = build(*runners, "rollout.mirror_share=0.0")
     result = algorithm.train()
     algorithm.freeze_main()
     algorithm.train()
     state, steps = algorithm.pool.to_state(), algorithm.env_steps
     assert result["training_iteration"] == 1
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    other = build(runners, "rollout.mirror_share=0.0", folder=tmp_path / "other")
+    other = build(*runners, "rollout.mirror_share=0.0", folder=tmp_path / "other")
     assert "v0001" not in other.pool.members
     other.restore_from_path(str(tmp_path / "checkpoint"))
     assert other.pool.to_state() == state
@@ -302,7 +308,7 @@ def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_p
     algorithm.train()
     algorithm.freeze_main()
     player = parse_player(f"snapshot:{tmp_path}/v1", greedy=True)
-    observation, mask = random_openings(100, 8, np.random.default_rng(0)).observe()
+    observation, mask = random_openings(np.full(100, 8), np.random.default_rng(0)).observe()
     columns, _ = player.act(observation, mask, player.initial_state(100), np.random.default_rng(0))
     obs = {"observation": torch.from_numpy(observation), "action_mask": torch.from_numpy(mask)}
     logits = algorithm.get_module(MAIN).forward_inference({Columns.OBS: obs})[Columns.ACTION_DIST_INPUTS]

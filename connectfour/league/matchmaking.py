@@ -6,9 +6,11 @@ prioritised fictitious self-play (Vinyals et al. 2019, AlphaStar, "PFSP hard": (
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -78,6 +80,8 @@ class Matchmaker:
     def follow(self, roster: Roster) -> None:
         """Draw from ``roster`` from now on; the balance of seats and the results counted so far stay."""
         self._roster = roster
+        self._opponents = list(roster.modules)
+        self._cumulative = list(accumulate(roster.weights))
         self._rng = np.random.default_rng((*roster.seed, self._worker_index))
 
     @property
@@ -89,8 +93,8 @@ class Matchmaker:
         """Draw the next game: an opponent, then main's seat, balanced per opponent in blocks of two."""
         if self._rng.random() < self._roster.mirror_share:
             return MatchUp(MAIN, MAIN, 0)
-        opponents = list(self._roster.modules)
-        opponent = opponents[self._rng.choice(len(opponents), p=self._roster.weights)]
+        # A generator's choice(p=...) would take longer than all the rest of starting a game.
+        opponent = self._opponents[bisect_right(self._cumulative, self._rng.random() * self._cumulative[-1])]
         lead = self._seats[opponent, 0] - self._seats[opponent, 1]
         seat = int(self._rng.integers(2)) if lead == 0 else int(lead > 0)
         self._seats[opponent, seat] += 1

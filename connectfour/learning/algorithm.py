@@ -16,7 +16,16 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+from ray.rllib.utils.metrics import (
+    ENV_RUNNER_RESULTS,
+    ENV_RUNNER_SAMPLING_TIMER,
+    LEARNER_RESULTS,
+    LEARNER_UPDATE_TIMER,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    SYNCH_WORKER_WEIGHTS_TIMER,
+    TIMERS,
+)
 from typing_extensions import override
 
 from connectfour.config import RunSettings, validate_settings
@@ -25,7 +34,9 @@ from connectfour.game.env import ENV_NAME
 from connectfour.league.matchmaking import MAIN, Roster
 from connectfour.league.pool import Member, OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, Weights, weights_sha256
+from connectfour.learning.env_runner import SelfPlayEnvRunner
 from connectfour.learning.modules import module_of_agent, module_specs
+from connectfour.learning.rollout import train_batch
 from connectfour.learning.run_folder import write_checkpoint_index
 from connectfour.learning.sync import has_matchmakers, load_module, module_weights, push_roster, push_weights
 
@@ -67,7 +78,11 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
         config.run_settings = settings.model_dump(mode="json")
         config.environment(ENV_NAME)
         config.disable_env_checking = True  # RLlib's check plays a move on every environment; a test does it instead
-        config.env_runners(num_env_runners=rollout.env_runners, num_envs_per_env_runner=rollout.envs_per_runner)
+        config.env_runners(
+            env_runner_cls=SelfPlayEnvRunner if rollout.env_runner == "lockstep" else MultiAgentEnvRunner,
+            num_env_runners=rollout.env_runners,
+            num_envs_per_env_runner=rollout.envs_per_runner,
+        )
         config.training(
             lr=ppo.learning_rate,
             train_batch_size_per_learner=ppo.batch_size,
@@ -148,6 +163,34 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
     def _archive_stored_snapshots(self) -> None:
         """Keep snapshots in the folder that this league does not know (of an attempt that failed, or went on)."""
         self.pool.archive(member for member in self.store.members().values() if member.kind == "snapshot")
+
+    @override
+    def training_step(self) -> None:
+        """Sample with all env runners, learn from main's moves, and send main's new weights back."""
+        if self.settings.rollout.env_runner == "stock":
+            super().training_step()
+            return
+        group, config = self.env_runner_group, self.config
+        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
+            sampled = group.foreach_env_runner(
+                lambda env_runner: (env_runner.sample(), env_runner.get_metrics()),
+                local_env_runner=group.num_remote_env_runners() == 0,
+            )
+            if not sampled:
+                return
+            self.metrics.aggregate([metrics for _, metrics in sampled], key=ENV_RUNNER_RESULTS)
+            batch = train_batch([columns for columns, _ in sampled])
+        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+            results = self.learner_group.update(
+                batch=batch,
+                timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps},
+                num_epochs=config.num_epochs,
+                minibatch_size=config.minibatch_size,
+                shuffle_batch_per_epoch=config.shuffle_batch_per_epoch,
+            )
+            self.metrics.aggregate(results, key=LEARNER_RESULTS)
+        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+            group.sync_weights(from_worker_or_learner_group=self.learner_group, policies=[MAIN], inference_only=True)
 
     @property
     def env_steps(self) -> int:

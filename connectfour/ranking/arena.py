@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Boards, Outcome, pick_legal
+from connectfour.game.bitboard import Boards, Outcome
+from connectfour.game.openings import random_openings
 from connectfour.players.player import Player
 
 
@@ -32,23 +33,6 @@ class Score:
     def __add__(self, other: Score) -> Score:
         """Add two scores of the same player."""
         return Score(self.wins + other.wins, self.draws + other.draws, self.losses + other.losses)
-
-
-def random_openings(games: int, plies: int, rng: np.random.Generator) -> Boards:
-    """Return boards after ``plies`` random plies each; no game is over yet."""
-    boards = Boards(games)
-    unfinished = np.ones(games, dtype=np.bool_)
-    while unfinished.any():
-        retry = Boards(int(unfinished.sum()))
-        for _ in range(plies):
-            retry.play(pick_legal(retry.legal(), rng.random(len(retry))))
-            retry.reset(retry.over)
-        # A board that was reset on the way has fewer discs: it is drawn again.
-        done = retry.plies == plies
-        index = np.flatnonzero(unfinished)[done]
-        boards.assign(index, retry[done])
-        unfinished[index] = False
-    return boards
 
 
 def play_games(first: Player, second: Player, boards: Boards, rng: np.random.Generator) -> NDArray[np.int8]:
@@ -85,7 +69,7 @@ def play_match(
     Each pair of games with swapped seats starts from the same random opening of ``opening_plies`` plies.
     """
     rng = np.random.default_rng(seed)
-    openings = random_openings((games + 1) // 2, opening_plies, rng)
+    openings = random_openings(np.full((games + 1) // 2, opening_plies), rng)
     as_first = play_games(player, opponent, openings[:], rng)
     as_second = -play_games(opponent, player, openings[: games // 2], rng)
     return _score(as_first), _score(as_second)

@@ -1,0 +1,230 @@
+"""``SelfPlayEnvRunner``: all boards in lockstep, one forward pass per module and ply, columns out.
+
+RLlib's stock runner makes Python objects of every step of every game. This one steps N bitboards at once, groups them
+by the module that is to move, and returns the columns of main's moves alone. It plays the same league: the same
+matchmaker, modules, weights and openings.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import ray
+import torch
+from numpy.typing import NDArray
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.callbacks.utils import make_callback
+from ray.rllib.core import COMPONENT_RL_MODULE
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils import force_list
+from ray.rllib.utils.checkpoints import Checkpointable
+from ray.rllib.utils.metrics import (
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES,
+    WEIGHTS_SEQ_NO,
+)
+from typing_extensions import override
+
+from connectfour.game.bitboard import Boards, Columns, Outcome
+from connectfour.game.env import ConnectFourEnv
+from connectfour.game.openings import random_openings
+from connectfour.league.matchmaking import MAIN, Matchmaker, MatchUp, Result
+from connectfour.learning.heuristic_module import HeuristicRLModule
+from connectfour.learning.rollout import Rollout, advantages
+from heuristics import State
+
+_MAIN = 0
+_RESULT_OF_FIRST: dict[int, Result] = {1: "win", 0: "draw", -1: "loss"}
+
+
+class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Plays ``num_envs_per_env_runner`` games in lockstep.
+
+    Attributes:
+        module: the MultiRLModule, as in the stock runner.
+        matchmaker: draws match-ups and counts results; the callback ``on_environment_created`` provides it.
+    """
+
+    matchmaker: Matchmaker
+    num_env_steps_sampled_lifetime: int
+
+    def __init__(self, config: AlgorithmConfig, **kwargs: Any) -> None:
+        """Build modules and boards as ``config`` says."""
+        super().__init__(config=config, **kwargs)
+        self._weights_seq_no = 0
+        self._rollout_settings = config.settings.rollout
+        self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
+        env = ConnectFourEnv()
+        self._spaces = (env.observation_spaces["player_0"], env.action_spaces["player_0"])
+        self.num_envs: int = config.num_envs_per_env_runner
+        self.make_module()
+        self._players = [MAIN, *(module_id for module_id in sorted(self.config.policies) if module_id != MAIN)]
+        self._index = {module_id: index for index, module_id in enumerate(self._players)}
+        self._memory: dict[int, State] = {
+            self._index[module_id]: module.heuristic.initial_state(self.num_envs)
+            for module_id, module in self.module.items()
+            if isinstance(module, HeuristicRLModule)
+        }
+        make_callback(
+            "on_environment_created",
+            callbacks_objects=[callback() for callback in force_list(config.callbacks_class)],
+            callbacks_functions=config.callbacks_on_environment_created,
+            kwargs={"env_runner": self, "metrics_logger": self.metrics, "env": None, "env_context": {}},
+        )
+        self._boards = Boards(self.num_envs)
+        self._match_ups: list[MatchUp] = []
+        self._player_in_seat = np.zeros((self.num_envs, 2), dtype=np.int64)
+
+    @override
+    def make_module(self) -> None:
+        """Build the MultiRLModule."""
+        spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
+        self.module = spec.build()
+
+    @override
+    def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
+        """Return the spaces of each module."""
+        names = [INPUT_ENV_SPACES, INPUT_ENV_SINGLE_SPACES, *self.config.policies]
+        return dict.fromkeys(names, self._spaces)
+
+    @override
+    def sample(self, **kwargs: Any) -> dict[str, NDArray[Any]]:
+        """Play ``rollout_fragment_length`` plies on every board and return main's moves as columns.
+
+        Returns:
+            The fields of ``Rollout`` for main's moves, flattened to (samples, ...), and their ``advantage`` (samples,).
+        """
+        if not self._match_ups:
+            self._match_ups = [MatchUp(MAIN, MAIN, 0)] * self.num_envs
+            self._start_games(np.arange(self.num_envs))
+        plies = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
+        rollout = Rollout.empty(plies, self.num_envs)
+        with torch.inference_mode():
+            for ply in range(plies):
+                self._step(rollout, ply)
+            last_value = self._evaluate(_MAIN, *self._boards.observe())[1]
+        last_seat = (self._boards.plies % 2).astype(np.int8)
+        steps = plies * self.num_envs
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
+        self.metrics.log_value(NUM_EPISODES, int((rollout.outcome != 0).sum()), reduce="sum")
+        ppo = self.config
+        return rollout.columns_of_main(advantages(rollout, last_value.numpy(), last_seat, ppo.gamma, ppo.lambda_))
+
+    def _step(self, rollout: Rollout, ply: int) -> None:
+        boards = self._boards
+        observation, mask = boards.observe()
+        seat = boards.plies % 2
+        mover = self._player_in_seat[np.arange(self.num_envs), seat]
+        column = np.empty(self.num_envs, dtype=np.int64)
+        for player in np.unique(mover):
+            here = np.flatnonzero(mover == player)
+            if player in self._memory:
+                memory, module = self._memory[player], self.module[self._players[player]]
+                column[here], memory[here] = module.heuristic.act(
+                    observation[here], mask[here], memory[here], module.rng
+                )
+                continue
+            logits, value = self._evaluate(player, observation[here], mask[here])
+            column[here], log_probability = _sample(logits)
+            if player == _MAIN:
+                rollout.logits[ply, here] = logits.numpy()
+                rollout.value[ply, here] = value.numpy()
+                rollout.log_probability[ply, here] = log_probability
+        rollout.own[ply], rollout.occupied[ply] = boards.own, boards.occupied
+        rollout.seat[ply], rollout.by_main[ply], rollout.column[ply] = seat, mover == _MAIN, column
+        rollout.outcome[ply] = boards.play(column)
+        ended = np.flatnonzero(boards.outcome)
+        if len(ended):
+            self._end_games(ended, seat[ended])
+            self._start_games(ended)
+
+    def _evaluate(
+        self, player: int, observation: NDArray[np.int8], mask: NDArray[np.int8]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        module = self.module[self._players[player]]
+        output = module.network(torch.from_numpy(observation), torch.from_numpy(mask))
+        return output.logits, output.value
+
+    def _end_games(self, ended: Columns, seat: NDArray[np.int64]) -> None:
+        outcome = self._boards.outcome[ended]
+        gain = (outcome == Outcome.WIN).astype(np.int64) - (outcome == Outcome.ILLEGAL)
+        gain_of_first = np.where(seat == 0, gain, -gain)
+        for board, first in zip(ended.tolist(), gain_of_first.tolist(), strict=True):
+            match_up = self._match_ups[board]
+            self.matchmaker.record(match_up, _RESULT_OF_FIRST[first if match_up.main_seat == 0 else -first])
+
+    def _start_games(self, boards: Columns) -> None:
+        """Draw a match-up and an opening for each of ``boards``."""
+        limits = np.empty(len(boards), dtype=np.int64)
+        for i, board in enumerate(boards.tolist()):
+            match_up = self._match_ups[board] = self.matchmaker.draw()
+            limits[i] = (
+                self._rollout_settings.mirror_opening_plies
+                if match_up.is_mirror
+                else self._rollout_settings.pool_opening_plies
+            )
+            for seat in (0, 1):
+                self._player_in_seat[board, seat] = self._index[match_up.module_in(seat)]
+        for player, memory in self._memory.items():
+            memory[boards] = self.module[self._players[player]].heuristic.initial_state(len(boards))
+        self._boards.assign(boards, random_openings(self._rng.integers(limits + 1), self._rng))
+
+    @override
+    def get_metrics(self) -> Any:
+        """Return what was logged since the last call."""
+        return self.metrics.reduce()
+
+    @override
+    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
+        """Return the modules' weights and the count of env steps."""
+        state: dict[str, Any] = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
+        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
+            state[COMPONENT_RL_MODULE] = self.module.get_state(
+                components=self._get_subcomponents(COMPONENT_RL_MODULE, components),
+                not_components=self._get_subcomponents(COMPONENT_RL_MODULE, not_components),
+                **kwargs,
+            )
+            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
+        return state
+
+    @override
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take over weights, unless their sequence number says that they are not newer, as the stock runner does."""
+        if COMPONENT_RL_MODULE in state:
+            weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
+            if weights_seq_no == 0 or self._weights_seq_no < weights_seq_no:
+                weights = state[COMPONENT_RL_MODULE]
+                self.module.set_state(ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights)
+            self._weights_seq_no = weights_seq_no or self._weights_seq_no
+        self.num_env_steps_sampled_lifetime = state.get(
+            NUM_ENV_STEPS_SAMPLED_LIFETIME, self.num_env_steps_sampled_lifetime
+        )
+
+    @override
+    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
+        """Return the modules."""
+        return [(COMPONENT_RL_MODULE, self.module)]
+
+    @override
+    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what it is built with."""
+        return (), {"config": self.config}
+
+    @override
+    def assert_healthy(self) -> None:
+        """Fail if there is no module to play with."""
+        if not self.module:
+            raise RuntimeError("the env runner has no module to play with")
+
+
+def _sample(logits: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Draw a column from each row of ``logits`` (N, 7) by the Gumbel trick, and return it with its log-probability."""
+    gumbel = -torch.empty_like(logits).exponential_().log()
+    column = (logits + gumbel).argmax(dim=1)
+    log_probability = torch.log_softmax(logits, dim=1).gather(1, column[:, None])[:, 0]
+    return column.numpy(), log_probability.numpy()
