@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +15,10 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 from connectfour.config import RunSettings, load_settings
 from connectfour.learning import local_ray
+
+if TYPE_CHECKING:
+    from connectfour.learning.algorithm import SelfPlayPPO
+    from tests.leagues import Build
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +47,19 @@ def tiny_settings(*overrides: str) -> RunSettings:
             *overrides,
         ],
     )
+
+
+@pytest.fixture
+def build(tmp_path: Path, ray_session: None) -> Iterator[Build]:
+    """Build tiny leagues that are stopped afterwards."""
+    from tests.leagues import config
+
+    algorithms: list[SelfPlayPPO] = []
+
+    def build_one(*overrides: str, folder: Path = tmp_path / "league") -> SelfPlayPPO:
+        algorithms.append(config(folder, *overrides).build_algo())
+        return algorithms[-1]
+
+    yield build_one
+    for algorithm in algorithms:
+        algorithm.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,12 @@ import pytest
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from callbacks.self_play import SelfPlayCallback
 from connectfour.game.bitboard import Boards, Outcome, from_planes, has_four, pick_legal
 from connectfour.game.openings import random_openings
 from connectfour.league.matchmaking import MAIN
-from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.algorithm import SelfPlayPPO
 from connectfour.learning.rollout import Rollout, advantages, train_batch
-from tests.conftest import tiny_settings
+from tests.leagues import Build
 
 GAMMA, LAMBDA = 0.97, 0.8
 
@@ -83,26 +81,10 @@ def test_a_cut_game_goes_on_with_the_value_of_its_position() -> None:
     np.testing.assert_allclose(found[:, 0], [GAMMA * 0.5 - 0.1, GAMMA * -0.5 - 0.2], atol=1e-6)
 
 
-@pytest.fixture
-def build(tmp_path: Path, ray_session: None) -> Iterator[Callable[..., SelfPlayPPO]]:
-    """Build algorithms that are stopped afterwards."""
-    algorithms: list[SelfPlayPPO] = []
-
-    def build_one(*overrides: str) -> SelfPlayPPO:
-        config = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides)).callbacks(SelfPlayCallback)
-        folder = tmp_path / str(len(algorithms))
-        algorithms.append(config.league(folder=folder).build_algo())
-        return algorithms[-1]
-
-    yield build_one
-    for algorithm in algorithms:
-        algorithm.stop()
-
-
 LOCKSTEP = ("rollout.env_runner=lockstep", "rollout.envs_per_runner=64", "ppo.batch_size=2048")
 
 
-def test_columns_are_mains_moves_and_nothing_else(build: Callable[..., SelfPlayPPO]) -> None:
+def test_columns_are_mains_moves_and_nothing_else(build: Build) -> None:
     """Legal moves from positions that occur, log-probabilities that belong to the logits, and a whole batch."""
     algorithm = build(*LOCKSTEP, "rollout.mirror_share=0.5")
     columns = algorithm.env_runner.sample()
@@ -134,11 +116,11 @@ def _statistics(algorithm: SelfPlayPPO, samples: int) -> dict[str, Any]:
     return {f"{opponent} {seat}": (float(np.mean(points)), len(points)) for (opponent, seat), points in games.items()}
 
 
-def test_both_runners_play_the_same_games(build: Callable[..., SelfPlayPPO]) -> None:
+def test_both_runners_play_the_same_games(build: Build, tmp_path: Path) -> None:
     """The same fresh network scores the same against every opponent from either seat, up to chance."""
     common = ("rollout.mirror_share=0.0", "rollout.pool_opening_plies=6", "league.matchmaking=uniform", "seed=3")
     stock = build("rollout.env_runner=stock", "rollout.envs_per_runner=16", "ppo.batch_size=4096", *common)
-    lockstep = build(*LOCKSTEP, *common)
+    lockstep = build(*LOCKSTEP, *common, folder=tmp_path / "lockstep")
     lockstep.learner_group.set_weights(stock.learner_group.get_weights())
     lockstep.sync_league(lockstep.env_runner_group)
     expected, found = _statistics(stock, 4), _statistics(lockstep, 40)

@@ -1,0 +1,26 @@
+"""Tiny leagues for tests, and what their env runners say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from callbacks.self_play import SelfPlayCallback
+from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from tests.conftest import tiny_settings
+
+Build = Callable[..., SelfPlayPPO]
+
+
+def config(folder: Path, *overrides: str) -> SelfPlayPPOConfig:
+    """A tiny league in ``folder``."""
+    built = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides))
+    built.callbacks(SelfPlayCallback)
+    return built.league(folder=folder)
+
+
+def on_runners(algorithm: SelfPlayPPO, function: Callable[[Any], Any]) -> list[Any]:
+    """Call ``function`` on every env runner that samples."""
+    group = algorithm.env_runner_group
+    return list(group.foreach_env_runner(function, local_env_runner=group.num_remote_env_runners() == 0))

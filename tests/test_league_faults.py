@@ -1,0 +1,308 @@
+"""The faults that break leagues, on a real Ray, with both env runners, local and remote.
+
+Faults A to D are those of RLlib's own recipe for self-play: opponents that are random nets, runners with random weights
+after a restore, modules that vanish, and a restarted runner that plays other match-ups.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import ray
+import torch
+from ray import tune
+from ray.rllib.core.columns import Columns
+
+from callbacks.self_play import SelfPlayCallback
+from connectfour.errors import ConfigError, SnapshotError, TrainingError
+from connectfour.game.openings import random_openings
+from connectfour.league.matchmaking import MAIN
+from connectfour.league.snapshots import weights_sha256
+from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.sync import module_weights, push_weights, runner_hashes
+from connectfour.players.player import parse_player
+from tests.conftest import tiny_settings
+from tests.leagues import Build, config, on_runners
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def process_id(env_runner: Any) -> int:
+    """Return the process that an env runner lives in."""
+    return os.getpid()
+
+
+def hashes_on_runners(algorithm: SelfPlayPPO) -> list[dict[str, str]]:
+    """Return the hash of every network's weights on every env runner."""
+    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
+    return on_runners(algorithm, lambda runner: runner_hashes(runner, networks))
+
+
+def hashes_on_learner(algorithm: SelfPlayPPO) -> dict[str, str]:
+    """Return the same of the learner."""
+    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
+    return {name: weights_sha256(module_weights(algorithm, name)) for name in networks}
+
+
+RUNNERS = pytest.mark.parametrize(
+    "runners",
+    [
+        (f"rollout.env_runner={kind}", f"rollout.env_runners={remote}")
+        for kind in ("stock", "lockstep")
+        for remote in (0, 1)
+    ],
+    ids=["stock local", "stock remote", "lockstep local", "lockstep remote"],
+)
+
+
+@RUNNERS
+def test_fault_a_a_frozen_opponent_is_main_on_every_runner_at_once(build: Build, runners: tuple[str, str]) -> None:
+    """Right after a freeze, before any sync or sample, every env runner plays the frozen weights."""
+    algorithm = build(*runners)
+    algorithm.train()
+    member = algorithm.freeze_main()
+    frozen = weights_sha256(module_weights(algorithm))
+    assert member.weights_sha256 == frozen
+    for hashes in hashes_on_runners(algorithm):
+        assert hashes[member.module] == frozen
+    algorithm.train()
+    assert weights_sha256(module_weights(algorithm)) != frozen, "main learns on"
+    assert hashes_on_learner(algorithm)[member.module] == frozen, "the snapshot does not"
+    for hashes in hashes_on_runners(algorithm):
+        assert hashes[member.module] == frozen
+
+
+def test_a_runner_that_does_not_take_the_weights_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A push that does not arrive is an error, not a league of random nets."""
+    algorithm = build()
+    monkeypatch.setattr(algorithm.env_runner, "set_state", lambda state: None)
+    algorithm.learner_group.set_weights({"opponent_0": dict(module_weights(algorithm))})
+    with pytest.raises(TrainingError, match="did not take the weights of opponent_0"):
+        push_weights(algorithm, algorithm.env_runner_group, ["opponent_0"])
+
+
+def test_a_learner_that_does_not_take_the_weights_is_noticed(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runners that agree with a learner that holds something else prove nothing."""
+    algorithm = build()
+    monkeypatch.setattr(algorithm.learner_group, "set_weights", lambda weights: None)
+    with pytest.raises(TrainingError, match="the learner did not take the weights of opponent_0"):
+        algorithm.freeze_main()
+
+
+@RUNNERS
+def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_sample(
+    build: Build, tmp_path: Path, runners: tuple[str, str]
+) -> None:
+    """Every module on every runner is the learner's, and the learner's is the saved one."""
+    algorithm = build(*runners)
+    algorithm.train()
+    algorithm.freeze_main()
+    saved = hashes_on_learner(algorithm)
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    algorithm.stop()
+    restored = SelfPlayPPO.from_checkpoint(str(tmp_path / "checkpoint"))
+    try:
+        assert hashes_on_learner(restored) == saved
+        for hashes in hashes_on_runners(restored):
+            assert hashes == saved
+    finally:
+        restored.stop()
+
+
+@RUNNERS
+def test_fault_b_going_back_to_an_older_checkpoint_takes_the_runners_along(
+    build: Build, tmp_path: Path, runners: tuple[str, str]
+) -> None:
+    """RLlib's own sync drops these weights, because their sequence number is lower than the runners'."""
+    algorithm = build(*runners)
+    algorithm.train()
+    saved = hashes_on_learner(algorithm)
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    algorithm.train()
+    algorithm.train()
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    assert hashes_on_learner(algorithm) == saved
+    for hashes in hashes_on_runners(algorithm):
+        assert hashes == saved
+
+
+@RUNNERS
+def test_fault_c_restoring_into_the_original_config_keeps_the_league(
+    build: Build, tmp_path: Path, runners: tuple[str, str]
+) -> None:
+    """Members, pay-off, rosters on the runners, counts: all go on, and the snapshot is played."""
+    algorithm = build(*runners, "rollout.mirror_share=0.0")
+    result = algorithm.train()
+    algorithm.freeze_main()
+    algorithm.train()
+    state, steps = algorithm.pool.to_state(), algorithm.env_steps
+    assert result["training_iteration"] == 1
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    other = build(*runners, "rollout.mirror_share=0.0", folder=tmp_path / "other")
+    assert "v0001" not in other.pool.members
+    other.restore_from_path(str(tmp_path / "checkpoint"))
+    assert other.pool.to_state() == state
+    assert (other.iteration, other.env_steps) == (2, steps)
+    for roster in on_runners(other, lambda runner: runner.matchmaker.roster):
+        assert roster.modules["v0001"] == "opponent_0"
+    result = other.train()
+    assert result["training_iteration"] == 3
+    assert result["env_steps"] > steps
+    assert any("v0001" in other.train()["opponent_scores"] for _ in range(20))
+
+
+class Witness(SelfPlayCallback):
+    """Keeps the roster that each sample of an env runner was played from."""
+
+    def on_sample_end(self, *, samples: list[Any], **kwargs: Any) -> None:
+        super().on_sample_end(samples=samples, **kwargs)
+        env_runner = kwargs["env_runner"]
+        env_runner.rosters = [*getattr(env_runner, "rosters", []), env_runner.matchmaker.roster]
+
+
+def test_fault_d_a_restarted_runner_gets_roster_and_weights(tmp_path: Path) -> None:
+    """After a crash the new env runner plays the league's match-ups from its first game on, not the original ones."""
+    algorithm = config(tmp_path, "rollout.env_runners=1").callbacks(Witness).build_algo()
+    algorithm.train()
+    algorithm.freeze_main()
+    algorithm.push_roster()
+    manager = algorithm.env_runner_group._worker_manager
+    actor = manager.actors()[1]
+    (before,) = on_runners(algorithm, process_id)
+    ray.kill(actor, no_restart=False)
+    for _ in range(20):
+        algorithm.train()
+        if on_runners(algorithm, process_id) not in ([], [before]):
+            break
+    else:
+        pytest.fail("the env runner did not come back")
+    (rosters,) = on_runners(algorithm, lambda runner: runner.rosters)
+    assert "v0001" in rosters[0].modules
+    (hashes,) = hashes_on_runners(algorithm)
+    assert hashes["opponent_0"] == hashes_on_learner(algorithm)["opponent_0"]
+    algorithm.stop()
+
+
+def test_missing_and_damaged_files_are_mended_from_the_checkpoint(build: Build, tmp_path: Path) -> None:
+    """A league that moved without its files gets them back, and one with a changed byte is repaired."""
+    algorithm = build()
+    algorithm.train()
+    member = algorithm.freeze_main()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    elsewhere = build(folder=tmp_path / "elsewhere")
+    elsewhere.restore_from_path(str(tmp_path / "checkpoint"))
+    elsewhere.store.load(elsewhere.store.members()[member.id])
+    file = algorithm.store.folder / str(member.file)
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    algorithm.store.load(algorithm.store.members()[member.id])
+
+
+def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Path) -> None:
+    """An algorithm made from a checkpoint has a league of its own; so has one made from a resumed run's."""
+    algorithm = build()
+    algorithm.train()
+    algorithm.save_to_path(str(tmp_path / "first"))
+    algorithm.freeze_main()
+    resumed = config(tmp_path / "league").league(restore_from=tmp_path / "first").build_algo()
+    resumed.save_to_path(str(tmp_path / "second"))
+    resumed.stop()
+    shutil.rmtree(tmp_path / "first")
+    manifest = algorithm.store.manifest_file.read_bytes()
+    visitor = SelfPlayPPO.from_checkpoint(str(tmp_path / "second"))
+    try:
+        assert visitor.store.folder != algorithm.store.folder
+        visitor.freeze_main()
+        assert algorithm.store.manifest_file.read_bytes() == manifest
+    finally:
+        visitor.stop()
+
+
+def test_a_new_league_in_a_used_folder_overwrites_nothing(build: Build) -> None:
+    """What another attempt froze stays in the archive under its own name."""
+    first = build()
+    kept = first.freeze_main()
+    second = build()
+    assert second.freeze_main().id == "v0002"
+    assert second.store.load(second.store.members()[kept.id])
+    assert len(second.pool) == 4, "the league counts its own freezes"
+
+
+def test_the_callback_is_asked_for(tmp_path: Path) -> None:
+    """Without it nobody draws the match-ups."""
+    with pytest.raises(ConfigError, match=r"add \.callbacks\(SelfPlayCallback\)"):
+        SelfPlayPPOConfig.from_settings(tiny_settings()).league(folder=tmp_path).build_algo()
+
+
+def test_from_python_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) -> None:
+    """A grid search over a learning rate, as in a notebook."""
+    search = SelfPlayPPOConfig.from_settings(tiny_settings("league.win_rate_threshold=0.001", "league.min_games=1"))
+    search.callbacks(SelfPlayCallback)
+    search.training(lr=tune.grid_search([1e-3, 3e-3]))
+    results = tune.Tuner(
+        SelfPlayPPO,
+        param_space=search,
+        run_config=tune.RunConfig(storage_path=str(tmp_path), name="search", stop={"training_iteration": 2}, verbose=0),
+    ).fit()
+    assert not results.errors
+    assert len(results) == 2
+    for result in results:
+        assert parse_player(f"snapshot:{result.path}/v1")
+        assert result.metrics is not None
+        assert result.metrics["league_size"] >= 4
+
+
+def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path) -> None:
+    """Separate env runners for evaluation get the roster, and their games freeze nobody."""
+    evaluated = config(tmp_path / "league", "rollout.mirror_share=0.0")
+    evaluated.evaluation(evaluation_interval=1, evaluation_num_env_runners=0, evaluation_duration=2)
+    algorithm = evaluated.build_algo()
+    algorithm.freeze_main()
+    algorithm.train()
+    assert "v0001" in algorithm.eval_env_runner_group.local_env_runner.matchmaker.roster.modules
+    games = algorithm.pool.window.games()
+    algorithm.evaluate()
+    assert algorithm.pool.window.games() == games
+    algorithm.stop()
+
+
+def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_path: Path) -> None:
+    """The player loaded from the run's folder chooses main's most probable columns."""
+    algorithm = build()
+    algorithm.train()
+    algorithm.freeze_main()
+    player = parse_player(f"snapshot:{tmp_path}/v1", greedy=True)
+    observation, mask = random_openings(np.full(100, 8), np.random.default_rng(0)).observe()
+    columns, _ = player.act(observation, mask, player.initial_state(100), np.random.default_rng(0))
+    obs = {"observation": torch.from_numpy(observation), "action_mask": torch.from_numpy(mask)}
+    logits = algorithm.get_module(MAIN).forward_inference({Columns.OBS: obs})[Columns.ACTION_DIST_INPUTS]
+    assert columns.tolist() == logits.argmax(dim=1).tolist()
+
+
+def test_a_snapshot_frozen_after_the_checkpoint_is_not_lost(build: Build, tmp_path: Path) -> None:
+    """Going back keeps it in the archive, and its name is not used again."""
+    algorithm = build()
+    algorithm.train()
+    algorithm.freeze_main()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    algorithm.train()
+    late = algorithm.freeze_main()
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    assert algorithm.pool.active.count(late.id) == 0
+    algorithm.store.load(algorithm.store.members()[late.id])
+    assert algorithm.freeze_main().id == "v0003"
+
+
+def test_a_checkpoint_whose_slots_are_not_its_league_is_refused(build: Build, tmp_path: Path) -> None:
+    """Weights that do not have the named hash are no snapshot."""
+    algorithm = build()
+    member = algorithm.freeze_main()
+    algorithm.pool.members[member.id] = member.model_copy(update={"weights_sha256": "0" * 64})
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    with pytest.raises(SnapshotError, match="other weights of v0001"):
+        algorithm.restore_from_path(str(tmp_path / "checkpoint"))
