@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install league test test-slow check format bench clean
+.PHONY: help install league test check format bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,9 +20,6 @@ league: install ## Train a league for about five minutes (CONFIG=configs/quick.y
 
 test: install ## Run the tests
 	@$(BIN)/python -m pytest
-
-test-slow: install ## Run the tests that take minutes each
-	@$(BIN)/python -m pytest -m slow
 
 check: install ## Lint, types, architecture
 	@$(BIN)/ruff check .
