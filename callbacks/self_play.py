@@ -35,6 +35,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         if hasattr(env_runner, "matchmaker"):
             return  # only its environments were made anew
         settings = env_runner.config.settings
+        self._rollout = settings.rollout
         roster = OpponentPool(settings.league, settings.seed).roster(settings.rollout.mirror_share, 0)
         env_runner.matchmaker = Matchmaker(roster, env_runner.worker_index or 0)
 
@@ -44,10 +45,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     ) -> None:
         """Draw who plays the next game of an environment, which is about to be reset."""
         match_up = episode.custom_data["match_up"] = env_runner.matchmaker.draw()
-        rollout = env_runner.config.settings.rollout
-        env.envs[env_index].unwrapped.opening_plies = (
-            rollout.mirror_opening_plies if match_up.is_mirror else rollout.pool_opening_plies
-        )
+        env.envs[env_index].unwrapped.opening_plies = self._rollout.opening_plies(mirror=match_up.is_mirror)
 
     @override
     def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: EnvRunner, **kwargs: Any) -> None:

@@ -55,6 +55,10 @@ class RolloutSettings(Settings):
     mirror_opening_plies: int = Field(16, ge=0, le=40, description="these start after 0 to this many random plies")
     pool_opening_plies: int = Field(4, ge=0, le=40, description="games against the pool start after 0 to this many")
 
+    def opening_plies(self, *, mirror: bool) -> int:
+        """Return the longest random opening of a game, against itself or against the pool."""
+        return self.mirror_opening_plies if mirror else self.pool_opening_plies
+
 
 class PPOSettings(Settings):
     """Proximal policy optimisation (Schulman et al. 2017)."""

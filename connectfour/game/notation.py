@@ -53,13 +53,15 @@ def ascii_board(boards: Boards, index: int = 0) -> str:
 
     For example the game "44354"::
 
-    . . . . . . .
-    . . . . . . .
-    . . . . . . .
-    . . . X . . .
-    . . . O . . .
-    . . X X O . .
-    1 2 3 4 5 6 7
+        . . . . . . .
+        . . . . . . .
+        . . . . . . .
+        . . . X . . .
+        . . . O . . .
+        . . X X O . .
+        1 2 3 4 5 6 7
+
+    Rows are lines, the top one first.
     """
     one = boards[index : index + 1]
     planes = to_planes(one.own, one.occupied)[0]

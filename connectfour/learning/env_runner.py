@@ -163,11 +163,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         limits = np.empty(len(boards), dtype=np.int64)
         for i, board in enumerate(boards.tolist()):
             match_up = self._match_ups[board] = self.matchmaker.draw()
-            limits[i] = (
-                self._rollout_settings.mirror_opening_plies
-                if match_up.is_mirror
-                else self._rollout_settings.pool_opening_plies
-            )
+            limits[i] = self._rollout_settings.opening_plies(mirror=match_up.is_mirror)
             for seat in (0, 1):
                 self._player_in_seat[board, seat] = self._index[match_up.module_in(seat)]
         for player, memory in self._memory.items():

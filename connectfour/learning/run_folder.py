@@ -1,10 +1,12 @@
 """A run's folder: what is where, and what it takes to resume it.
 
-runs/NAME/
-config.yaml            the settings as used
-progress.csv           one row an iteration
-checkpoints/part_1/…   RLlib checkpoints; each resumption begins a new part
-league/                snapshots and the manifest
+    runs/NAME/
+      config.yaml            the settings as used
+      progress.csv           one row an iteration
+      checkpoints/part_1/…   RLlib checkpoints
+      league/                snapshots and the manifest
+
+Each resumption begins a new part of the checkpoints.
 """
 
 from __future__ import annotations
