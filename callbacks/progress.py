@@ -6,7 +6,7 @@ import csv
 import io
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Row:
     policy_loss: float
     value_loss: float
     entropy: float
+    value_preserving: float | None
     frozen: str
 
     @classmethod
@@ -56,8 +57,13 @@ class Row:
             policy_loss=round(float(learner.get("policy_loss", "nan")), 5),
             value_loss=round(float(learner.get("vf_loss", "nan")), 5),
             entropy=round(float(learner.get("entropy", "nan")), 5),
+            value_preserving=_rounded(result["value_preserving"]),
             frozen=result["frozen"] or "",
         )
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 _COLUMNS = [field.name for field in fields(Row)]
@@ -110,13 +116,17 @@ def _time_left(row: Row, limits: StopSettings) -> str:
     return f"{int(left)}:{int(left * 60) % 60:02d} left"
 
 
+def _share(share: float | None) -> str:
+    return "-" if share is None else f"{share:.3f}"
+
+
 def plain_line(row: Row, limits: StopSettings) -> str:
     """Return an iteration as one line of a log."""
     line = (
         f"iteration {row.iteration}: {row.env_steps:,} env steps, {row.env_steps_per_second:,.0f}/s, "
         f"win rate {row.win_rate:.2f}, draws {row.draw_rate:.2f}, league {row.league_size}, "
         f"losses {row.policy_loss:+.3f} (policy) {row.value_loss:.3f} (value), entropy {row.entropy:.2f}, "
-        f"{_time_left(row, limits)}"
+        f"graded {_share(row.value_preserving)}, {_time_left(row, limits)}"
     )
     return f"{line}; froze {row.frozen}" if row.frozen else line
 
@@ -134,6 +144,7 @@ def live_table(row: Row, limits: StopSettings) -> Table:
         "policy loss": f"{row.policy_loss:+.3f}",
         "value loss": f"{row.value_loss:.3f}",
         "entropy": f"{row.entropy:.2f}",
+        "graded": _share(row.value_preserving),
         "time": _time_left(row, limits),
     }
     for name in cells:
@@ -172,6 +183,8 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         """Take in an iteration."""
         row = Row.from_result(result)
         append_row(self._file, row)
+        if row.value_preserving is None and self.last:
+            row = replace(row, value_preserving=self.last.value_preserving)  # the newest that is known
         self.last = row
         if self._live:
             if row.frozen:

@@ -26,7 +26,8 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
 
     On env runners it draws one match-up a game and counts results. On the algorithm it reads these counts after every
     iteration, lets the pool decide, and reports at the top level of the result: ``win_rate``, ``draw_rate``,
-    ``league_size``, ``league_score``, ``opponent_scores``, ``env_steps``, ``env_steps_per_second``.
+    ``league_size``, ``league_score``, ``opponent_scores``, ``env_steps``, ``env_steps_per_second``, and every
+    ``grading.every`` iterations ``value_preserving``.
     """
 
     @override
@@ -84,7 +85,11 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
             draw_rate=window.share("draw"),
             opponent_scores={name: window.score(name) for name in pool.active if window.games(name)},
             frozen=None,
+            value_preserving=None,
         )
+        every = algorithm.settings.grading.every
+        if every and algorithm.iteration % every == 0:
+            result["value_preserving"] = algorithm.grade_main()
         if pool.should_freeze():
             result["frozen"] = algorithm.freeze_main().id
         algorithm.push_roster()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -99,6 +100,46 @@ def match(
             *map(str, (score.games, score.wins, score.draws, score.losses)),
             f"{score.points / score.games:.3f}" if score.games else "-",
         )
+    Console().print(table)
+
+
+@app.command()
+def grade(
+    player: Annotated[
+        str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN, snapshot:RUN/main or snapshot:RUN/best.")
+    ],
+    positions: Annotated[
+        str, typer.Option(help="test or dev, the packaged halves, or a CSV file with the columns moves,s1,...,s7.")
+    ] = "test",
+    sample: Annotated[bool, typer.Option(help="Networks sample their column instead of playing the best.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all chance.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Grade a player against the solved game: how often its move keeps the result, and the exact score.
+
+    Each position asks for one move without search. Positions in which all columns lead to the same result are left out.
+    """
+    from connectfour.players.player import parse_player
+    from connectfour.ranking.grading import grade as grade_player
+    from connectfour.ranking.grading import load_positions
+
+    graded = parse_player(player, greedy=not sample)
+    shares = {
+        name: share.to_json() for name, share in grade_player(graded, load_positions(positions), seed).shares().items()
+    }
+    if as_json:
+        typer.echo(json.dumps({"player": graded.name, "positions": positions, "shares": shares}))
+        return
+    table = Table(title=f"{graded.name} on {positions}")
+    for column in ("", "positions", "value-preserving", "optimal"):
+        table.add_column(column, justify="right" if column else "left", no_wrap=True)
+    for name, share in shares.items():
+        cells = [
+            "{:.3f} [{:.3f}, {:.3f}]".format(share[f"{verdict}_share"], *share[f"{verdict}_interval"])
+            for verdict in ("value_preserving", "optimal")
+        ]
+        table.add_row(name, str(share["positions"]), *cells)
+    table.caption = "shares of positions with 95 % intervals"
     Console().print(table)
 
 

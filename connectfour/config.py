@@ -37,40 +37,69 @@ class NetworkSettings(Settings):
     """The policy and value network."""
 
     encoder: Literal["lines", "mlp", "resnet"] = Field(
-        "lines", description="lines: planes and line features through dense layers; mlp: planes alone; resnet: residual"
+        "lines",
+        description="lines: line features through mirror-symmetric layers; mlp: planes through dense layers; "
+        "resnet: planes through residual blocks",
     )
-    width: int = Field(256, ge=1, description="units of a dense layer, or channels of a residual block")
-    layers: int = Field(2, ge=1, description="dense layers, or residual blocks")
+    width: int = Field(512, ge=1, description="units of a layer, or channels of a residual block")
+    layers: int = Field(2, ge=1, description="layers, or residual blocks")
+
+    @model_validator(mode="after")
+    def _width_has_two_halves(self) -> NetworkSettings:
+        if self.encoder == "lines" and self.width % 2:
+            raise ValueError(f"network.width = {self.width} is odd: the encoder lines needs an even number")
+        return self
 
 
 class RolloutSettings(Settings):
     """How games are played for training."""
 
     env_runner: Literal["lockstep", "stock"] = Field(
-        "stock", description="stock: RLlib's runner on PettingZoo; lockstep: all games at once on bitboards"
+        "lockstep", description="lockstep: all games at once on bitboards; stock: RLlib's runner on PettingZoo"
     )
-    env_runners: int = Field(0, ge=0, description="remote env runners; 0 samples inside the trainer's process")
-    envs_per_runner: int = Field(32, ge=1, description="games at once in one env runner (lockstep: 1024 and more)")
+    env_runners: int = Field(1, ge=0, description="remote env runners; 0 samples inside the trainer's process")
+    envs_per_runner: int = Field(1024, ge=1, description="games at once in one env runner (stock: 32 or so)")
+    overlap: bool = Field(
+        True, description="remote lockstep runners sample the next batch while the trainer learns from the last"
+    )
     mirror_share: float = Field(0.5, ge=0, le=1, description="share of games that main plays against itself")
     mirror_opening_plies: int = Field(16, ge=0, le=40, description="these start after 0 to this many random plies")
     pool_opening_plies: int = Field(4, ge=0, le=40, description="games against the pool start after 0 to this many")
+    slip_probability: float = Field(
+        0.06,
+        ge=0,
+        le=1,
+        description="chance of a random move in main's games against itself, which nothing is learned from (lockstep)",
+    )
 
     def opening_plies(self, *, mirror: bool) -> int:
         """Return the longest random opening of a game, against itself or against the pool."""
         return self.mirror_opening_plies if mirror else self.pool_opening_plies
 
 
+class LookaheadSettings(Settings):
+    """An auxiliary target for the policy: what looking one move ahead would change about it (lockstep)."""
+
+    share: float = Field(0.35, ge=0, le=1, description="share of main's positions that get the target; 0: none")
+    temperature: float = Field(
+        0.25, gt=0, description="of the values of the next positions; small: follow the best one"
+    )
+    weight: float = Field(0.5, ge=0, description="weight of the cross-entropy towards the target")
+
+
 class PPOSettings(Settings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
-    learning_rate: float = Field(1e-3, gt=0, description="step size of Adam")
-    batch_size: int = Field(4096, ge=1, description="env steps sampled for one iteration")
-    minibatch_size: int = Field(512, ge=1, description="samples of main in one gradient step")
-    epochs: int = Field(3, ge=1, description="passes over a batch")
+    learning_rate: float = Field(2e-3, gt=0, description="step size of Adam at the start")
+    learning_rate_end: float = Field(1e-4, gt=0, description="step size at the end of the run, reached linearly")
+    batch_size: int = Field(32768, ge=1, description="env steps sampled for one iteration")
+    minibatch_size: int = Field(2048, ge=1, description="samples of main in one gradient step")
+    epochs: int = Field(2, ge=1, description="passes over a batch")
     gamma: float = Field(0.997, gt=0, le=1, description="discount per own move")
-    gae_lambda: float = Field(0.9, ge=0, le=1, description="lambda of generalised advantage estimation")
+    gae_lambda: float = Field(0.85, ge=0, le=1, description="lambda of generalised advantage estimation")
     clip: float = Field(0.2, gt=0, description="clipping of the probability ratio")
-    entropy: float = Field(0.03, ge=0, description="weight of the entropy bonus")
+    entropy: float = Field(0.2, ge=0, description="weight of the entropy bonus at the start")
+    entropy_end: float = Field(0.02, ge=0, description="weight of the entropy bonus at the end, reached linearly")
     value_loss: float = Field(0.5, ge=0, description="weight of the value loss")
     gradient_norm: float = Field(0.5, gt=0, description="the global norm that gradients are clipped to")
 
@@ -108,6 +137,12 @@ class StopSettings(Settings):
     league_size: int | None = Field(None, ge=1, description="members of the league, heuristics and snapshots")
 
 
+class GradingSettings(Settings):
+    """How often main is graded on solved positions while it trains (the dev half; nothing is learned from it)."""
+
+    every: int = Field(10, ge=0, description="iterations between two gradings; 0: only checkpoints are graded")
+
+
 class CheckpointSettings(Settings):
     """RLlib checkpoints, which a run resumes from."""
 
@@ -119,12 +154,18 @@ class RunSettings(Settings):
     """Everything that defines a run."""
 
     seed: int = Field(0, ge=0, lt=2**31, description="seed of all chance")
-    threads: int = Field(2, ge=1, description="threads of Torch in the trainer")
+    threads: int = Field(1, ge=1, description="threads of Torch in the trainer")
+    learners: int = Field(0, ge=0, description="remote learners; 0 learns inside the trainer's process")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the encoder's arithmetic; auto: bfloat16 where the processor has it, else float32"
+    )
     network: NetworkSettings = NetworkSettings()
     rollout: RolloutSettings = RolloutSettings()
     ppo: PPOSettings = PPOSettings()
+    lookahead: LookaheadSettings = LookaheadSettings()
     league: LeagueSettings = LeagueSettings()
     stop: StopSettings = StopSettings()
+    grading: GradingSettings = GradingSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
 
     @model_validator(mode="after")

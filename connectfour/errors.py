@@ -6,7 +6,8 @@
     ├── SnapshotError         4   a snapshot or the league's manifest is damaged, unknown or missing
     ├── PlayerError           5   a player's name cannot be resolved
     ├── NotationError         6   a string of moves is not a game
-    └── TrainingError         7   training itself failed
+    ├── TrainingError         7   training itself failed
+    └── PositionsError        8   a file of graded positions cannot be read
 
 The number is the exit code of the command line. A message is one sentence that says what was wrong, with the value,
 and what to do about it.
@@ -53,3 +54,9 @@ class TrainingError(ConnectFourError):
     """Training itself failed."""
 
     exit_code = 7
+
+
+class PositionsError(ConnectFourError):
+    """A file of graded positions cannot be read."""
+
+    exit_code = 8

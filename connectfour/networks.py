@@ -1,7 +1,8 @@
 """Policy and value networks in plain Torch, from PettingZoo's observation to masked logits and a value.
 
 The line features of the default encoder follow the usual expert features of Connect Four: for each of the 69 lines of
-four, whether it holds 1, 2 or 3 own discs and none of the opponent's, and the reverse.
+four, whether it holds 1, 2 or 3 own discs and none of the opponent's, and the reverse. Connect Four is the same game in
+a mirror; this encoder is built so that its policy and value are, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from connectfour.config import NetworkSettings
-from connectfour.game.bitboard import CELLS, COLUMNS, ROWS, four_lines, to_planes
+from connectfour.game.bitboard import CELLS, COLUMNS, ROWS, Bits, four_lines, mirror, to_planes
 
 ILLEGAL_LOGIT = torch.finfo(torch.float32).min
 """Logit of an illegal column: finite, so that a row without a legal column gives no NaN."""
@@ -34,48 +35,163 @@ def mask_logits(logits: Tensor, action_mask: Tensor) -> Tensor:
 
 
 class LineFeatures(nn.Module):
-    """Planes (batch, 6, 7, 2) to the 84 cells and 414 line features, (batch, 498) float32."""
+    """Planes (batch, 6, 7, 2) to line features (batch, 6, 69): 1 where a line holds what the row asks for.
 
-    size = _PLANES * CELLS + 2 * 3 * 69
+    The rows are 1, 2 and 3 discs of the player to move and none of the opponent's, then the same for the opponent. The
+    lines are ordered so that ``MIRROR_PAIRS`` lines, then their mirror images, then the symmetric ones follow.
+    """
 
-    lines: Tensor
+    MIRROR_PAIRS = 33
+    SYMMETRIC = 3
+
+    cells: Tensor
+    codes: Tensor
 
     def __init__(self) -> None:
-        """Build the constant 42 x 69 matrix of cells and lines; it is no weight and not saved."""
+        """Build the constant matrix of cells and lines; it is no weight and not saved."""
         super().__init__()
-        words = four_lines()
-        cells = to_planes(words, words)[..., 0].reshape(len(words), CELLS)
-        self.register_buffer("lines", torch.from_numpy(cells.T.astype(np.float32)), persistent=False)
+        words = _mirror_ordered(four_lines())
+        on_line = to_planes(words, words)[..., 0].reshape(len(words), CELLS).T.astype(np.float32)
+        # An own disc counts 1 and the opponent's 5, so that one product tells apart what a line holds.
+        cells = np.stack([on_line, 5 * on_line], axis=1).reshape(_PLANES * CELLS, len(words))
+        self.register_buffer("cells", torch.from_numpy(cells), persistent=False)
+        self.register_buffer("codes", torch.tensor([1.0, 2, 3, 5, 10, 15])[:, None], persistent=False)
 
-    def forward(self, observation: Tensor) -> Tensor:
-        """Count the discs of each side on each line by one matrix product."""
-        planes = observation.to(torch.float32).flatten(1, 2)
-        own, opponent = planes[..., 0] @ self.lines, planes[..., 1] @ self.lines
-        open_own, open_opponent = own * (opponent == 0), opponent * (own == 0)
-        counts = [(side == discs).float() for side in (open_own, open_opponent) for discs in (1, 2, 3)]
-        return torch.cat([planes.flatten(1), *counts], dim=1)
-
-
-class FlatPlanes(nn.Module):
-    """Planes (batch, 6, 7, 2) as they are, (batch, 84) float32."""
-
-    size = _PLANES * CELLS
-
-    def forward(self, observation: Tensor) -> Tensor:
-        """Flatten."""
-        return observation.to(torch.float32).flatten(1)
+    def forward(self, planes: Tensor) -> Tensor:
+        """Compare what each line holds with what each row asks for; whole numbers, so exact in any float type."""
+        held = planes.flatten(1) @ self.cells.to(planes.dtype)
+        return (held[:, None, :] == self.codes.to(planes.dtype)).to(planes.dtype)
 
 
-def _dense_encoder(features: LineFeatures | FlatPlanes, settings: NetworkSettings) -> nn.Sequential:
-    encoder = nn.Sequential(features)
-    size = features.size
-    for _ in range(settings.layers):
-        linear = nn.Linear(size, settings.width)
-        nn.init.orthogonal_(linear.weight, gain=2**0.5)
-        nn.init.zeros_(linear.bias)
-        encoder.extend([linear, nn.ReLU()])
-        size = settings.width
-    return encoder
+def _mirror_ordered(lines: Bits) -> Bits:
+    """Return ``lines`` with one of each mirror pair, then the others in the same order, then the symmetric ones."""
+    images = mirror(lines)
+    return np.concatenate([lines[lines < images], images[lines < images], lines[lines == images]])
+
+
+class MirrorFeatures(nn.Module):
+    """Planes (batch, 6, 7, 2) to features that mirroring the board keeps, ``even``, and that it negates, ``odd``.
+
+    A feature and its mirror image are told by their sum and their difference.
+    """
+
+    even_size = _PLANES * ROWS * 4 + 6 * (LineFeatures.MIRROR_PAIRS + LineFeatures.SYMMETRIC)
+    odd_size = _PLANES * ROWS * 3 + 6 * LineFeatures.MIRROR_PAIRS
+
+    def __init__(self) -> None:
+        """Build the line features."""
+        super().__init__()
+        self.lines = LineFeatures()
+
+    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """Return even (batch, even_size) and odd (batch, odd_size) features."""
+        pairs, lines = LineFeatures.MIRROR_PAIRS, self.lines(planes)
+        left, centre, right = planes[:, :, :3], planes[:, :, 3], planes[:, :, 4:].flip(2)
+        line, image, symmetric = lines[..., :pairs], lines[..., pairs : 2 * pairs], lines[..., 2 * pairs :]
+        even = [(left + right), centre, (line + image), symmetric]
+        odd = [(left - right), (line - image)]
+        return torch.cat([part.flatten(1) for part in even], dim=1), torch.cat([part.flatten(1) for part in odd], dim=1)
+
+
+class MirrorLinear(nn.Module):
+    """The linear maps that commute with mirroring the board, at half the arithmetic of a dense layer.
+
+    In sums and differences of mirrored features such a map falls into two blocks (Schur's lemma for the group of two
+    elements; Cohen & Welling 2016 for networks): even ones stay even, odd ones stay odd.
+    """
+
+    def __init__(self, even: int, odd: int, out: int) -> None:
+        """Map ``even`` and ``odd`` features to ``out`` features and their ``out`` mirror images."""
+        super().__init__()
+        self.even = nn.Linear(even, out)
+        self.odd = nn.Linear(odd, out, bias=False)
+        for block in (self.even, self.odd):
+            nn.init.orthogonal_(block.weight, gain=2**-0.5)
+        nn.init.zeros_(self.even.bias)
+
+    def forward(self, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (batch, out) and those that the mirrored board would have."""
+        kept, negated = self.even(even), self.odd(odd)
+        return kept + negated, kept - negated
+
+
+class MirrorEncoder(nn.Module):
+    """Line features through layers that treat a board and its mirror image alike.
+
+    The first half of its output are features of the board; the second are those of its mirror image.
+    """
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        """Build ``layers`` layers of ``width`` units."""
+        super().__init__()
+        half = settings.width // 2
+        self.features = MirrorFeatures()
+        self.first = MirrorLinear(MirrorFeatures.even_size, MirrorFeatures.odd_size, half)
+        self.rest = nn.ModuleList(MirrorLinear(half, half, half) for _ in range(settings.layers - 1))
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Map planes (batch, 6, 7, 2) to (batch, width)."""
+        upright, mirrored = (torch.relu(part) for part in self.first(*self.features(planes)))
+        for layer in self.rest:
+            more_upright, more_mirrored = layer(upright + mirrored, upright - mirrored)
+            upright, mirrored = torch.relu(more_upright), torch.relu(more_mirrored)
+        return torch.cat([upright, mirrored], dim=1)
+
+
+class MirrorPolicyHead(nn.Module):
+    """Logits that are mirrored when the board is."""
+
+    def __init__(self, width: int) -> None:
+        """Read a ``MirrorEncoder`` of ``width`` units."""
+        super().__init__()
+        self.even = nn.Linear(width // 2, COLUMNS // 2 + 1)
+        self.odd = nn.Linear(width // 2, COLUMNS // 2, bias=False)
+        _start_head(self.even, 0.01)
+        _start_head(self.odd, 0.01)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (batch, width) to logits (batch, 7)."""
+        upright, mirrored = features.chunk(2, dim=1)
+        even, odd = self.even(upright + mirrored), self.odd(upright - mirrored)
+        sides, centre = even[:, :-1], even[:, -1:]
+        return torch.cat([sides + odd, centre, (sides - odd).flip(1)], dim=1)
+
+
+class MirrorValueHead(nn.Module):
+    """A value that stays when the board is mirrored."""
+
+    def __init__(self, width: int) -> None:
+        """Read a ``MirrorEncoder`` of ``width`` units."""
+        super().__init__()
+        self.even = nn.Linear(width // 2, 1)
+        _start_head(self.even, 0.5)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (batch, width) to values (batch, 1)."""
+        upright, mirrored = features.chunk(2, dim=1)
+        value: Tensor = self.even(upright + mirrored)
+        return value
+
+
+def _start_head(head: nn.Linear, gain: float) -> None:
+    nn.init.orthogonal_(head.weight, gain=gain)
+    if head.bias is not None:
+        nn.init.zeros_(head.bias)
+
+
+class DenseEncoder(nn.Sequential):
+    """The planes alone through dense layers."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        """Build ``layers`` layers of ``width`` units."""
+        super().__init__(nn.Flatten())
+        size = _PLANES * CELLS
+        for _ in range(settings.layers):
+            linear = nn.Linear(size, settings.width)
+            nn.init.orthogonal_(linear.weight, gain=2**0.5)
+            nn.init.zeros_(linear.bias)
+            self.extend([linear, nn.ReLU()])
+            size = settings.width
 
 
 class ResidualBlock(nn.Module):
@@ -103,31 +219,41 @@ class ResidualEncoder(nn.Module):
         self.stem = nn.Conv2d(_PLANES, settings.width, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(settings.width) for _ in range(settings.layers)))
 
-    def forward(self, observation: Tensor) -> Tensor:
+    def forward(self, planes: Tensor) -> Tensor:
         """Map planes (batch, 6, 7, 2) to features."""
-        planes = observation.to(torch.float32).permute(0, 3, 1, 2)
-        features: Tensor = self.blocks(torch.relu(self.stem(planes)))
+        features: Tensor = self.blocks(torch.relu(self.stem(planes.permute(0, 3, 1, 2))))
         return features.flatten(1)
 
 
 class ConnectFourNetwork(nn.Module):
-    """An encoder with a policy head and a value head."""
+    """An encoder with a policy head and a value head.
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    Attributes:
+        settings: what it was built from.
+        in_bfloat16: whether the encoder computes in bfloat16, which some processors do twice as fast; weights and heads
+            stay float32, and it is no part of a snapshot.
+    """
+
+    def __init__(self, settings: NetworkSettings, *, bfloat16: bool = False) -> None:
         """Build the network; its weights come from Torch's global generator."""
         super().__init__()
         self.settings = settings
+        self.in_bfloat16 = bfloat16
+        self.encoder: nn.Module
+        self.policy_head: nn.Module
+        self.value_head: nn.Module
+        if settings.encoder == "lines":
+            self.encoder = MirrorEncoder(settings)
+            self.policy_head, self.value_head = MirrorPolicyHead(settings.width), MirrorValueHead(settings.width)
+            return
         if settings.encoder == "resnet":
-            self.encoder: nn.Module = ResidualEncoder(settings)
-            size = settings.width * ROWS * COLUMNS
+            self.encoder, size = ResidualEncoder(settings), settings.width * CELLS
         else:
-            self.encoder = _dense_encoder(LineFeatures() if settings.encoder == "lines" else FlatPlanes(), settings)
-            size = settings.width
-        self.policy_head = nn.Linear(size, COLUMNS)
-        self.value_head = nn.Linear(size, 1)
-        for head, gain in ((self.policy_head, 0.01), (self.value_head, 1.0)):
-            nn.init.orthogonal_(head.weight, gain=gain)
-            nn.init.zeros_(head.bias)
+            self.encoder, size = DenseEncoder(settings), settings.width
+        policy_head, value_head = nn.Linear(size, COLUMNS), nn.Linear(size, 1)
+        _start_head(policy_head, 0.01)
+        _start_head(value_head, 1.0)
+        self.policy_head, self.value_head = policy_head, value_head
 
     def forward(self, observation: Tensor, action_mask: Tensor) -> NetworkOutput:
         """Evaluate positions, seen by the player to move.
@@ -136,8 +262,17 @@ class ConnectFourNetwork(nn.Module):
             observation: PettingZoo planes (batch, 6, 7, 2), any dtype.
             action_mask: 1 where a column is legal (batch, 7), any dtype; a row of zeros is allowed.
         """
-        features = self.encoder(observation)
+        features = self.encode(observation)
         return NetworkOutput(self.policy_logits(features, action_mask), self.value(features))
+
+    def encode(self, observation: Tensor) -> Tensor:
+        """Return what both heads read, (batch, features) float32."""
+        if not self.in_bfloat16:
+            features: Tensor = self.encoder(observation.float())
+            return features
+        with torch.autocast(observation.device.type, torch.bfloat16):
+            features = self.encoder(observation.bfloat16())
+        return features.float()
 
     def policy_logits(self, features: Tensor, action_mask: Tensor) -> Tensor:
         """Return masked logits (batch, 7) of encoded positions."""

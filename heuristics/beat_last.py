@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import COLUMNS, Bits, Columns, Mask, landing_cell, landing_cells
+from connectfour.game.bitboard import COLUMNS, Bits, Columns, Mask, landing_cells
 from heuristics.base import Heuristic, State, best_column
 
 _DISTANCE = np.abs(np.arange(COLUMNS)[:, None] - np.arange(COLUMNS)[None, :])
@@ -15,7 +15,7 @@ _CENTRE = COLUMNS // 2
 class BeatLast(Heuristic):
     """Plays on top of the opponent's last disc, or the nearest legal column if that one is full.
 
-    The state holds all discs as they were after its own last move, so the opponent's last disc is the one that is new.
+    The state holds all discs as they were before its own last move, so the opponent's last disc is the one that is new.
     Where there is no single new disc (it moves first, or joins a game in the middle), it plays nearest the centre.
     """
 
@@ -26,11 +26,9 @@ class BeatLast(Heuristic):
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
         """Find the new disc and answer on top of it."""
-        before = state[:, 0].astype(np.uint64)
-        new = occupied & ~before & ~own
+        before = state[:, 0].astype(np.uint64) | own
+        new = occupied & ~before
         # A column's landing cell before the opponent's move is where its disc lies now.
         is_last = (landing_cells(before) == new[:, None]) & (new != 0)[:, None]
         target = np.where(is_last.any(axis=1), np.argmax(is_last, axis=1), _CENTRE)
-        columns = best_column(-_DISTANCE[target], legal)
-        after = occupied | landing_cell(occupied, columns)
-        return columns, after.astype(np.int64)[:, None]
+        return best_column(-_DISTANCE[target], legal), occupied.astype(np.int64)[:, None]

@@ -29,3 +29,22 @@ def random_openings(plies: NDArray[np.integer], rng: np.random.Generator) -> Boa
         boards.assign(missing[complete], drawn[complete])
         missing = missing[~complete]
     return boards
+
+
+class OpeningStock:
+    """Random openings of 0 to ``limit`` plies, made many at a time: a few would cost as much as thousands."""
+
+    _SIZE = 8192
+
+    def __init__(self, limit: int, rng: np.random.Generator) -> None:
+        """Draw from ``rng``, all lengths equally often."""
+        self._limit, self._rng = limit, rng
+        self._boards, self._used = Boards(0), 0
+
+    def take(self, count: int) -> Boards:
+        """Return ``count`` openings that were not handed out before."""
+        if self._used + count > len(self._boards):
+            size = max(count, self._SIZE)
+            self._boards, self._used = random_openings(self._rng.integers(self._limit + 1, size=size), self._rng), 0
+        self._used += count
+        return self._boards[self._used - count : self._used]

@@ -35,6 +35,7 @@ class Member(BaseModel):
         env_steps: the same, in env steps sampled.
         created: the same, as UTC time in ISO 8601.
         slot: the opponent slot that it plays from while it is active.
+        graded: the share of solved positions (dev half) in which its best column keeps the result.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -48,6 +49,7 @@ class Member(BaseModel):
     env_steps: int = 0
     created: str | None = None
     slot: int | None = None
+    graded: float | None = None
 
     @property
     def module(self) -> str:

@@ -7,8 +7,9 @@ restored one has every module that it needs, and memory does not grow with the l
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from pyarrow.fs import LocalFileSystem
@@ -17,15 +18,7 @@ from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
-from ray.rllib.utils.metrics import (
-    ENV_RUNNER_RESULTS,
-    ENV_RUNNER_SAMPLING_TIMER,
-    LEARNER_RESULTS,
-    LEARNER_UPDATE_TIMER,
-    NUM_ENV_STEPS_SAMPLED_LIFETIME,
-    SYNCH_WORKER_WEIGHTS_TIMER,
-    TIMERS,
-)
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 from typing_extensions import override
 
 from connectfour.config import RunSettings, validate_settings
@@ -35,13 +28,20 @@ from connectfour.league.matchmaking import MAIN, Roster
 from connectfour.league.pool import Member, OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, Weights, weights_sha256
 from connectfour.learning.env_runner import SelfPlayEnvRunner
+from connectfour.learning.learner import SCHEDULE_LENGTH, SelfPlayLearner
+from connectfour.learning.lockstep import LockstepLoop
 from connectfour.learning.modules import module_of_agent, module_specs
-from connectfour.learning.rollout import train_batch
 from connectfour.learning.run_folder import write_checkpoint_index
 from connectfour.learning.sync import has_matchmakers, load_module, module_weights, push_roster, push_weights
+from connectfour.players.snapshot import NetworkPlayer, build_network
+from connectfour.ranking.grading import GradedPositions, grade, load_positions
 
 # A resumed run must not repeat the games of the first iterations: each restart shifts all seeds by a prime.
 _SEED_STEP = 10_007
+
+
+def _schedule(start: float, end: float) -> list[tuple[int, float]]:
+    return [(0, start), (SCHEDULE_LENGTH, end)]
 
 
 class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -84,19 +84,24 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
             num_envs_per_env_runner=rollout.envs_per_runner,
         )
         config.training(
-            lr=ppo.learning_rate,
+            lr=_schedule(ppo.learning_rate, ppo.learning_rate_end),
             train_batch_size_per_learner=ppo.batch_size,
             minibatch_size=ppo.minibatch_size,
             num_epochs=ppo.epochs,
             gamma=ppo.gamma,
             lambda_=ppo.gae_lambda,
             clip_param=ppo.clip,
-            entropy_coeff=ppo.entropy,
+            entropy_coeff=_schedule(ppo.entropy, ppo.entropy_end),
             vf_loss_coeff=ppo.value_loss,
             vf_clip_param=float("inf"),
             use_kl_loss=False,
             grad_clip=ppo.gradient_norm,
             grad_clip_by="global_norm",
+        )
+        config.learners(
+            learner_class=SelfPlayLearner,
+            num_learners=settings.learners,
+            num_gpus_per_learner=min(1, torch.cuda.device_count()),
         )
         specs = module_specs(settings)
         config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
@@ -145,6 +150,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         torch.set_num_threads(self.settings.threads)
         self.store = SnapshotStore(Path(self.config.league_folder or self._default_league_folder()))
         self.pool = OpponentPool(self.settings.league, self.settings.seed)
+        self._lockstep = LockstepLoop(self)
         super().setup(config)
         if not has_matchmakers(self.env_runner_group):
             raise ConfigError("nobody draws the match-ups: add .callbacks(SelfPlayCallback) to the configuration")
@@ -167,30 +173,24 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
     @override
     def training_step(self) -> None:
         """Sample with all env runners, learn from main's moves, and send main's new weights back."""
+        progress = self.progress
+
+        def advance(learner: Any) -> None:
+            learner.progress = progress
+
+        self.learner_group.foreach_learner(advance)
         if self.settings.rollout.env_runner == "stock":
             super().training_step()
-            return
-        group, config = self.env_runner_group, self.config
-        with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            sampled = group.foreach_env_runner(
-                lambda env_runner: (env_runner.sample(), env_runner.get_metrics()),
-                local_env_runner=group.num_remote_env_runners() == 0,
-            )
-            if not sampled:
-                return
-            self.metrics.aggregate([metrics for _, metrics in sampled], key=ENV_RUNNER_RESULTS)
-            batch = train_batch([columns for columns, _ in sampled])
-        with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
-            results = self.learner_group.update(
-                batch=batch,
-                timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps},
-                num_epochs=config.num_epochs,
-                minibatch_size=config.minibatch_size,
-                shuffle_batch_per_epoch=config.shuffle_batch_per_epoch,
-            )
-            self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
-            group.sync_weights(from_worker_or_learner_group=self.learner_group, policies=[MAIN], inference_only=True)
+        else:
+            self._lockstep.step()
+
+    @property
+    def progress(self) -> float:
+        """The share of the run that is done, in [0, 1], by the first of its limits on time and env steps."""
+        limits = self.settings.stop
+        of_minutes = self._time_total / 60 / limits.minutes if limits.minutes else 0.0
+        of_env_steps = self.env_steps / limits.env_steps if limits.env_steps else 0.0
+        return min(1.0, max(of_minutes, of_env_steps))
 
     @property
     def env_steps(self) -> int:
@@ -224,19 +224,29 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         Raises:
             TrainingError: an env runner did not take the weights.
         """
-        snapshot = Snapshot(self.settings.network, module_weights(self))
-        member = self.pool.admit(
-            self.store.save(
-                self.pool.next_snapshot_id,
-                "snapshot",
-                snapshot,
-                iteration=self.iteration,
-                env_steps=self.env_steps,
-            )
-        )
+        saved, snapshot = self._save_main(self.pool.next_snapshot_id, "snapshot")
+        member = self.pool.admit(saved)
         load_module(self, member.module, snapshot.weights)
         self._write_manifest()
         return member
+
+    def _save_main(self, member_id: str, kind: Literal["snapshot", "main"]) -> tuple[Member, Snapshot]:
+        snapshot = Snapshot(self.settings.network, module_weights(self))
+        saved = self.store.save(member_id, kind, snapshot, iteration=self.iteration, env_steps=self.env_steps)
+        return saved.model_copy(update={"graded": self._grade(snapshot)}), snapshot
+
+    def grade_main(self) -> float:
+        """Return the share of solved positions (the dev half) in which main's best column keeps the result."""
+        return self._grade(Snapshot(self.settings.network, module_weights(self)))
+
+    def _grade(self, snapshot: Snapshot) -> float:
+        player = NetworkPlayer(MAIN, build_network(snapshot), greedy=True)
+        share = grade(player, self._graded_positions).overall
+        return share.value_preserving / share.positions
+
+    @cached_property
+    def _graded_positions(self) -> GradedPositions:
+        return load_positions("dev")
 
     def _write_manifest(self, main: Member | None = None) -> None:
         main = main or self.store.members().get(MAIN)
@@ -270,6 +280,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
             SnapshotError: the slots do not hold the snapshots that the league names.
             TrainingError: an env runner did not take the weights.
         """
+        self._lockstep.discard_samples()
         super().restore_from_path(path, *args, **kwargs)
         for member in self.pool.slots().values():
             weights = module_weights(self, member.module)
@@ -310,7 +321,4 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
             minutes=self._time_total / 60,
             league_size=len(self.pool),
         )
-        snapshot = Snapshot(self.settings.network, module_weights(self))
-        self._write_manifest(
-            self.store.save(MAIN, "main", snapshot, iteration=self.iteration, env_steps=self.env_steps)
-        )
+        self._write_manifest(self._save_main(MAIN, "main")[0])

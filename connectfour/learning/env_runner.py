@@ -29,12 +29,13 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.game.bitboard import Boards, Columns, Outcome
+from connectfour.game.bitboard import COLUMNS, Bits, Boards, Columns, Outcome, pick_legal, to_planes
 from connectfour.game.env import ConnectFourEnv
-from connectfour.game.openings import random_openings
+from connectfour.game.openings import OpeningStock
 from connectfour.league.matchmaking import MAIN, Matchmaker, MatchUp, Result
 from connectfour.learning.heuristic_module import HeuristicRLModule
-from connectfour.learning.rollout import Rollout, advantages
+from connectfour.learning.lookahead import action_values, improved_policy
+from connectfour.learning.rollout import Floats, Rollout, advantages
 from heuristics import State
 
 _MAIN = 0
@@ -57,6 +58,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         super().__init__(config=config, **kwargs)
         self._weights_seq_no = 0
         self._rollout_settings = config.settings.rollout
+        self._lookahead = config.settings.lookahead
         self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
         env = ConnectFourEnv()
         self._spaces = (env.observation_spaces["player_0"], env.action_spaces["player_0"])
@@ -75,9 +77,15 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
             callbacks_functions=config.callbacks_on_environment_created,
             kwargs={"env_runner": self, "metrics_logger": self.metrics, "env": None, "env_context": {}},
         )
+        self._openings = {
+            is_mirror: OpeningStock(self._rollout_settings.opening_plies(mirror=is_mirror), self._rng)
+            for is_mirror in (True, False)
+        }
         self._boards = Boards(self.num_envs)
         self._match_ups: list[MatchUp] = []
         self._player_in_seat = np.zeros((self.num_envs, 2), dtype=np.int64)
+        self._is_mirror = np.zeros(self.num_envs, dtype=np.bool_)
+        self._board_numbers = np.arange(self.num_envs)
 
     @override
     def make_module(self) -> None:
@@ -96,7 +104,8 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         """Play ``rollout_fragment_length`` plies on every board and return main's moves as columns.
 
         Returns:
-            The fields of ``Rollout`` for main's moves, flattened to (samples, ...), and their ``advantage`` (samples,).
+            The columns of ``Rollout.learnable``, and ``improved_policy`` (samples, 7) with rows of zeros where there is
+            no such target.
         """
         if not self._match_ups:
             self._match_ups = [MatchUp(MAIN, MAIN, 0)] * self.num_envs
@@ -112,43 +121,72 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         self.metrics.log_value(NUM_EPISODES, int((rollout.outcome != 0).sum()), reduce="sum")
-        ppo = self.config
-        return rollout.columns_of_main(advantages(rollout, last_value.numpy(), last_seat, ppo.gamma, ppo.lambda_))
+        config = self.config
+        columns = rollout.learnable(advantages(rollout, last_value, last_seat, config.gamma, config.lambda_))
+        return {**columns, "improved_policy": self._look_ahead(columns["own"], columns["occupied"], columns["logits"])}
+
+    def _look_ahead(self, own: Bits, occupied: Bits, logits: Floats) -> Floats:
+        """Return the improved policy (samples, 7) for the share of positions that is looked ahead in, else zeros."""
+        target = np.zeros_like(logits)
+        chosen = np.flatnonzero(self._rng.random(len(own)) < self._lookahead.share)
+        values = action_values(own[chosen], occupied[chosen], self._value_of, self.config.gamma)
+        target[chosen] = improved_policy(logits[chosen], values, self._lookahead.temperature)
+        return target
+
+    @torch.inference_mode()
+    def _value_of(self, own: Bits, occupied: Bits) -> Floats:
+        network = self.module[MAIN].network
+        value: Floats = network.value(network.encode(torch.from_numpy(to_planes(own, occupied)))).numpy()
+        return value
 
     def _step(self, rollout: Rollout, ply: int) -> None:
         boards = self._boards
-        observation, mask = boards.observe()
         seat = boards.plies % 2
-        mover = self._player_in_seat[np.arange(self.num_envs), seat]
-        column = np.empty(self.num_envs, dtype=np.int64)
-        for player in np.unique(mover):
-            here = np.flatnonzero(mover == player)
-            if player in self._memory:
-                memory, module = self._memory[player], self.module[self._players[player]]
-                column[here], memory[here] = module.heuristic.act(
-                    observation[here], mask[here], memory[here], module.rng
-                )
-                continue
-            logits, value = self._evaluate(player, observation[here], mask[here])
-            column[here], log_probability = _sample(logits)
-            if player == _MAIN:
-                rollout.logits[ply, here] = logits.numpy()
-                rollout.value[ply, here] = value.numpy()
-                rollout.log_probability[ply, here] = log_probability
-        rollout.own[ply], rollout.occupied[ply] = boards.own, boards.occupied
-        rollout.seat[ply], rollout.by_main[ply], rollout.column[ply] = seat, mover == _MAIN, column
+        mover = self._player_in_seat[self._board_numbers, seat]
+        rollout.own[ply], rollout.occupied[ply], rollout.seat[ply] = boards.own, boards.occupied, seat
+        rollout.by_main[ply] = mover == _MAIN
+        column = self._choose(rollout, ply, mover)
+        rollout.column[ply] = column
         rollout.outcome[ply] = boards.play(column)
         ended = np.flatnonzero(boards.outcome)
         if len(ended):
             self._end_games(ended, seat[ended])
             self._start_games(ended)
 
+    def _choose(self, rollout: Rollout, ply: int, mover: NDArray[np.int64]) -> Columns:
+        """Return a column for each board, chosen by the player ``mover`` (N,) on it."""
+        observation, mask = self._boards.observe()
+        logits = np.zeros((self.num_envs, COLUMNS), np.float32)
+        by_heuristics: list[tuple[Columns, Columns]] = []
+        # The order of boards in a stable sort by player: one run of it is one player's boards.
+        order = np.argsort(mover, kind="stable")
+        players, starts = np.unique(mover[order], return_index=True)
+        for player, here in zip(players.tolist(), np.split(order, starts[1:]), strict=True):
+            if player in self._memory:
+                memory, module = self._memory[player], self.module[self._players[player]]
+                chosen, memory[here] = module.heuristic.act(observation[here], mask[here], memory[here], module.rng)
+                by_heuristics.append((here, chosen))
+                continue
+            logits[here], value = self._evaluate(player, observation[here], mask[here])
+            if player == _MAIN:
+                rollout.value[ply, here] = value
+        rollout.logits[ply] = logits
+        column, rollout.log_probability[ply] = _sample(torch.from_numpy(logits))
+        for here, chosen in by_heuristics:
+            column[here] = chosen
+        slipping = np.flatnonzero(
+            self._is_mirror & (self._rng.random(self.num_envs) < self._rollout_settings.slip_probability)
+        )
+        rollout.slip[ply, slipping] = True
+        column[slipping] = pick_legal(mask[slipping], self._rng.random(len(slipping)))
+        return column
+
     def _evaluate(
         self, player: int, observation: NDArray[np.int8], mask: NDArray[np.int8]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         module = self.module[self._players[player]]
         output = module.network(torch.from_numpy(observation), torch.from_numpy(mask))
-        return output.logits, output.value
+        return output.logits.numpy(), output.value.numpy()
 
     def _end_games(self, ended: Columns, seat: NDArray[np.int64]) -> None:
         outcome = self._boards.outcome[ended]
@@ -160,15 +198,17 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
     def _start_games(self, boards: Columns) -> None:
         """Draw a match-up and an opening for each of ``boards``."""
-        limits = np.empty(len(boards), dtype=np.int64)
-        for i, board in enumerate(boards.tolist()):
+        for board in boards.tolist():
             match_up = self._match_ups[board] = self.matchmaker.draw()
-            limits[i] = self._rollout_settings.opening_plies(mirror=match_up.is_mirror)
+            self._is_mirror[board] = match_up.is_mirror
             for seat in (0, 1):
                 self._player_in_seat[board, seat] = self._index[match_up.module_in(seat)]
         for player, memory in self._memory.items():
             memory[boards] = self.module[self._players[player]].heuristic.initial_state(len(boards))
-        self._boards.assign(boards, random_openings(self._rng.integers(limits + 1), self._rng))
+        is_mirror = self._is_mirror[boards]
+        for kind, openings in self._openings.items():
+            here = boards[is_mirror == kind]
+            self._boards.assign(here, openings.take(len(here)))
 
     @override
     def get_metrics(self) -> Any:

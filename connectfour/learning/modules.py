@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
+import torch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from connectfour.config import RunSettings
@@ -28,7 +29,7 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         "observation_space": env.observation_spaces["player_0"],
         "action_space": env.action_spaces["player_0"],
     }
-    network = {"network": settings.network.model_dump()}
+    network = {"network": settings.network.model_dump(), "bfloat16": computes_in_bfloat16(settings.precision)}
     networks = [MAIN, *(slot_module(slot) for slot in range(settings.league.opponent_count))]
     specs = {
         name: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=network, **spaces) for name in networks
@@ -42,6 +43,17 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
             module_class=HeuristicRLModule, model_config={"heuristic": name, "max_seq_len": 42}, **spaces
         )
     return specs
+
+
+def computes_in_bfloat16(precision: str) -> bool:
+    """Resolve the setting ``precision``: automatic is bfloat16 where the hardware multiplies it."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Torch says publicly only whether bfloat16 can be computed at all, not whether it is fast.
+    fast: bool = torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001
+    return fast
 
 
 def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:

@@ -17,7 +17,9 @@ _PREFIX = "network."
 
 
 class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Policy and value of PettingZoo's observations; ``model_config["network"]`` holds ``NetworkSettings``.
+    """Policy and value of PettingZoo's observations.
+
+    ``model_config["network"]`` holds ``NetworkSettings``, ``model_config["bfloat16"]`` how the encoder computes.
 
     Its weights are the same on learners and env runners (nothing is left out for inference), so that one hash tells
     whether two copies are the same policy. It reads ``obs["observation"]`` and ``obs["action_mask"]`` and leaves the
@@ -29,7 +31,8 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
     @override
     def setup(self) -> None:
         """Build the network."""
-        self.network = ConnectFourNetwork(NetworkSettings.model_validate(self.model_config["network"]))
+        settings = NetworkSettings.model_validate(self.model_config["network"])
+        self.network = ConnectFourNetwork(settings, bfloat16=self.model_config.get("bfloat16", False))
 
     @override
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
@@ -57,8 +60,7 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
         super().set_state({_PREFIX + name: array for name, array in state.items()})
 
     def _features(self, batch: dict[str, Any]) -> Tensor:
-        features: Tensor = self.network.encoder(batch[Columns.OBS]["observation"])
-        return features
+        return self.network.encode(batch[Columns.OBS]["observation"])
 
     def _logits(self, features: Tensor, batch: dict[str, Any]) -> Tensor:
         return self.network.policy_logits(features, batch[Columns.OBS]["action_mask"])

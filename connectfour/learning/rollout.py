@@ -7,16 +7,14 @@ game, the value of the position stands for the rest of it; to the player who is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ray.rllib.core.columns import Columns
-from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from connectfour.game.bitboard import COLUMNS, Bits, Outcome, legal_columns, to_planes
+from connectfour.game.bitboard import COLUMNS, Bits, Outcome
 from connectfour.league.matchmaking import MAIN
 
 Floats = NDArray[np.float32]
@@ -35,6 +33,7 @@ class Rollout:
         own, occupied: the position before the move, as bitboards (uint64).
         seat: who is to move, 0 or 1 (int8).
         by_main: whether main chose the move.
+        slip: whether the move replaced one of main's by chance.
         column: the move (int8).
         logits: main's masked logits, (T, N, 7) float32; like ``log_probability`` and ``value`` undefined elsewhere.
         log_probability: of the move.
@@ -46,6 +45,7 @@ class Rollout:
     occupied: Bits
     seat: NDArray[np.int8]
     by_main: NDArray[np.bool_]
+    slip: NDArray[np.bool_]
     column: NDArray[np.int8]
     logits: Floats
     log_probability: Floats
@@ -61,6 +61,7 @@ class Rollout:
             occupied=np.zeros(shape, np.uint64),
             seat=np.zeros(shape, np.int8),
             by_main=np.zeros(shape, np.bool_),
+            slip=np.zeros(shape, np.bool_),
             column=np.zeros(shape, np.int8),
             logits=np.zeros((*shape, COLUMNS), np.float32),
             log_probability=np.zeros(shape, np.float32),
@@ -68,16 +69,24 @@ class Rollout:
             outcome=np.zeros(shape, np.int8),
         )
 
-    def columns_of_main(self, advantages: Floats) -> dict[str, NDArray[np.generic]]:
-        """Return the fields of main's moves alone, flattened to (samples, ...), with ``advantages`` (T, N)."""
-        kept = {field.name: getattr(self, field.name)[self.by_main] for field in fields(self)}
-        return {**kept, "advantage": advantages[self.by_main]}
+    def learnable(self, advantages: Floats) -> dict[str, NDArray[Any]]:
+        """Return what a learner needs of main's own moves, each column (samples, ...), with ``advantages`` (T, N)."""
+        rows = np.flatnonzero(self.by_main & ~self.slip)
+        kept = {name: getattr(self, name).reshape(-1, *getattr(self, name).shape[2:])[rows] for name in _LEARNED}
+        advantage = advantages.ravel()[rows]
+        return {**kept, "advantage": advantage, "value_target": self.value.ravel()[rows] + advantage}
+
+
+_LEARNED = ("own", "occupied", "column", "logits", "log_probability")
 
 
 def advantages(
     rollout: Rollout, last_value: Floats, last_seat: NDArray[np.int8], gamma: float, lambda_: float
 ) -> Floats:
     """Return the advantage (T, N) of each move along its player's own moves; only main's are meaningful.
+
+    At the end of the rollout, and at a slip, which is no choice of main's, the value of the position stands for what
+    followed.
 
     Args:
         rollout: the moves.
@@ -103,22 +112,15 @@ def advantages(
         delta = reward[board, seat] + gamma * next_value[board, seat] - value
         found[ply] = delta + gamma * lambda_ * next_advantage[board, seat]
         next_value[board, seat], next_advantage[board, seat], reward[board, seat] = value, found[ply], 0
+        slip = np.flatnonzero(rollout.slip[ply])
+        next_value[slip, 1 - seat[slip]] = -value[slip]
+        next_advantage[slip] = reward[slip] = 0
     return found
 
 
 def train_batch(sampled: list[dict[str, NDArray[Any]]]) -> MultiAgentBatch:
-    """Return main's moves of all env runners in the columns that PPO's learner reads, advantages standardised."""
+    """Return main's moves of all env runners as one batch of columns, advantages standardised."""
     columns = {name: np.concatenate([each[name] for each in sampled]) for name in sampled[0]}
-    advantage, value = columns["advantage"], columns["value"]
-    batch = {
-        Columns.OBS: {
-            "observation": to_planes(columns["own"], columns["occupied"]),
-            "action_mask": legal_columns(columns["occupied"]).astype(np.int8),
-        },
-        Columns.ACTIONS: columns["column"].astype(np.int64),
-        Columns.ACTION_LOGP: columns["log_probability"],
-        Columns.ACTION_DIST_INPUTS: columns["logits"],
-        Postprocessing.ADVANTAGES: (advantage - advantage.mean()) / max(1e-4, advantage.std()),
-        Postprocessing.VALUE_TARGETS: advantage + value,
-    }
-    return MultiAgentBatch({MAIN: SampleBatch(batch)}, env_steps=len(advantage))
+    advantage = columns["advantage"]
+    columns["advantage"] = (advantage - advantage.mean()) / max(1e-4, advantage.std())
+    return MultiAgentBatch({MAIN: SampleBatch(columns)}, env_steps=len(advantage))

@@ -3,6 +3,7 @@
     runs/NAME/
       config.yaml            the settings as used
       progress.csv           one row an iteration
+      learning.png           the same, drawn when training ends
       checkpoints/part_1/…   RLlib checkpoints
       league/                snapshots and the manifest
 
@@ -64,6 +65,7 @@ class RunFolder:
         self.path = path
         self.config_file = path / "config.yaml"
         self.progress_file = path / "progress.csv"
+        self.learning_picture = path / "learning.png"
         self.checkpoints = path / "checkpoints"
         self.league = path / "league"
 

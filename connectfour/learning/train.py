@@ -23,6 +23,7 @@ from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
 from connectfour.league.snapshots import SnapshotStore
 from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.local_ray import ray_session, silence
+from connectfour.learning.plot import draw_learning
 from connectfour.learning.run_folder import RunFolder
 
 
@@ -169,6 +170,7 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
         ).fit()
     if results.errors:
         raise _training_error(results.errors[0], folder)
+    draw_learning(folder.progress_file, folder.learning_picture)
     _print_summary(folder, progress, stopper, settings.stop, console)
 
 
@@ -197,8 +199,10 @@ def _print_summary(
     console.print(
         f"{verb} after {row.minutes:.1f} minutes: {row.env_steps:,} env steps, a league of {row.league_size}, "
         f"win rate {row.win_rate:.2f} against it.\n"
-        f"Go on with:        connectfour train --resume {folder.path}{more}\n"
-        f"See how it plays:  connectfour match snapshot:{folder.path}/main heuristic:tactical",
+        f"Go on with:         connectfour train --resume {folder.path}{more}\n"
+        f"See how it learned: {folder.learning_picture}\n"
+        f"Grade it:           connectfour grade snapshot:{folder.path}/main\n"
+        f"See how it plays:   connectfour match snapshot:{folder.path}/main heuristic:tactical",
         soft_wrap=True,
         highlight=False,
     )

@@ -64,7 +64,10 @@ def build_network(snapshot: Snapshot) -> ConnectFourNetwork:
 
 
 def load_snapshot_player(location: str, *, greedy: bool = False) -> NetworkPlayer:
-    """Load ``RUN/v3``, ``RUN/v0003`` or ``RUN/main`` (the newest checkpoint's policy), RUN being a run folder.
+    """Load ``RUN/v3``, ``RUN/v0003``, ``RUN/main`` or ``RUN/best``, RUN being a run folder.
+
+    ``main`` is the policy of the newest checkpoint; ``best`` is whichever of them all was graded best on the dev half
+    of the solved positions, the newest of equals.
 
     Raises:
         RunFolderError: RUN is no run folder.
@@ -81,7 +84,9 @@ def load_snapshot_player(location: str, *, greedy: bool = False) -> NetworkPlaye
     version = re.fullmatch(r"v(\d+)", name)
     member_id = f"v{int(version[1]):04d}" if version else name
     frozen = [member.id for member in members.values() if member.file]
+    if name == "best" and frozen:
+        member_id = max(frozen, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
     if member_id not in frozen:
-        known = ", ".join(frozen) or "nothing yet"
+        known = ", ".join([*frozen, "best"]) if frozen else "nothing yet"
         raise SnapshotError(f"{folder} has no snapshot {name!r}: it has {known}")
     return NetworkPlayer(f"{folder.name}/{member_id}", build_network(store.load(members[member_id])), greedy=greedy)

@@ -1,0 +1,104 @@
+"""``SelfPlayLearner``: RLlib's PPO learner for columns of bitboards, with schedules over a run.
+
+What travels from env runners to learners are bitboards, 16 bytes a position instead of 91. Each learner expands its
+share of them once and takes a minibatch by one gather per column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+from torch import Tensor
+from typing_extensions import override
+
+from connectfour.game.bitboard import legal_columns, to_planes
+from connectfour.league.matchmaking import MAIN
+
+SCHEDULE_LENGTH = 1_000_000
+"""RLlib's schedules (learning rate, entropy) of a ``SelfPlayPPO`` run from 0 to this, whatever limits the run."""
+
+
+IMPROVED_POLICY = "improved_policy"
+_LOG_OF_NOTHING = -50.0
+
+
+class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes are untyped here
+    """PPO on main's moves.
+
+    Attributes:
+        progress: the share of the run that is done, in [0, 1].
+    """
+
+    progress = 0.0
+
+    @override
+    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Move the schedules on by the run's progress: a run limited by time has no last env step to plan for."""
+        done = {NUM_ENV_STEPS_SAMPLED_LIFETIME: round(self.progress * SCHEDULE_LENGTH)}
+        super().after_gradient_based_update(timesteps=done)
+
+    @override
+    def compute_loss_for_module(
+        self, *, module_id: str, config: AlgorithmConfig, batch: dict[str, Any], fwd_out: dict[str, Tensor]
+    ) -> Tensor:
+        """Return PPO's loss, and the cross-entropy to the improved policy where the batch has one."""
+        loss: Tensor = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
+        if IMPROVED_POLICY not in batch:
+            return loss
+        target = batch[IMPROVED_POLICY]
+        # A masked logit is finite but huge; its target is zero, and zero times huge must stay zero.
+        log_policy = torch.log_softmax(fwd_out[Columns.ACTION_DIST_INPUTS], dim=1).clamp(min=_LOG_OF_NOTHING)
+        improvement = -(target * log_policy).sum() / target.sum().clamp(min=1)
+        self.metrics.log_value((module_id, "lookahead_loss"), improvement.detach(), window=1)
+        total: Tensor = loss + config.settings.lookahead.weight * improvement
+        return total
+
+    @override
+    def _create_iterator_if_necessary(
+        self, *, training_data: TrainingData, num_epochs: int = 1, num_total_minibatches: int = 0, **kwargs: Any
+    ) -> Iterable[MultiAgentBatch]:
+        if training_data.batch is None:
+            iterator: Iterable[MultiAgentBatch] = super()._create_iterator_if_necessary(
+                training_data=training_data,
+                num_epochs=num_epochs,
+                num_total_minibatches=num_total_minibatches,
+                **kwargs,
+            )
+            return iterator
+        columns = _expand(training_data.batch.policy_batches[MAIN], self.device)
+        return _minibatches(columns, epochs=num_epochs, per_epoch=num_total_minibatches // num_epochs)
+
+
+def _expand(batch: SampleBatch, device: torch.device) -> dict[str, Tensor]:
+    """Return the columns that PPO's loss reads; those of the observation are named by its keys."""
+    arrays = {
+        "observation": to_planes(batch["own"], batch["occupied"]),
+        "action_mask": legal_columns(batch["occupied"]).astype(np.int8),
+        Columns.ACTIONS: batch["column"].astype(np.int64),
+        Columns.ACTION_LOGP: batch["log_probability"],
+        Columns.ACTION_DIST_INPUTS: batch["logits"],
+        Postprocessing.ADVANTAGES: batch["advantage"],
+        Postprocessing.VALUE_TARGETS: batch["value_target"],
+        IMPROVED_POLICY: batch["improved_policy"],
+    }
+    return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+
+def _minibatches(columns: dict[str, Tensor], *, epochs: int, per_epoch: int) -> Iterator[MultiAgentBatch]:
+    """Yield ``per_epoch`` minibatches of nearly equal size in each of ``epochs`` random orders of the samples."""
+    samples = len(columns[Columns.ACTIONS])
+    for _ in range(epochs):
+        for rows in torch.randperm(samples, device=columns[Columns.ACTIONS].device).tensor_split(per_epoch):
+            taken = {name: column.index_select(0, rows) for name, column in columns.items()}
+            observation = {name: taken.pop(name) for name in ("observation", "action_mask")}
+            yield MultiAgentBatch({MAIN: SampleBatch({Columns.OBS: observation, **taken})}, env_steps=len(rows))

@@ -1,0 +1,56 @@
+"""Draws how a run learned: ``learning.png`` from ``progress.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
+
+from connectfour.league.snapshots import write_atomically
+
+_PANELS = {
+    "value_preserving": "moves that keep the result\n(solved positions, dev)",
+    "win_rate": "win rate\nagainst the pool",
+    "league_size": "league size",
+    "entropy": "entropy of the policy\n(nats)",
+}
+_AXES = {"env_steps": "env steps", "minutes": "minutes"}
+_COLOUR = "#0072b2"
+
+
+def draw_learning(progress_file: Path, picture: Path) -> None:
+    """Draw accuracy, win rate, league size and entropy over env steps and over minutes.
+
+    A file without rows draws nothing.
+    """
+    with progress_file.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    if not rows:
+        return
+    columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (*_PANELS, *_AXES)}
+    figure = Figure(figsize=(11, 10), layout="constrained")
+    axes = figure.subplots(len(_PANELS), len(_AXES), sharex="col", sharey="row")
+    for line, (name, label) in enumerate(_PANELS.items()):
+        for column, (over, over_label) in enumerate(_AXES.items()):
+            panel = axes[line, column]
+            known = ~np.isnan(columns[name])
+            panel.plot(columns[over][known], columns[name][known], color=_COLOUR, linewidth=1.3)
+            panel.grid(alpha=0.3)
+            panel.margins(x=0.01)
+            if column == 0:
+                panel.set_ylabel(label)
+            if line == len(_PANELS) - 1:
+                panel.set_xlabel(over_label)
+    last = columns["value_preserving"][~np.isnan(columns["value_preserving"])]
+    if len(last):
+        for panel in axes[0]:
+            panel.set_title(f"last {last[-1]:.3f}", fontsize=9, loc="right")
+    axes[-1, 0].xaxis.set_major_formatter(EngFormatter(sep=""))
+    figure.suptitle(f"{progress_file.parent.name}: {len(rows)} iterations, {columns['env_steps'][-1]:,.0f} env steps")
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=110)
+    write_atomically(picture, image.getvalue())
