@@ -33,7 +33,7 @@ format: install ## Format the code
 
 bench: install ## Measure speed
 	@$(BIN)/python -m benchmarks.game_core
-	@$(BIN)/python -m benchmarks.stock_path
+	@$(BIN)/python -m benchmarks.speed
 
 clean: ## Remove .venv and caches; runs stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist

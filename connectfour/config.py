@@ -62,11 +62,11 @@ class RolloutSettings(Settings):
     overlap: bool = Field(
         True, description="remote lockstep runners sample the next batch while the trainer learns from the last"
     )
-    mirror_share: float = Field(0.5, ge=0, le=1, description="share of games that main plays against itself")
-    mirror_opening_plies: int = Field(16, ge=0, le=40, description="these start after 0 to this many random plies")
+    mirror_share: float = Field(0.8, ge=0, le=1, description="share of games that main plays against itself")
+    mirror_opening_plies: int = Field(32, ge=0, le=40, description="these start after 0 to this many random plies")
     pool_opening_plies: int = Field(4, ge=0, le=40, description="games against the pool start after 0 to this many")
     slip_probability: float = Field(
-        0.06,
+        0.03,
         ge=0,
         le=1,
         description="chance of a random move in main's games against itself, which nothing is learned from (lockstep)",
@@ -78,19 +78,20 @@ class RolloutSettings(Settings):
 
 
 class LookaheadSettings(Settings):
-    """An auxiliary target for the policy: what looking one move ahead would change about it (lockstep)."""
+    """Targets for policy and value from looking one move ahead with the value of the network itself (lockstep)."""
 
-    share: float = Field(0.35, ge=0, le=1, description="share of main's positions that get the target; 0: none")
+    share: float = Field(0.35, ge=0, le=1, description="share of main's positions that get these targets; 0: none")
     temperature: float = Field(
-        0.25, gt=0, description="of the values of the next positions; small: follow the best one"
+        0.12, gt=0, description="of the values of the next positions; small: follow the best one"
     )
-    weight: float = Field(0.5, ge=0, description="weight of the cross-entropy towards the target")
+    weight: float = Field(0.5, ge=0, description="weight of the cross-entropy towards the policy's target")
+    value_share: float = Field(0.3, ge=0, le=1, description="share of the best next position in the value's target")
 
 
 class PPOSettings(Settings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
-    learning_rate: float = Field(2e-3, gt=0, description="step size of Adam at the start")
+    learning_rate: float = Field(3e-3, gt=0, description="step size of Adam at the start")
     learning_rate_end: float = Field(1e-4, gt=0, description="step size at the end of the run, reached linearly")
     batch_size: int = Field(32768, ge=1, description="env steps sampled for one iteration")
     minibatch_size: int = Field(2048, ge=1, description="samples of main in one gradient step")
@@ -113,7 +114,7 @@ class LeagueSettings(Settings):
     )
     opponent_count: int = Field(15, ge=2, description="size of the active pool; the oldest leaves when it is full")
     win_rate_threshold: float = Field(0.75, gt=0, le=1, description="score against the active pool that freezes main")
-    min_games: int = Field(200, ge=1, description="games against the pool that a freeze needs since the last one")
+    min_games: int = Field(1000, ge=1, description="games against the pool that a freeze needs since the last one")
     revival_probability: float = Field(1 / 6, ge=0, le=1, description="chance that a freeze revives a heuristic")
     matchmaking: Literal["uniform", "pfsp"] = Field("pfsp", description="pfsp: the harder an opponent, the more often")
     pfsp_floor: float = Field(0.3, ge=0, le=1, description="share of games that pfsp spreads evenly over the pool")

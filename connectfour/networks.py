@@ -22,6 +22,9 @@ ILLEGAL_LOGIT = torch.finfo(torch.float32).min
 _PLANES = 2
 
 
+Prepared = tuple[Tensor, ...]
+
+
 class NetworkOutput(NamedTuple):
     """What a forward pass returns: ``logits`` (batch, 7) float32 and ``value`` (batch,) float32 in [-1, 1]."""
 
@@ -67,6 +70,14 @@ def _mirror_ordered(lines: Bits) -> Bits:
     """Return ``lines`` with one of each mirror pair, then the others in the same order, then the symmetric ones."""
     images = mirror(lines)
     return np.concatenate([lines[lines < images], images[lines < images], lines[lines == images]])
+
+
+class Planes(nn.Module):
+    """Planes (batch, 6, 7, 2) as they are."""
+
+    def forward(self, planes: Tensor) -> tuple[Tensor]:
+        """Return them."""
+        return (planes,)
 
 
 class MirrorFeatures(nn.Module):
@@ -125,13 +136,12 @@ class MirrorEncoder(nn.Module):
         """Build ``layers`` layers of ``width`` units."""
         super().__init__()
         half = settings.width // 2
-        self.features = MirrorFeatures()
         self.first = MirrorLinear(MirrorFeatures.even_size, MirrorFeatures.odd_size, half)
         self.rest = nn.ModuleList(MirrorLinear(half, half, half) for _ in range(settings.layers - 1))
 
-    def forward(self, planes: Tensor) -> Tensor:
-        """Map planes (batch, 6, 7, 2) to (batch, width)."""
-        upright, mirrored = (torch.relu(part) for part in self.first(*self.features(planes)))
+    def forward(self, even: Tensor, odd: Tensor) -> Tensor:
+        """Map ``MirrorFeatures`` to (batch, width)."""
+        upright, mirrored = (torch.relu(part) for part in self.first(even, odd))
         for layer in self.rest:
             more_upright, more_mirrored = layer(upright + mirrored, upright - mirrored)
             upright, mirrored = torch.relu(more_upright), torch.relu(more_mirrored)
@@ -239,11 +249,12 @@ class ConnectFourNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         self.in_bfloat16 = bfloat16
+        self.features: MirrorFeatures | Planes = Planes()
         self.encoder: nn.Module
         self.policy_head: nn.Module
         self.value_head: nn.Module
         if settings.encoder == "lines":
-            self.encoder = MirrorEncoder(settings)
+            self.features, self.encoder = MirrorFeatures(), MirrorEncoder(settings)
             self.policy_head, self.value_head = MirrorPolicyHead(settings.width), MirrorValueHead(settings.width)
             return
         if settings.encoder == "resnet":
@@ -262,16 +273,28 @@ class ConnectFourNetwork(nn.Module):
             observation: PettingZoo planes (batch, 6, 7, 2), any dtype.
             action_mask: 1 where a column is legal (batch, 7), any dtype; a row of zeros is allowed.
         """
-        features = self.encode(observation)
+        return self.evaluate(self.prepare(observation), action_mask)
+
+    def prepare(self, observation: Tensor) -> Prepared:
+        """Return what the encoder reads: the same for all networks of one encoder, whatever their weights."""
+        prepared: Prepared = self.features(observation.to(torch.bfloat16 if self.in_bfloat16 else torch.float32))
+        return prepared
+
+    def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:
+        """Evaluate positions that a network of the same encoder has prepared."""
+        features = self._encode(prepared)
         return NetworkOutput(self.policy_logits(features, action_mask), self.value(features))
 
     def encode(self, observation: Tensor) -> Tensor:
         """Return what both heads read, (batch, features) float32."""
+        return self._encode(self.prepare(observation))
+
+    def _encode(self, prepared: Prepared) -> Tensor:
         if not self.in_bfloat16:
-            features: Tensor = self.encoder(observation.float())
+            features: Tensor = self.encoder(*(part.float() for part in prepared))
             return features
-        with torch.autocast(observation.device.type, torch.bfloat16):
-            features = self.encoder(observation.bfloat16())
+        with torch.autocast(prepared[0].device.type, torch.bfloat16):
+            features = self.encoder(*prepared)
         return features.float()
 
     def policy_logits(self, features: Tensor, action_mask: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ def tiny_settings(*overrides: str) -> RunSettings:
             "network.width=16",
             "network.layers=1",
             "rollout.env_runner=stock",
+            "rollout.env_runners=0",
             "rollout.envs_per_runner=4",
             "rollout.mirror_opening_plies=4",
             "ppo.batch_size=200",
@@ -44,6 +45,7 @@ def tiny_settings(*overrides: str) -> RunSettings:
             "ppo.epochs=1",
             "league.heuristics=[random, always_same, linear]",
             "league.opponent_count=5",
+            "grading.every=0",
             *overrides,
         ],
     )

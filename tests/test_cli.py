@@ -19,6 +19,8 @@ from connectfour.learning.run_folder import RunFolder, read_checkpoint
 from tests.conftest import tiny_settings
 
 TINY = tiny_settings(
+    "rollout.env_runner=lockstep",
+    "rollout.env_runners=1",
     "rollout.envs_per_runner=8",
     "league.win_rate_threshold=0.01",
     "league.min_games=1",
@@ -91,6 +93,7 @@ def test_the_run_folder_is_complete(run: Path) -> None:
         if member.file:
             store.load(member)
     assert members["main"].iteration == int(rows(run)[-1]["iteration"])
+    assert (run / "learning.png").read_bytes().startswith(b"\x89PNG")
     manifest = json.loads((run / "league" / "manifest.json").read_text())
     assert {"first", "second", "win", "draw", "loss"} == set(manifest["payoff"][0])
 
@@ -140,6 +143,28 @@ def test_a_snapshot_of_the_run_plays(run: Path) -> None:
     assert "11" in match.stdout.split("first")[1].splitlines()[0]
 
 
+def test_the_best_of_a_run_is_graded(run: Path) -> None:
+    """The member with the best grade in the manifest, which a JSON object repeats to the last digit."""
+    members = SnapshotStore(run / "league").members().values()
+    grades = {member.id: member.graded for member in members if member.file}
+    assert None not in grades.values()
+    done = call("grade", f"snapshot:{run}/best", "--positions", "dev", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    best = told["player"].removeprefix("tiny/")
+    assert grades[best] == max(grades.values(), key=lambda share: share or 0)
+    assert told["shares"]["all"]["value_preserving_share"] == grades[best]
+    assert sum(share["positions"] for name, share in told["shares"].items() if name.startswith("plies")) == 3279
+
+
+def test_grade_prints_a_table_that_fits_a_narrow_terminal(run: Path) -> None:
+    """Overall, by plies and by result, on the test half."""
+    done = call("grade", "heuristic:tactical")
+    assert "tactical on test" in done.stdout
+    assert all(row in done.stdout for row in ("all ", "plies 28-34", "won ", "drawn ", "3278"))
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
 def _refused(code: int, message: str, *arguments: object, cwd: Path) -> None:
     done = call(*arguments, cwd=cwd)
     assert done.returncode == code, done.stderr
@@ -166,6 +191,8 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
     _refused(3, "is no run folder", "train", "--resume", run / "league", cwd=tmp_path)
     _refused(3, "network cannot change", "train", "--resume", run, "-p", "network.width=8", cwd=tmp_path)
     _refused(5, "is no player", "match", "linear", "random", cwd=tmp_path)
+    _refused(5, "is no player", "grade", "linear", cwd=tmp_path)
+    _refused(8, "cannot read none.csv", "grade", "heuristic:linear", "--positions", "none.csv", cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -223,6 +250,6 @@ def test_parts_are_numbered_on_when_one_was_removed(tmp_path: Path) -> None:
 def test_help_and_version() -> None:
     """Every command is listed with its purpose."""
     shown = call("--help").stdout
-    assert all(name in shown for name in ("train", "match", "settings"))
+    assert all(name in shown for name in ("train", "grade", "match", "settings"))
     assert call("--version").stdout.startswith("connectfour 0.")
     assert "ppo.learning_rate" in call("settings").stdout

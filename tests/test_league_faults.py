@@ -188,6 +188,41 @@ def test_fault_d_a_restarted_runner_gets_roster_and_weights(tmp_path: Path) -> N
     algorithm.stop()
 
 
+def test_a_runner_that_dies_while_it_samples_ahead_is_replaced(tmp_path: Path) -> None:
+    """Its batch is lost and nothing else: the new one plays the league's match-ups with the league's weights."""
+    algorithm = config(tmp_path, "rollout.env_runner=lockstep", "rollout.env_runners=1").build_algo()
+    algorithm.train()
+    algorithm.freeze_main()
+    algorithm.push_roster()
+    steps = algorithm.env_steps
+    (before,) = on_runners(algorithm, process_id)
+    ray.kill(algorithm.env_runner_group._worker_manager.actors()[1], no_restart=False)
+    for _ in range(20):
+        algorithm.train()
+        if on_runners(algorithm, process_id) not in ([], [before]) and algorithm.env_steps > steps:
+            break
+    else:
+        pytest.fail("the env runner did not come back")
+    (roster,) = on_runners(algorithm, lambda runner: runner.matchmaker.roster)
+    assert "v0001" in roster.modules
+    (hashes,) = hashes_on_runners(algorithm)
+    assert hashes["opponent_0"] == hashes_on_learner(algorithm)["opponent_0"]
+    algorithm.stop()
+
+
+def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path: Path) -> None:
+    """A batch begun with the weights from before a restore is not learned from after it."""
+    algorithm = build("rollout.env_runner=lockstep", "rollout.env_runners=1")
+    algorithm.train()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    assert algorithm.env_runner_group.num_in_flight_async_reqs("sampling") == 1
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    assert algorithm.env_runner_group.num_in_flight_async_reqs("sampling") == 0
+    steps = algorithm.env_steps
+    algorithm.train()
+    assert algorithm.env_steps == steps + 200
+
+
 def test_missing_and_damaged_files_are_mended_from_the_checkpoint(build: Build, tmp_path: Path) -> None:
     """A league that moved without its files gets them back, and one with a changed byte is repaired."""
     algorithm = build()

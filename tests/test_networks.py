@@ -13,7 +13,7 @@ from connectfour.game.bitboard import Boards, Outcome, four_lines, pick_legal
 from connectfour.game.env import ConnectFourEnv
 from connectfour.game.notation import parse_board
 from connectfour.learning.rl_module import ActionMaskingRLModule
-from connectfour.networks import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures
+from connectfour.networks import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures, MirrorFeatures
 from connectfour.players.snapshot import NetworkPlayer
 
 ENCODERS = [
@@ -75,20 +75,54 @@ def test_a_mask_of_zeros_gives_no_nan() -> None:
 
 
 def test_line_features_count_open_lines() -> None:
-    """Two own discs in the lowest row and one of the opponent's: counted by hand from the 69 lines."""
-    board = parse_board("4455")
+    """Two own discs in the lowest row and two of the opponent's: counted by hand from the 69 lines."""
+    board = parse_board("44555")
     observation, _ = _tensors(board)
-    features = LineFeatures()(observation)[0]
-    assert features.shape == (LineFeatures.size,)
-    lines, own, opponent = four_lines(), board.own[0], board.opponent[0]
+    features = LineFeatures()(observation.float())[0]
+    own, opponent = board.own[0], board.opponent[0]
     expected = [
-        int(int(mine & line).bit_count() == discs and not int(other & line))
+        sum(int(mine & line).bit_count() == discs and not int(other & line) for line in four_lines())
         for mine, other in ((own, opponent), (opponent, own))
         for discs in (1, 2, 3)
-        for line in lines
     ]
-    assert features[84:].int().tolist() == expected
-    assert sum(expected[69 * 1 : 69 * 2]) == 3, "three lines of the lowest row hold both own discs"
+    assert features.sum(dim=1).int().tolist() == expected
+    assert expected[4] == 3, "the opponent has two discs on three lines of the lowest row"
+
+
+def test_mirrored_boards_keep_even_features_and_negate_odd_ones() -> None:
+    """And no feature is lost: sums and differences together tell every plane and line."""
+    observation, _ = _tensors(_positions(200))
+    features = MirrorFeatures()
+    even, odd = features(observation.float())
+    mirrored_even, mirrored_odd = features(observation.float().flip(2))
+    assert torch.equal(even, mirrored_even)
+    assert torch.equal(odd, -mirrored_odd)
+    assert even.shape[1] + odd.shape[1] == 84 + 6 * 69
+    assert (odd != 0).any()
+
+
+@pytest.mark.parametrize("bfloat16", [False, True], ids=["float32", "bfloat16"])
+def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(bfloat16: bool) -> None:
+    """To the last bit: the encoder ``lines`` computes the same sums on either side."""
+    torch.manual_seed(0)
+    network = ConnectFourNetwork(NetworkSettings(width=32, layers=3), bfloat16=bfloat16)
+    observation, mask = _tensors(_positions(200))
+    seen, mirrored = network(observation, mask), network(observation.flip(2), mask.flip(1))
+    assert torch.equal(seen.value, mirrored.value)
+    assert torch.equal(seen.logits, mirrored.logits.flip(1))
+    assert seen.logits[mask.bool()].std() > 0
+
+
+@pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
+def test_bfloat16_gives_nearly_the_same(settings: NetworkSettings) -> None:
+    """Two networks of the same weights; only the encoder computes otherwise, what comes out is float32."""
+    exact, fast = ConnectFourNetwork(settings), ConnectFourNetwork(settings, bfloat16=True)
+    fast.load_state_dict(exact.state_dict())
+    observation, mask = _tensors(_positions(100))
+    expected, found = exact(observation, mask), fast(observation, mask)
+    assert found.value.dtype == found.logits.dtype == torch.float32
+    torch.testing.assert_close(expected.value, found.value, atol=0.05, rtol=0)
+    assert not torch.equal(expected.value, found.value)
 
 
 def _play_legally(player: NetworkPlayer, plies: int) -> None:

@@ -102,7 +102,7 @@ def test_nothing_is_remembered_outside_the_state(player: Player) -> None:
         ("heuristic:nobody", PlayerError, "no heuristic is called 'nobody'"),
         ("robot:r2", PlayerError, "is no player"),
         ("snapshot:nowhere/v1", RunFolderError, "nowhere is no run folder"),
-        ("snapshot:{run}/v9", SnapshotError, "no snapshot 'v9': it has v0001, main"),
+        ("snapshot:{run}/v9", SnapshotError, "no snapshot 'v9': it has v0001, main, best"),
         ("snapshot:{run}/linear", SnapshotError, "no snapshot 'linear'"),
     ],
 )

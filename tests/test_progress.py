@@ -13,9 +13,10 @@ from rich.console import Console
 
 from callbacks.progress import ProgressCallback, Row, minutes_left, rewind
 from connectfour.config import StopSettings
+from connectfour.learning.plot import draw_learning
 
 
-def result(iteration: int, *, frozen: str | None = None) -> dict[str, Any]:
+def result(iteration: int, *, frozen: str | None = None, graded: float | None = None) -> dict[str, Any]:
     """A result as the algorithm reports it."""
     return {
         "training_iteration": iteration,
@@ -26,6 +27,7 @@ def result(iteration: int, *, frozen: str | None = None) -> dict[str, Any]:
         "draw_rate": 0.1,
         "league_size": 6,
         "league_score": 1.5,
+        "value_preserving": graded,
         "frozen": frozen,
         "learners": {"main": {"policy_loss": -0.1, "vf_loss": 0.2, "entropy": 1.3}},
     }
@@ -85,7 +87,7 @@ def test_plain_lines_come_every_ten_seconds_and_for_each_freeze(tmp_path: Path) 
     lines = show(tmp_path / "p.csv", results, [0, 0, 3, 4, 5, 16, 16, 16, 16], terminal=False).splitlines()
     assert [line.split(":")[0] for line in lines] == ["iteration 1", "iteration 3", "iteration 5"]
     assert lines[1].endswith("froze v0001")
-    for part in ("1,000 env steps", "2,000/s", "win rate 0.50", "league 6", "entropy 1.30", "4:54 left"):
+    for part in ("1,000 env steps", "2,000/s", "win rate 0.50", "league 6", "entropy 1.30", "graded -", "4:54 left"):
         assert part in lines[0]
 
 
@@ -111,3 +113,27 @@ def test_tune_can_store_it(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(callback))  # noqa: S301  # made a moment ago
     copy.on_trial_result(0, [], None, result(1))
     assert (tmp_path / "p.csv").is_file()
+
+
+def test_the_newest_grade_is_shown_until_there_is_another(tmp_path: Path) -> None:
+    """Main is not graded in every iteration; the table of the file says in which it was."""
+    file = tmp_path / "p.csv"
+    results = [result(1), result(2, graded=0.81234), result(3)]
+    lines = show(file, results, [0, 0, 20, 20, 40, 40], terminal=False).splitlines()
+    assert ["graded -" in lines[0], "graded 0.812" in lines[1], "graded 0.812" in lines[2]] == [True] * 3
+    assert [row["value_preserving"] for row in csv.DictReader(file.open())] == ["", "0.8123", ""]
+
+
+def test_learning_is_drawn_from_the_table(tmp_path: Path) -> None:
+    """A picture that changes with what is in the table, and none without rows."""
+    file, picture = tmp_path / "progress.csv", tmp_path / "learning.png"
+    file.write_text("")
+    draw_learning(file, picture)
+    assert not picture.exists()
+    show(file, [result(1), result(2, graded=0.5), result(3, graded=0.6)], [0.0] * 9, terminal=False)
+    draw_learning(file, picture)
+    first = picture.read_bytes()
+    assert first.startswith(b"\x89PNG")
+    show(file, [result(4, graded=0.9)], [0.0] * 9, terminal=False)
+    draw_learning(file, picture)
+    assert picture.read_bytes() != first

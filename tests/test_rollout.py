@@ -7,15 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ray.rllib.evaluation.postprocessing import Postprocessing
+from ray.rllib.core.learner.training_data import TrainingData
+from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from connectfour.game.bitboard import Boards, Outcome, from_planes, has_four, pick_legal
+from connectfour.game.bitboard import Boards, Outcome, from_planes, has_four, landing_cells, legal_columns, pick_legal
 from connectfour.game.openings import random_openings
 from connectfour.league.matchmaking import MAIN
+from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.algorithm import SelfPlayPPO
 from connectfour.learning.rollout import Rollout, advantages, train_batch
-from tests.leagues import Build
+from connectfour.learning.sync import module_weights, runner_hashes
+from tests.leagues import Build, on_runners
 
 GAMMA, LAMBDA = 0.97, 0.8
 
@@ -81,28 +84,131 @@ def test_a_cut_game_goes_on_with_the_value_of_its_position() -> None:
     np.testing.assert_allclose(found[:, 0], [GAMMA * 0.5 - 0.1, GAMMA * -0.5 - 0.2], atol=1e-6)
 
 
+def test_at_a_slip_the_value_of_the_position_stands_for_what_followed() -> None:
+    """Moves before a slip have the advantages of a rollout that ends there; those after it are as without it."""
+    rng = np.random.default_rng(1)
+    rollout, games = _random_rollout(30, 50, rng)
+    last_value, last_seat = rng.uniform(-1, 1, 50).astype(np.float32), (games.plies % 2).astype(np.int8)
+    without = advantages(rollout, last_value, last_seat, GAMMA, LAMBDA)
+    slip = 17
+    rollout.slip[slip] = True
+    found = advantages(rollout, last_value, last_seat, GAMMA, LAMBDA)
+    before = Rollout(**{name: array[:slip] for name, array in vars(rollout).items()})
+    expected = advantages(before, rollout.value[slip], rollout.seat[slip], GAMMA, LAMBDA)
+    np.testing.assert_allclose(expected, found[:slip], atol=1e-6)
+    np.testing.assert_array_equal(without[slip:], found[slip:])
+    assert not np.allclose(without[:slip], found[:slip])
+
+
 LOCKSTEP = ("rollout.env_runner=lockstep", "rollout.envs_per_runner=64", "ppo.batch_size=2048")
 
 
 def test_columns_are_mains_moves_and_nothing_else(build: Build) -> None:
-    """Legal moves from positions that occur, log-probabilities that belong to the logits, and a whole batch."""
-    algorithm = build(*LOCKSTEP, "rollout.mirror_share=0.5")
+    """Legal moves from positions that occur, log-probabilities that belong to the logits, slips left out."""
+    algorithm = build(*LOCKSTEP, "rollout.mirror_share=0.5", "rollout.slip_probability=0.2")
     columns = algorithm.env_runner.sample()
     samples = len(columns["advantage"])
-    assert 2048 * 0.6 < samples < 2048 * 0.9, "half of the games are mirrors, and half of the other moves are main's"
-    assert columns["by_main"].all()
-    batch = train_batch([columns])[MAIN]
-    observation, mask = batch["obs"]["observation"], batch["obs"]["action_mask"]
+    # Half of the games are mirrors, a fifth of their moves are slips, and half of the other moves are main's.
+    assert 2048 * 0.55 < samples < 2048 * 0.75
     rows = np.arange(samples)
-    assert mask[rows, batch["actions"]].all()
-    logits = batch["action_dist_inputs"]
-    log_probability = logits[rows, batch["actions"]] - np.log(np.exp(logits.astype(np.float64)).sum(axis=1))
-    np.testing.assert_allclose(log_probability, batch["action_logp"], atol=1e-5)
-    own, occupied = from_planes(observation)
-    assert not has_four(own).any()
-    assert not has_four(own ^ occupied).any()
-    assert abs(batch[Postprocessing.ADVANTAGES].mean()) < 1e-3
-    assert batch[Postprocessing.ADVANTAGES].std() == pytest.approx(1, abs=1e-3)
+    assert legal_columns(columns["occupied"])[rows, columns["column"]].all()
+    logits = columns["logits"].astype(np.float64)
+    log_probability = logits[rows, columns["column"]] - np.log(np.exp(logits).sum(axis=1))
+    np.testing.assert_allclose(log_probability, columns["log_probability"], atol=1e-5)
+    assert not has_four(columns["own"]).any()
+    assert not has_four(columns["own"] ^ columns["occupied"]).any()
+    advantage = train_batch([columns, columns])[MAIN]["advantage"]
+    assert len(advantage) == 2 * samples
+    assert abs(advantage.mean()) < 1e-3
+    assert advantage.std() == pytest.approx(1, abs=1e-3)
+
+
+def test_some_positions_have_an_improved_policy(build: Build) -> None:
+    """The share that is asked for: a distribution over legal columns there, and zeros elsewhere."""
+    algorithm = build(*LOCKSTEP, "lookahead.share=0.5")
+    columns = algorithm.env_runner.sample()
+    target = columns["improved_policy"]
+    total = target.sum(axis=1)
+    has_target = total > 0
+    assert 0.4 < has_target.mean() < 0.6
+    np.testing.assert_allclose(total[has_target], 1, atol=1e-5)
+    assert not target[~legal_columns(columns["occupied"])].any()
+
+
+def test_a_winning_column_is_most_of_the_improved_policy(build: Build) -> None:
+    """Wherever main could win at once, a fresh network's policy moves there."""
+    algorithm = build(*LOCKSTEP, "lookahead.share=1.0", "lookahead.temperature=0.1", "rollout.mirror_opening_plies=20")
+    columns = algorithm.env_runner.sample()
+    own, occupied, target = columns["own"], columns["occupied"], columns["improved_policy"]
+    wins = has_four(own[:, None] | landing_cells(occupied))
+    here = wins.any(axis=1)
+    assert here.sum() > 20
+    assert (target[here] * wins[here]).sum(axis=1).min() > 0.9
+
+
+def test_a_learner_takes_each_sample_once_an_epoch(build: Build) -> None:
+    """In minibatches of nearly equal size, as planes and masks of the bitboards that were sampled."""
+    algorithm = build(*LOCKSTEP)
+    batch = train_batch([algorithm.env_runner.sample()])[MAIN]
+    learner = algorithm.learner_group._learner
+    minibatches = list(
+        learner._create_iterator_if_necessary(
+            training_data=TrainingData(batch=MultiAgentBatch({MAIN: batch}, len(batch))),
+            num_epochs=2,
+            num_total_minibatches=10,
+        )
+    )
+    sizes = [len(each[MAIN]) for each in minibatches]
+    assert max(sizes) - min(sizes) <= 1
+    for epoch in (minibatches[:5], minibatches[5:]):
+        own, occupied = (
+            np.concatenate(words)
+            for words in zip(*(from_planes(each[MAIN]["obs"]["observation"].numpy()) for each in epoch), strict=True)
+        )
+        order, expected = np.lexsort((occupied, own)), np.lexsort((batch["occupied"], batch["own"]))
+        np.testing.assert_array_equal(batch["own"][expected], own[order])
+        np.testing.assert_array_equal(batch["occupied"][expected], occupied[order])
+    assert (minibatches[0][MAIN]["actions"] != minibatches[5][MAIN]["actions"]).any(), "another order each epoch"
+
+
+def test_schedules_follow_the_progress_of_the_run(build: Build) -> None:
+    """From the first value to the last while the run goes from nothing to its limit, on the learner itself."""
+    algorithm = build(
+        *LOCKSTEP, "ppo.learning_rate=1e-3", "ppo.learning_rate_end=1e-5", "stop.env_steps=8192", "stop.minutes=null"
+    )
+    rates = []
+    for _ in range(5):
+        learned = algorithm.train()["learners"][MAIN]
+        rates.append(float(learned["default_optimizer_learning_rate"]))
+    np.testing.assert_allclose(rates, np.linspace(1e-3, 1e-5, 5), rtol=1e-3)
+    assert float(learned["curr_entropy_coeff"]) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize("overlap", [True, False], ids=["overlapping", "in turn"])
+def test_remote_runners_sample_with_mains_weights(build: Build, overlap: bool) -> None:
+    """Two remote runners deliver a whole batch; when they overlap, their weights are one update old and no older."""
+    algorithm = build(*LOCKSTEP, "rollout.env_runners=2", f"rollout.overlap={str(overlap).lower()}")
+    before: list[str] = []
+    for iteration in range(1, 4):
+        before.append(weights_sha256(module_weights(algorithm)))
+        assert algorithm.train()["env_steps"] == 2048 * iteration
+        hashes = {each[MAIN] for each in on_runners(algorithm, lambda runner: runner_hashes(runner, [MAIN]))}
+        assert hashes == {before[-1] if overlap else weights_sha256(module_weights(algorithm))}
+
+
+def test_several_learners_stay_the_same(build: Build) -> None:
+    """Two remote learners share each batch and hold the same weights afterwards, which are not those from before."""
+    algorithm = build(*LOCKSTEP, "learners=2", "ppo.minibatch_size=300")
+    before = weights_sha256(module_weights(algorithm))
+    algorithm.train()
+    hashes = {
+        result.get()
+        for result in algorithm.learner_group.foreach_learner(
+            lambda learner: weights_sha256(learner.module[MAIN].get_state())
+        )
+    }
+    assert len(hashes) == 1
+    assert before not in hashes
 
 
 def _statistics(algorithm: SelfPlayPPO, samples: int) -> dict[str, Any]:

@@ -115,7 +115,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         with torch.inference_mode():
             for ply in range(plies):
                 self._step(rollout, ply)
-            last_value = self._evaluate(_MAIN, *self._boards.observe())[1]
+        last_value = self._value_of(self._boards.own, self._boards.occupied)
         last_seat = (self._boards.plies % 2).astype(np.int8)
         steps = plies * self.num_envs
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
@@ -123,15 +123,19 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         self.metrics.log_value(NUM_EPISODES, int((rollout.outcome != 0).sum()), reduce="sum")
         config = self.config
         columns = rollout.learnable(advantages(rollout, last_value, last_seat, config.gamma, config.lambda_))
-        return {**columns, "improved_policy": self._look_ahead(columns["own"], columns["occupied"], columns["logits"])}
+        self._look_ahead(columns)
+        return columns
 
-    def _look_ahead(self, own: Bits, occupied: Bits, logits: Floats) -> Floats:
-        """Return the improved policy (samples, 7) for the share of positions that is looked ahead in, else zeros."""
-        target = np.zeros_like(logits)
-        chosen = np.flatnonzero(self._rng.random(len(own)) < self._lookahead.share)
-        values = action_values(own[chosen], occupied[chosen], self._value_of, self.config.gamma)
-        target[chosen] = improved_policy(logits[chosen], values, self._lookahead.temperature)
-        return target
+    def _look_ahead(self, columns: dict[str, NDArray[Any]]) -> None:
+        """Add the column ``improved_policy`` and mend the value targets of the positions that are looked ahead in."""
+        settings = self._lookahead
+        chosen = np.flatnonzero(self._rng.random(len(columns["own"])) < settings.share)
+        own, occupied, logits = (columns[name][chosen] for name in ("own", "occupied", "logits"))
+        values = action_values(own, occupied, self._value_of, self.config.gamma)
+        columns["improved_policy"] = np.zeros_like(columns["logits"])
+        columns["improved_policy"][chosen] = improved_policy(logits, values, settings.temperature)
+        columns["value_target"][chosen] *= 1 - settings.value_share
+        columns["value_target"][chosen] += settings.value_share * values.max(axis=1)
 
     @torch.inference_mode()
     def _value_of(self, own: Bits, occupied: Bits) -> Floats:
@@ -156,6 +160,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
     def _choose(self, rollout: Rollout, ply: int, mover: NDArray[np.int64]) -> Columns:
         """Return a column for each board, chosen by the player ``mover`` (N,) on it."""
         observation, mask = self._boards.observe()
+        prepared = self.module[MAIN].network.prepare(torch.from_numpy(observation))
         logits = np.zeros((self.num_envs, COLUMNS), np.float32)
         by_heuristics: list[tuple[Columns, Columns]] = []
         # The order of boards in a stable sort by player: one run of it is one player's boards.
@@ -167,9 +172,12 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
                 chosen, memory[here] = module.heuristic.act(observation[here], mask[here], memory[here], module.rng)
                 by_heuristics.append((here, chosen))
                 continue
-            logits[here], value = self._evaluate(player, observation[here], mask[here])
+            rows = torch.from_numpy(here)
+            network = self.module[self._players[player]].network
+            output = network.evaluate(tuple(part[rows] for part in prepared), torch.from_numpy(mask[here]))
+            logits[here] = output.logits.numpy()
             if player == _MAIN:
-                rollout.value[ply, here] = value
+                rollout.value[ply, here] = output.value.numpy()
         rollout.logits[ply] = logits
         column, rollout.log_probability[ply] = _sample(torch.from_numpy(logits))
         for here, chosen in by_heuristics:
@@ -180,13 +188,6 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         rollout.slip[ply, slipping] = True
         column[slipping] = pick_legal(mask[slipping], self._rng.random(len(slipping)))
         return column
-
-    def _evaluate(
-        self, player: int, observation: NDArray[np.int8], mask: NDArray[np.int8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        module = self.module[self._players[player]]
-        output = module.network(torch.from_numpy(observation), torch.from_numpy(mask))
-        return output.logits.numpy(), output.value.numpy()
 
     def _end_games(self, ended: Columns, seat: NDArray[np.int64]) -> None:
         outcome = self._boards.outcome[ended]

@@ -29,11 +29,12 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         "observation_space": env.observation_spaces["player_0"],
         "action_space": env.action_spaces["player_0"],
     }
-    network = {"network": settings.network.model_dump(), "bfloat16": computes_in_bfloat16(settings.precision)}
-    networks = [MAIN, *(slot_module(slot) for slot in range(settings.league.opponent_count))]
-    specs = {
-        name: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=network, **spaces) for name in networks
-    }
+    network = {"network": settings.network.model_dump()}
+    # An opponent has few boards at a time: converting its weights would take longer than it gains.
+    fast = {**network, "bfloat16": computes_in_bfloat16(settings.precision)}
+    specs = {MAIN: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=fast, **spaces)}
+    for slot in range(settings.league.opponent_count):
+        specs[slot_module(slot)] = RLModuleSpec(module_class=ActionMaskingRLModule, model_config=network, **spaces)
     for name in settings.league.heuristics:
         try:
             make_heuristic(name)

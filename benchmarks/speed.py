@@ -1,0 +1,249 @@
+"""How fast the league samples and learns, each figure a ratio against a rival of the same run: ``make bench``.
+
+Every measurement has a process of its own, on the same network, epochs and minibatches. Rivals are RLlib's stock path
+(``MultiAgentEnvRunner`` on its own ``PettingZooEnv``, one policy for both seats) and a bare loop in NumPy and Torch.
+``python -m benchmarks.speed`` prints a table and writes ``benchmarks/results.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+from pettingzoo.classic.connect_four import connect_four
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+from ray.rllib.env.wrappers.pettingzoo_env import PettingZooEnv
+from ray.tune.registry import register_env
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.bare_loop import BareLoop
+from callbacks.self_play import SelfPlayCallback
+from connectfour.config import RunSettings, load_settings
+from connectfour.league.matchmaking import Roster
+from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.env_runner import SelfPlayEnvRunner
+from connectfour.learning.local_ray import ray_session
+from connectfour.learning.modules import computes_in_bfloat16
+from connectfour.learning.rl_module import ActionMaskingRLModule
+
+RESULTS = Path(__file__).parent / "results.json"
+
+# What both sides of a comparison do: main against itself, no lookahead, no slips. PettingZoo has none of these.
+SAME_WORK = ("rollout.mirror_share=1.0", "lookahead.share=0", "rollout.slip_probability=0", "stop.minutes=null")
+_SECONDS = 12.0
+
+
+def league(*overrides: str) -> SelfPlayPPO:
+    """Build the league's algorithm."""
+    config = SelfPlayPPOConfig.from_settings(load_settings(None, ["stop.minutes=null", *overrides]))
+    return config.callbacks(SelfPlayCallback).league(folder=TemporaryDirectory().name).build_algo()
+
+
+def stock_config(envs: int, runners: int = 0) -> PPOConfig:
+    """Return the plainest configuration that RLlib offers for the same network."""
+    register_env("stock", lambda _: PettingZooEnv(connect_four.env()))
+    settings = RunSettings()
+    model = {"network": settings.network.model_dump(), "bfloat16": computes_in_bfloat16(settings.precision)}
+    config = PPOConfig().environment("stock", disable_env_checking=True)
+    config.env_runners(num_env_runners=runners, num_envs_per_env_runner=envs)
+    config.multi_agent(policies={"both"}, policy_mapping_fn=lambda *_, **__: "both")
+    config.rl_module(rl_module_spec=RLModuleSpec(module_class=ActionMaskingRLModule, model_config=model))
+    ppo = settings.ppo
+    return config.training(
+        train_batch_size_per_learner=ppo.batch_size // 2, minibatch_size=ppo.minibatch_size, num_epochs=ppo.epochs
+    )
+
+
+def per_second(work: Callable[[], float], warm_up: int = 2) -> float:
+    """Return the units of ``work`` done in a second: the best of its calls in a while, as the machine is noisy."""
+    for _ in range(warm_up):
+        work()
+    best, end = 0.0, time.perf_counter() + _SECONDS
+    while (start := time.perf_counter()) < end:
+        best = max(best, work() / (time.perf_counter() - start))
+    return best
+
+
+def stock_sampling() -> dict[str, float]:
+    """Env steps a second of one stock env runner, by environments."""
+    found = {}
+    for envs in (1, 8, 32):
+        runner = MultiAgentEnvRunner(config=stock_config(envs).env_runners(rollout_fragment_length=32))
+        found[f"{envs} environments"] = per_second(lambda env_runner=runner: sum(map(len, env_runner.sample())))
+    return found
+
+
+def lockstep_sampling() -> dict[str, float]:
+    """Env steps a second of one lockstep env runner."""
+    settings = load_settings(None, ["rollout.env_runners=0", *SAME_WORK])
+    config = SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback)
+    runner = SelfPlayEnvRunner(config=config)
+
+    def sample() -> float:
+        runner.sample()
+        return float(settings.ppo.batch_size)
+
+    return {"one env runner": per_second(sample)}
+
+
+def stock_training() -> dict[str, float]:
+    """Trained samples a second of RLlib's PPO on its stock path."""
+    found = {}
+    for runners in (0, 2):
+        algorithm = stock_config(32, runners).build_algo()
+        batch = algorithm.config.train_batch_size_per_learner
+
+        def train(algorithm: Any = algorithm, batch: int = batch) -> float:
+            algorithm.train()
+            return float(batch)
+
+        found[f"{runners} remote env runners"] = per_second(train, warm_up=1)
+        algorithm.stop()
+    return found
+
+
+def league_training() -> dict[str, float]:
+    """Trained samples a second of the league's algorithm doing the same work, and as it is by default."""
+    variants = {
+        "same work, overlapping": SAME_WORK,
+        "same work, one process": (*SAME_WORK, "rollout.env_runners=0"),
+        "default settings": (),
+    }
+    return {name: per_second(_training(league(*overrides))) for name, overrides in variants.items()}
+
+
+def _training(algorithm: SelfPlayPPO) -> Callable[[], float]:
+    def train() -> float:
+        learned = algorithm.train()["learners"]["main"]
+        return float(learned["num_module_steps_trained"]) / algorithm.settings.ppo.epochs
+
+    return train
+
+
+def bare_training() -> dict[str, float]:
+    """Trained samples a second of the bare loop."""
+    found = {}
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        found[f"{threads} threads"] = per_second(BareLoop(load_settings(None, SAME_WORK)).iterate)
+    return found
+
+
+def opponents(count: int) -> dict[str, float]:
+    """Microseconds a trained sample and peak memory of a league that plays half of its games against ``count``."""
+    slots = max(2, count)
+    algorithm = league(
+        "rollout.env_runners=0", "league.heuristics=[random]", f"league.opponent_count={slots}", "lookahead.share=0"
+    )
+    modules = {f"v{slot:04d}": f"opponent_{slot}" for slot in range(count)}
+    roster = Roster(modules, (1 / count,) * count, 0.5, (0,))
+    algorithm.push_roster = lambda: algorithm.env_runner.matchmaker.follow(roster)
+    algorithm.push_roster()
+    speed = per_second(_training(algorithm))
+    return {"microseconds": 1e6 / speed, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+PARTS: dict[str, Callable[[], dict[str, float]]] = {
+    "stock sampling": stock_sampling,
+    "lockstep sampling": lockstep_sampling,
+    "stock training": stock_training,
+    "league training": league_training,
+    "bare training": bare_training,
+    "1 opponent": lambda: opponents(1),
+    "15 opponents": lambda: opponents(15),
+}
+
+
+def run_part(name: str) -> None:
+    """Measure one part and print it as JSON in the last line."""
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*Overriding environment")  # RLlib registers one name again and again
+    torch.set_num_threads(1)
+    with ray_session(cpus=3):
+        print(json.dumps(PARTS[name]()))
+
+
+def measure(name: str) -> dict[str, float]:
+    """Run one part in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "benchmarks.speed", name]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def figures(found: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Return the five figures with what they must reach."""
+    trained = found["league training"]
+    bare = max(found["bare training"].values())
+    one, many = found["1 opponent"], found["15 opponents"]
+    rows = [
+        (
+            "sampled env steps/s, against RLlib's stock path",
+            found["lockstep sampling"]["one env runner"] / max(found["stock sampling"].values()),
+            ">= 50",
+        ),
+        (
+            "trained samples/s, against RLlib's stock path",
+            trained["same work, overlapping"] / max(found["stock training"].values()),
+            ">= 10",
+        ),
+        ("trained samples/s, against the bare loop", trained["same work, overlapping"] / bare, ">= 0.85"),
+        (
+            "the same in one process on one thread each",
+            trained["same work, one process"] / found["bare training"]["1 threads"],
+            "",
+        ),
+        ("time per sample, 15 opponents against 1", many["microseconds"] / one["microseconds"], "<= 1.3"),
+        ("peak memory, 15 opponents against 1", many["megabytes"] / one["megabytes"], "<= 1.5"),
+    ]
+    return [{"figure": name, "ratio": round(ratio, 3), "required": required} for name, ratio, required in rows]
+
+
+def main() -> None:
+    """Measure everything, print the table and write the results."""
+    console = Console()
+    found = {}
+    for name in PARTS:
+        console.print(f"measuring {name} ...", highlight=False)
+        found[name] = measure(name)
+    rows = figures(found)
+    table = Table("figure", "ratio", "required", title="speed")
+    for row in rows:
+        table.add_row(row["figure"], f"{row['ratio']:.2f}", row["required"])
+    console.print(table)
+    detail = Table("measured", "of", "value")
+    for name, values in found.items():
+        for what, value in values.items():
+            detail.add_row(name, what, f"{value:,.1f}" if value < 1000 else f"{value:,.0f}")
+    console.print(detail)
+    machine = {
+        "cores": os.cpu_count(),
+        "platform": platform.platform(),
+        "numpy": np.__version__,
+        "torch": torch.__version__,
+    }
+    RESULTS.write_text(json.dumps({"machine": machine, "figures": rows, "measured": found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        run_part(sys.argv[1])
+    else:
+        main()
