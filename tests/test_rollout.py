@@ -136,14 +136,17 @@ def test_some_positions_have_an_improved_policy(build: Build) -> None:
 
 
 def test_a_winning_column_is_most_of_the_improved_policy(build: Build) -> None:
-    """Wherever main could win at once, a fresh network's policy moves there."""
-    algorithm = build(*LOCKSTEP, "lookahead.share=1.0", "lookahead.temperature=0.1", "rollout.mirror_opening_plies=20")
+    """Wherever main could win at once, a fresh network's policy moves there, and the position is worth that win."""
+    looking = ("lookahead.share=1.0", "lookahead.temperature=0.1", "lookahead.value_share=1.0")
+    algorithm = build(*LOCKSTEP, *looking, "rollout.mirror_opening_plies=20")
     columns = algorithm.env_runner.sample()
     own, occupied, target = columns["own"], columns["occupied"], columns["improved_policy"]
     wins = has_four(own[:, None] | landing_cells(occupied))
     here = wins.any(axis=1)
     assert here.sum() > 20
     assert (target[here] * wins[here]).sum(axis=1).min() > 0.9
+    assert (columns["value_target"][here] == 1).all()
+    assert (np.abs(columns["value_target"][~here]) < 1).all()
 
 
 def test_a_learner_takes_each_sample_once_an_epoch(build: Build) -> None:
