@@ -58,12 +58,16 @@ class LineFeatures(nn.Module):
         # An own disc counts 1 and the opponent's 5, so that one product tells apart what a line holds.
         cells = np.stack([on_line, 5 * on_line], axis=1).reshape(_PLANES * CELLS, len(words))
         self.register_buffer("cells", torch.from_numpy(cells), persistent=False)
-        self.register_buffer("codes", torch.tensor([1.0, 2, 3, 5, 10, 15])[:, None], persistent=False)
+        codes = torch.tensor([1, 2, 3, 5, 10, 15], dtype=torch.int8)
+        self.register_buffer("codes", codes[:, None], persistent=False)
 
-    def forward(self, planes: Tensor) -> Tensor:
-        """Compare what each line holds with what each row asks for; whole numbers, so exact in any float type."""
-        held = planes.flatten(1) @ self.cells.to(planes.dtype)
-        return (held[:, None, :] == self.codes.to(planes.dtype)).to(planes.dtype)
+    def forward(self, planes: Tensor, dtype: torch.dtype) -> Tensor:
+        """Compare what each line holds with what each row asks for, int8.
+
+        The sums are computed in ``dtype``; they are small whole numbers, exact in any float type.
+        """
+        held = planes.flatten(1).to(dtype) @ self.cells.to(dtype)
+        return (held.to(torch.int8)[:, None, :] == self.codes).view(torch.int8)
 
 
 def _mirror_ordered(lines: Bits) -> Bits:
@@ -75,9 +79,9 @@ def _mirror_ordered(lines: Bits) -> Bits:
 class Planes(nn.Module):
     """Planes (batch, 6, 7, 2) as they are."""
 
-    def forward(self, planes: Tensor) -> tuple[Tensor]:
-        """Return them."""
-        return (planes,)
+    def forward(self, planes: Tensor, dtype: torch.dtype) -> tuple[Tensor]:
+        """Return them in ``dtype``."""
+        return (planes.to(dtype),)
 
 
 class MirrorFeatures(nn.Module):
@@ -94,25 +98,30 @@ class MirrorFeatures(nn.Module):
         super().__init__()
         self.lines = LineFeatures()
 
-    def forward(self, planes: Tensor) -> tuple[Tensor, Tensor]:
-        """Return even (batch, even_size) and odd (batch, odd_size) features."""
-        pairs, lines = LineFeatures.MIRROR_PAIRS, self.lines(planes)
+    def forward(self, planes: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Return even (batch, even_size) and odd (batch, odd_size) features in ``dtype``."""
+        # Bytes until the end: they take a fraction of the time of floats.
+        planes = planes.to(torch.int8)
+        pairs, lines = LineFeatures.MIRROR_PAIRS, self.lines(planes, dtype)
         left, centre, right = planes[:, :, :3], planes[:, :, 3], planes[:, :, 4:].flip(2)
         line, image, symmetric = lines[..., :pairs], lines[..., pairs : 2 * pairs], lines[..., 2 * pairs :]
         even = [(left + right), centre, (line + image), symmetric]
         odd = [(left - right), (line - image)]
-        return torch.cat([part.flatten(1) for part in even], dim=1), torch.cat([part.flatten(1) for part in odd], dim=1)
+        joined = (torch.cat([part.flatten(1) for part in parts], dim=1) for parts in (even, odd))
+        even_features, odd_features = (features.to(dtype) for features in joined)
+        return even_features, odd_features
 
 
-class MirrorLinear(nn.Module):
-    """The linear maps that commute with mirroring the board, at half the arithmetic of a dense layer.
+class MirrorLayer(nn.Module):
+    """A linear map that commutes with mirroring the board, then ReLU, at half the arithmetic of a dense layer.
 
     In sums and differences of mirrored features such a map falls into two blocks (Schur's lemma for the group of two
-    elements; Cohen & Welling 2016 for networks): even ones stay even, odd ones stay odd.
+    elements; Cohen & Welling 2016 for networks): even ones stay even, odd ones stay odd. ReLU needs the features of the
+    board and of its mirror image themselves.
     """
 
     def __init__(self, even: int, odd: int, out: int) -> None:
-        """Map ``even`` and ``odd`` features to ``out`` features and their ``out`` mirror images."""
+        """Map ``even`` and ``odd`` features to ``out`` of each."""
         super().__init__()
         self.even = nn.Linear(even, out)
         self.odd = nn.Linear(odd, out, bias=False)
@@ -121,31 +130,27 @@ class MirrorLinear(nn.Module):
         nn.init.zeros_(self.even.bias)
 
     def forward(self, even: Tensor, odd: Tensor) -> tuple[Tensor, Tensor]:
-        """Return features (batch, out) and those that the mirrored board would have."""
+        """Return even and odd features (batch, out)."""
         kept, negated = self.even(even), self.odd(odd)
-        return kept + negated, kept - negated
+        upright, mirrored = torch.relu_(kept + negated), torch.relu_(kept - negated)
+        return upright + mirrored, upright - mirrored
 
 
 class MirrorEncoder(nn.Module):
-    """Line features through layers that treat a board and its mirror image alike.
-
-    The first half of its output are features of the board; the second are those of its mirror image.
-    """
+    """Line features through mirror layers; the first half of the output is even, the second odd."""
 
     def __init__(self, settings: NetworkSettings) -> None:
         """Build ``layers`` layers of ``width`` units."""
         super().__init__()
         half = settings.width // 2
-        self.first = MirrorLinear(MirrorFeatures.even_size, MirrorFeatures.odd_size, half)
-        self.rest = nn.ModuleList(MirrorLinear(half, half, half) for _ in range(settings.layers - 1))
+        sizes = [(MirrorFeatures.even_size, MirrorFeatures.odd_size), *[(half, half)] * (settings.layers - 1)]
+        self.layers = nn.ModuleList(MirrorLayer(even, odd, half) for even, odd in sizes)
 
     def forward(self, even: Tensor, odd: Tensor) -> Tensor:
         """Map ``MirrorFeatures`` to (batch, width)."""
-        upright, mirrored = (torch.relu(part) for part in self.first(even, odd))
-        for layer in self.rest:
-            more_upright, more_mirrored = layer(upright + mirrored, upright - mirrored)
-            upright, mirrored = torch.relu(more_upright), torch.relu(more_mirrored)
-        return torch.cat([upright, mirrored], dim=1)
+        for layer in self.layers:
+            even, odd = layer(even, odd)
+        return torch.cat([even, odd], dim=1)
 
 
 class MirrorPolicyHead(nn.Module):
@@ -161,10 +166,10 @@ class MirrorPolicyHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (batch, width) to logits (batch, 7)."""
-        upright, mirrored = features.chunk(2, dim=1)
-        even, odd = self.even(upright + mirrored), self.odd(upright - mirrored)
-        sides, centre = even[:, :-1], even[:, -1:]
-        return torch.cat([sides + odd, centre, (sides - odd).flip(1)], dim=1)
+        even, odd = features.chunk(2, dim=1)
+        kept, negated = self.even(even), self.odd(odd)
+        sides, centre = kept[:, :-1], kept[:, -1:]
+        return torch.cat([sides + negated, centre, (sides - negated).flip(1)], dim=1)
 
 
 class MirrorValueHead(nn.Module):
@@ -178,8 +183,7 @@ class MirrorValueHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features (batch, width) to values (batch, 1)."""
-        upright, mirrored = features.chunk(2, dim=1)
-        value: Tensor = self.even(upright + mirrored)
+        value: Tensor = self.even(features[:, : features.shape[1] // 2])
         return value
 
 
@@ -277,7 +281,7 @@ class ConnectFourNetwork(nn.Module):
 
     def prepare(self, observation: Tensor) -> Prepared:
         """Return what the encoder reads: the same for all networks of one encoder, whatever their weights."""
-        prepared: Prepared = self.features(observation.to(torch.bfloat16 if self.in_bfloat16 else torch.float32))
+        prepared: Prepared = self.features(observation, torch.bfloat16 if self.in_bfloat16 else torch.float32)
         return prepared
 
     def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:

@@ -8,26 +8,28 @@ from numpy.typing import NDArray
 from connectfour.game.bitboard import Boards, pick_legal
 
 
+# Many random games end early: this many times the openings that are missing are begun, so that enough last.
+_SPARE = 3
+
+
 def random_openings(plies: NDArray[np.integer], rng: np.random.Generator) -> Boards:
     """Return boards after ``plies`` (N,) uniformly random legal plies each; no game is over.
 
-    A board whose game ends on the way is drawn again at the same length, so lengths stay as wanted. A length of 42 has
-    no solution.
+    A board of L plies is a random game that did not end before, so lengths stay as wanted. A length of 42 has no
+    solution.
     """
     boards = Boards(len(plies))
     missing = np.flatnonzero(plies > 0)
     while len(missing):
-        drawn, wanted = Boards(len(missing)), plies[missing]
-        for ply in range(int(wanted.max())):
-            # A board that was reset on the way has fewer discs and is left alone.
-            going = np.flatnonzero((drawn.plies == ply) & (wanted > ply))
-            turn = drawn[going]
-            turn.play(pick_legal(turn.legal(), rng.random(len(turn))))
-            turn.reset(turn.over)
-            drawn.assign(going, turn)
-        complete = drawn.plies == wanted
-        boards.assign(missing[complete], drawn[complete])
-        missing = missing[~complete]
+        wanted = plies[missing]
+        games = Boards(_SPARE * len(missing))
+        for ply in range(1, int(wanted.max()) + 1):
+            games.play(pick_legal(games.legal(), rng.random(len(games))))
+            games = games[~games.over]
+            served = missing[wanted == ply][: len(games)]
+            boards.assign(served, games[: len(served)])
+            games = games[len(served) :]
+        missing = missing[boards.plies[missing] == 0]
     return boards
 
 
