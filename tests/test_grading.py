@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from connectfour.errors import PositionsError
-from connectfour.game.bitboard import CELLS, CENTRE_FIRST, Boards, Outcome, mirror
+from connectfour.game.bitboard import CELLS, CENTRE_FIRST, Bits, Boards, Columns, Mask, Outcome, mirror
 from connectfour.game.notation import format_moves
 from connectfour.ranking.grading import (
     HALVES,
@@ -21,7 +22,7 @@ from connectfour.ranking.grading import (
     load_positions,
     wilson_interval,
 )
-from heuristics import BeatLast, make_heuristic
+from heuristics import BeatLast, Random, State, make_heuristic
 
 HEADER = "moves,s1,s2,s3,s4,s5,s6,s7\n"
 FULL = np.iinfo(np.int64).min
@@ -86,18 +87,19 @@ def test_the_halves_are_large_different_and_decided_by_the_move() -> None:
 
 
 def test_verdicts_by_hand(tmp_path: Path) -> None:
-    """A win kept, a win kept but later, a win thrown away; positions that no move decides are left out."""
+    """A win kept, a win kept but later, a win let slip to a draw or a loss; what no move decides is left out."""
     file = tmp_path / "positions.csv"
-    # The centre wins soonest, its neighbours later; one row a verdict, and a position that is lost whatever is played.
-    file.write_text(HEADER + "44,-1,-2,3,5,3,-2,-1\n" * 3 + "4444,-1,-2,-3,-5,-3,-2,-1\n")
+    # The centre wins soonest, the column before it later, the one behind it draws; one row a verdict, and a position
+    # that is lost whatever is played.
+    file.write_text(HEADER + "44,-1,-2,3,5,0,-2,-1\n" * 4 + "4444,-1,-2,-3,-5,-3,-2,-1\n")
     positions = load_positions(str(file))
     decided = positions.select(positions.decides)
-    assert len(decided) == 3
-    grades = grade_columns(decided, np.array([3, 2, 0]))
-    assert grades.value_preserving.tolist() == [True, True, False]
-    assert grades.optimal.tolist() == [True, False, False]
+    assert len(decided) == 4
+    grades = grade_columns(decided, np.array([3, 2, 4, 0]))
+    assert grades.value_preserving.tolist() == [True, True, False, False]
+    assert grades.optimal.tolist() == [True, False, False, False]
     assert list(grades.shares()) == ["all", "plies 0-6", "won"]
-    assert grades.overall.to_json()["value_preserving_share"] == pytest.approx(2 / 3)
+    assert grades.overall.to_json()["value_preserving_share"] == 0.5
 
 
 def test_a_column_that_is_full_or_none_preserves_nothing(tmp_path: Path) -> None:
@@ -134,6 +136,30 @@ def test_players_with_a_memory_see_the_game_so_far(tmp_path: Path) -> None:
     assert CENTRE_FIRST[0] == 3
 
 
+class Watcher(Random):
+    """Remembers, and notes how many discs it is shown."""
+
+    state_size = 1
+
+    def __init__(self) -> None:
+        self.shown: list[list[int]] = []
+
+    def choose(
+        self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
+    ) -> tuple[Columns, State]:
+        self.shown.append([int(word).bit_count() for word in occupied])
+        return super().choose(own, occupied, legal, state, uniform)
+
+
+def test_a_player_is_shown_its_own_turns_alone(tmp_path: Path) -> None:
+    """Every second position of each game, in order, the one that is graded last."""
+    file = tmp_path / "positions.csv"
+    file.write_text(HEADER + "4166,1,1,1,1,1,1,-1\n" + "411,1,1,1,1,1,1,-1\n")
+    watcher = Watcher()
+    choose_columns(watcher, load_positions(str(file)))
+    assert watcher.shown == [[0], [1], [2], [4, 3]]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -144,6 +170,7 @@ def test_players_with_a_memory_see_the_game_so_far(tmp_path: Path) -> None:
         (HEADER + "44,1,1,1,x,1,1,1\n", "line 2 of .* invalid literal"),
         (HEADER + "44,1,1,1,1,1,1,1\n4444444,1,1,1,,1,1,1\n", "line 3 of .* column 4 is full at move 7"),
         (HEADER + "1212121,1,1,1,1,1,1,1\n", "line 2 of .* the game 1212121 is over"),
+        (HEADER + "1212121,,,,,,,\n", "line 2 of .* the game 1212121 is over"),
         (HEADER + "444444,1,1,1,1,1,1,1\n", r"line 2 of .* scores belong to the open columns \(1, 2, 3, 5, 6, 7\)"),
         (HEADER + "44,1,1,1,,1,1,1\n", "line 2 of .* scores belong to the open columns"),
     ],

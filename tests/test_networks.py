@@ -74,11 +74,12 @@ def test_a_mask_of_zeros_gives_no_nan() -> None:
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
 
-def test_line_features_count_open_lines() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_line_features_count_open_lines(dtype: torch.dtype) -> None:
     """Two own discs in the lowest row and two of the opponent's: counted by hand from the 69 lines."""
     board = parse_board("44555")
     observation, _ = _tensors(board)
-    features = LineFeatures()(observation.float())[0]
+    features = LineFeatures()(observation, dtype)[0]
     own, opponent = board.own[0], board.opponent[0]
     expected = [
         sum(int(mine & line).bit_count() == discs and not int(other & line) for line in four_lines())
@@ -93,8 +94,8 @@ def test_mirrored_boards_keep_even_features_and_negate_odd_ones() -> None:
     """And no feature is lost: sums and differences together tell every plane and line."""
     observation, _ = _tensors(_positions(200))
     features = MirrorFeatures()
-    even, odd = features(observation.float())
-    mirrored_even, mirrored_odd = features(observation.float().flip(2))
+    even, odd = features(observation, torch.float32)
+    mirrored_even, mirrored_odd = features(observation.flip(2), torch.float32)
     assert torch.equal(even, mirrored_even)
     assert torch.equal(odd, -mirrored_odd)
     assert even.shape[1] + odd.shape[1] == 84 + 6 * 69
