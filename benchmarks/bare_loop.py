@@ -13,7 +13,6 @@ from torch import Tensor
 from connectfour.config import RunSettings
 from connectfour.game.bitboard import legal_columns, to_planes
 from connectfour.game.openings import OpeningStock
-from connectfour.learning.modules import computes_in_bfloat16
 from connectfour.learning.rollout import Rollout, advantages
 from connectfour.networks import ConnectFourNetwork
 
@@ -26,7 +25,7 @@ class BareLoop:
         torch.manual_seed(settings.seed)
         self._settings = settings
         self._rng = np.random.default_rng(settings.seed)
-        self._network = ConnectFourNetwork(settings.network, bfloat16=computes_in_bfloat16(settings.precision))
+        self._network = ConnectFourNetwork(settings.network, precision=settings.precision)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.ppo.learning_rate)
         self._openings = OpeningStock(settings.rollout.mirror_opening_plies, self._rng)
         self._boards = self._openings.take(settings.rollout.envs_per_runner)

@@ -75,7 +75,9 @@ def train(
 
 @app.command()
 def match(
-    player: Annotated[str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN or snapshot:RUN/main.")],
+    player: Annotated[
+        str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN, snapshot:RUN/main or snapshot:RUN/best.")
+    ],
     opponent: Annotated[str, typer.Argument(help="The same.")],
     games: Annotated[int, typer.Option(min=1, help="Number of games, half of them from each seat.")] = 400,
     opening_plies: Annotated[

@@ -92,7 +92,7 @@ class PPOSettings(Settings):
     """Proximal policy optimisation (Schulman et al. 2017)."""
 
     learning_rate: float = Field(3e-3, gt=0, description="step size of Adam at the start")
-    learning_rate_end: float = Field(1e-4, gt=0, description="step size at the end of the run, reached linearly")
+    learning_rate_end: float = Field(1e-4, gt=0, description="step size when the run reaches a limit of stop, linearly")
     batch_size: int = Field(32768, ge=1, description="env steps sampled for one iteration")
     minibatch_size: int = Field(2048, ge=1, description="samples of main in one gradient step")
     epochs: int = Field(2, ge=1, description="passes over a batch")
@@ -100,7 +100,7 @@ class PPOSettings(Settings):
     gae_lambda: float = Field(0.85, ge=0, le=1, description="lambda of generalised advantage estimation")
     clip: float = Field(0.2, gt=0, description="clipping of the probability ratio")
     entropy: float = Field(0.2, ge=0, description="weight of the entropy bonus at the start")
-    entropy_end: float = Field(0.02, ge=0, description="weight of the entropy bonus at the end, reached linearly")
+    entropy_end: float = Field(0.02, ge=0, description="weight when the run reaches a limit of stop, linearly")
     value_loss: float = Field(0.5, ge=0, description="weight of the value loss")
     gradient_norm: float = Field(0.5, gt=0, description="the global norm that gradients are clipped to")
 
@@ -141,7 +141,9 @@ class StopSettings(Settings):
 class GradingSettings(Settings):
     """How often main is graded on solved positions while it trains (the dev half; nothing is learned from it)."""
 
-    every: int = Field(10, ge=0, description="iterations between two gradings; 0: only checkpoints are graded")
+    every: int = Field(
+        10, ge=0, description="iterations between two gradings; 0: only what is frozen or saved is graded"
+    )
 
 
 class CheckpointSettings(Settings):
@@ -158,7 +160,7 @@ class RunSettings(Settings):
     threads: int = Field(1, ge=1, description="threads of Torch in the trainer")
     learners: int = Field(0, ge=0, description="remote learners; 0 learns inside the trainer's process")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the encoder's arithmetic; auto: bfloat16 where the processor has it, else float32"
+        "auto", description="of the encoder's arithmetic; auto: bfloat16 where the hardware multiplies it, else float32"
     )
     network: NetworkSettings = NetworkSettings()
     rollout: RolloutSettings = RolloutSettings()

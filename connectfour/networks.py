@@ -7,7 +7,8 @@ a mirror; this encoder is built so that its policy and value are, too.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import cache
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ _PLANES = 2
 
 
 Prepared = tuple[Tensor, ...]
+Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class NetworkOutput(NamedTuple):
@@ -30,6 +32,16 @@ class NetworkOutput(NamedTuple):
 
     logits: Tensor
     value: Tensor
+
+
+@cache
+def multiplies_bfloat16(device_type: str) -> bool:
+    """Tell whether a kind of device has instructions for bfloat16, so that it is faster than float32 there."""
+    if device_type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Torch says publicly only whether bfloat16 can be computed at all, not whether it is fast.
+    fast: bool = device_type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001
+    return fast
 
 
 def mask_logits(logits: Tensor, action_mask: Tensor) -> Tensor:
@@ -244,15 +256,14 @@ class ConnectFourNetwork(nn.Module):
 
     Attributes:
         settings: what it was built from.
-        in_bfloat16: whether the encoder computes in bfloat16, which some processors do twice as fast; weights and heads
-            stay float32, and it is no part of a snapshot.
+        precision: what the encoder computes in; weights and heads stay float32, and it is no part of a snapshot.
     """
 
-    def __init__(self, settings: NetworkSettings, *, bfloat16: bool = False) -> None:
+    def __init__(self, settings: NetworkSettings, *, precision: Precision = "float32") -> None:
         """Build the network; its weights come from Torch's global generator."""
         super().__init__()
         self.settings = settings
-        self.in_bfloat16 = bfloat16
+        self.precision = precision
         self.features: MirrorFeatures | Planes = Planes()
         self.encoder: nn.Module
         self.policy_head: nn.Module
@@ -281,7 +292,7 @@ class ConnectFourNetwork(nn.Module):
 
     def prepare(self, observation: Tensor) -> Prepared:
         """Return what the encoder reads: the same for all networks of one encoder, whatever their weights."""
-        prepared: Prepared = self.features(observation, torch.bfloat16 if self.in_bfloat16 else torch.float32)
+        prepared: Prepared = self.features(observation, self._dtype(observation.device))
         return prepared
 
     def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:
@@ -294,12 +305,15 @@ class ConnectFourNetwork(nn.Module):
         return self._encode(self.prepare(observation))
 
     def _encode(self, prepared: Prepared) -> Tensor:
-        if not self.in_bfloat16:
-            features: Tensor = self.encoder(*(part.float() for part in prepared))
-            return features
-        with torch.autocast(prepared[0].device.type, torch.bfloat16):
-            features = self.encoder(*prepared)
+        device = prepared[0].device
+        dtype = self._dtype(device)
+        with torch.autocast(device.type, dtype, enabled=dtype is torch.bfloat16):
+            features: Tensor = self.encoder(*(part.to(dtype) for part in prepared))
         return features.float()
+
+    def _dtype(self, device: torch.device) -> torch.dtype:
+        fast = self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device.type))
+        return torch.bfloat16 if fast else torch.float32
 
     def policy_logits(self, features: Tensor, action_mask: Tensor) -> Tensor:
         """Return masked logits (batch, 7) of encoded positions."""

@@ -9,16 +9,19 @@ from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 
 ray.init(include_dashboard=False)
 
-settings = load_settings(overrides=["rollout.envs_per_runner=16", "league.win_rate_threshold=0.75", "threads=1"])
+ENV_STEPS = 1_000_000
+
+# Entropy is annealed over the run, so it has to know how long that is.
+settings = load_settings(overrides=["stop.minutes=null", f"stop.env_steps={ENV_STEPS}"])
 config = SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback)
 # What RLlib configures can be searched as usual; each trial keeps its league in its own folder.
-config.training(lr=tune.grid_search([3e-4, 1e-3]))
+config.training(lr=tune.grid_search([1e-3, 3e-3]))
 
 results = tune.Tuner(
     SelfPlayPPO,
     param_space=config,
     run_config=tune.RunConfig(
-        stop={"env_steps": 100_000},
+        stop={"env_steps": ENV_STEPS},
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
     ),
 ).fit()

@@ -234,6 +234,17 @@ def test_a_damaged_manifest_stops_a_resumption_with_a_sentence(run: Path, tmp_pa
         manifest.write_bytes(whole)
 
 
+def test_remote_learners_learn_through_the_command(tmp_path: Path) -> None:
+    """Ray is given the processors that they ask for."""
+    (tmp_path / "tiny.yaml").write_text(dump_settings(TINY))
+    done = call(
+        *("train", "--config", "tiny.yaml", "--run-dir", "run", "-p", "learners=1", "-p", "stop.env_steps=600"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(rows(tmp_path / "run")[-1]["env_steps"]) >= 600
+
+
 def test_one_process_at_a_time(run: Path, tmp_path: Path) -> None:
     """A second one would write the same files."""
     with RunFolder(run).lock():

@@ -168,6 +168,8 @@ def test_a_player_is_shown_its_own_turns_alone(tmp_path: Path) -> None:
         (HEADER + "44,1,1\n", "line 2 of .* it has 3 fields instead of 8"),
         (HEADER + "48,1,1,1,1,1,1,1\n", "line 2 of .* '48' is no string of columns 1 to 7"),
         (HEADER + "44,1,1,1,x,1,1,1\n", "line 2 of .* invalid literal"),
+        (HEADER + "44,1,1,1,99999999999999999999,1,1,1\n", "line 2 of .* 99999999999999999999 is no score"),
+        (HEADER + f"44,{'1' * 200_000},1,1,1,1,1,1\n", "line 2 of .* field larger than field limit"),
         (HEADER + "44,1,1,1,1,1,1,1\n4444444,1,1,1,,1,1,1\n", "line 3 of .* column 4 is full at move 7"),
         (HEADER + "1212121,1,1,1,1,1,1,1\n", "line 2 of .* the game 1212121 is over"),
         (HEADER + "1212121,,,,,,,\n", "line 2 of .* the game 1212121 is over"),
@@ -189,6 +191,11 @@ def test_missing_torn_and_pointless_files_are_refused(tmp_path: Path) -> None:
         load_positions(str(tmp_path / "none.csv"))
     torn = tmp_path / "torn.csv.gz"
     torn.write_bytes(gzip.compress((HEADER + "44,1,1,1,1,1,1,1\n").encode())[:-12])
+    with pytest.raises(PositionsError, match="no complete gzip file"):
+        load_positions(str(torn))
+    whole = bytearray(gzip.compress((HEADER + "44,1,1,1,1,1,1,1\n" * 99).encode()))
+    whole[14] ^= 0xFF
+    torn.write_bytes(whole)
     with pytest.raises(PositionsError, match="no complete gzip file"):
         load_positions(str(torn))
     file = tmp_path / "lost.csv"

@@ -218,9 +218,11 @@ def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path
     assert algorithm.env_runner_group.num_in_flight_async_reqs("sampling") == 1
     algorithm.restore_from_path(str(tmp_path / "checkpoint"))
     assert algorithm.env_runner_group.num_in_flight_async_reqs("sampling") == 0
-    steps = algorithm.env_steps
+    steps, games = algorithm.env_steps, algorithm.pool.window.games()
+    assert sum(map(len, on_runners(algorithm, lambda runner: runner.matchmaker.drain()))) == 0, "nor counted"
     algorithm.train()
     assert algorithm.env_steps == steps + 200
+    assert algorithm.pool.window.games() > games
 
 
 def test_missing_and_damaged_files_are_mended_from_the_checkpoint(build: Build, tmp_path: Path) -> None:
@@ -306,9 +308,16 @@ def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path
     algorithm.stop()
 
 
+def test_evaluation_with_a_lockstep_runner_is_refused(tmp_path: Path) -> None:
+    """RLlib would count its episodes, and it has none."""
+    built = config(tmp_path, "rollout.env_runner=lockstep").evaluation(evaluation_interval=1)
+    with pytest.raises(ConfigError, match=r"evaluate with rollout\.env_runner=stock"):
+        built.build_algo()
+
+
 def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_path: Path) -> None:
     """The player loaded from the run's folder chooses main's most probable columns."""
-    algorithm = build()
+    algorithm = build("precision=float32")
     algorithm.train()
     algorithm.freeze_main()
     player = parse_player(f"snapshot:{tmp_path}/v1", greedy=True)

@@ -13,7 +13,7 @@ from connectfour.game.bitboard import Boards, Outcome, four_lines, pick_legal
 from connectfour.game.env import ConnectFourEnv
 from connectfour.game.notation import parse_board
 from connectfour.learning.rl_module import ActionMaskingRLModule
-from connectfour.networks import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures, MirrorFeatures
+from connectfour.networks import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures, MirrorFeatures, Precision
 from connectfour.players.snapshot import NetworkPlayer
 
 ENCODERS = [
@@ -102,11 +102,11 @@ def test_mirrored_boards_keep_even_features_and_negate_odd_ones() -> None:
     assert (odd != 0).any()
 
 
-@pytest.mark.parametrize("bfloat16", [False, True], ids=["float32", "bfloat16"])
-def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(bfloat16: bool) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(precision: Precision) -> None:
     """To the last bit: the encoder ``lines`` computes the same sums on either side."""
     torch.manual_seed(0)
-    network = ConnectFourNetwork(NetworkSettings(width=32, layers=3), bfloat16=bfloat16)
+    network = ConnectFourNetwork(NetworkSettings(width=32, layers=3), precision=precision)
     observation, mask = _tensors(_positions(200))
     seen, mirrored = network(observation, mask), network(observation.flip(2), mask.flip(1))
     assert torch.equal(seen.value, mirrored.value)
@@ -117,7 +117,7 @@ def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(bfloat16: bool)
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
 def test_bfloat16_gives_nearly_the_same(settings: NetworkSettings) -> None:
     """Two networks of the same weights; only the encoder computes otherwise, what comes out is float32."""
-    exact, fast = ConnectFourNetwork(settings), ConnectFourNetwork(settings, bfloat16=True)
+    exact, fast = ConnectFourNetwork(settings), ConnectFourNetwork(settings, precision="bfloat16")
     fast.load_state_dict(exact.state_dict())
     observation, mask = _tensors(_positions(100))
     expected, found = exact(observation, mask), fast(observation, mask)

@@ -187,6 +187,28 @@ def test_schedules_follow_the_progress_of_the_run(build: Build) -> None:
     assert float(learned["curr_entropy_coeff"]) == pytest.approx(0.02)
 
 
+def test_schedules_go_on_after_a_restore(build: Build, tmp_path: Path) -> None:
+    """The first update after it has the rate and the entropy weight of the run's progress, not those of its start."""
+    limits = ("stop.env_steps=8192", "stop.minutes=null")
+    algorithm = build(*LOCKSTEP, *limits)
+    for _ in range(3):
+        algorithm.train()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    other = build(*LOCKSTEP, *limits, folder=tmp_path / "other")
+    other.restore_from_path(str(tmp_path / "checkpoint"))
+    weights: list[float] = []
+    learner = other.learner_group._learner
+    loss = learner.compute_loss_for_module
+
+    def noting(**kwargs: Any) -> Any:
+        weights.append(float(learner.entropy_coeff_schedulers_per_module[MAIN].get_current_value()))
+        return loss(**kwargs)
+
+    learner.compute_loss_for_module = noting
+    other.train()
+    assert weights[0] == pytest.approx(0.2 + 0.75 * (0.02 - 0.2))
+
+
 @pytest.mark.parametrize("overlap", [True, False], ids=["overlapping", "in turn"])
 def test_remote_runners_sample_with_mains_weights(build: Build, overlap: bool) -> None:
     """Two remote runners deliver a whole batch; when they overlap, their weights are one update old and no older."""
@@ -212,6 +234,17 @@ def test_several_learners_stay_the_same(build: Build) -> None:
     }
     assert len(hashes) == 1
     assert before not in hashes
+
+
+def test_learners_with_unequal_shares_take_as_many_minibatches(build: Build) -> None:
+    """One sample more or less is one minibatch more or less, and learners that wait for each other would wait on."""
+    algorithm = build(*LOCKSTEP, "learners=2", "ppo.minibatch_size=200")
+    columns = train_batch(algorithm.env_runner_group.foreach_env_runner(lambda runner: runner.sample()))[MAIN]
+    algorithm._lockstep._learn(MultiAgentBatch({MAIN: columns[: 2 * 3 * 100 - 1]}, 599))
+    (trained,) = {
+        result.get() for result in algorithm.learner_group.foreach_learner(lambda learner: learner._weights_seq_no)
+    }
+    assert trained == 1
 
 
 def _statistics(algorithm: SelfPlayPPO, samples: int) -> dict[str, Any]:

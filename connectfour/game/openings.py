@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from connectfour.game.bitboard import Boards, pick_legal
 
-
 # Many random games end early: this many times the openings that are missing are begun, so that enough last.
 _SPARE = 3
 

@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAIN = "main"
 """Id of the policy that learns, as a player and as an RLlib module."""
@@ -38,6 +39,9 @@ class MatchUp:
     def is_mirror(self) -> bool:
         """Whether main plays itself."""
         return self.opponent == MAIN
+
+
+MIRROR = MatchUp(MAIN, MAIN, 0)
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,16 @@ class Matchmaker:
         return self._roster
 
     def draw(self) -> MatchUp:
-        """Draw the next game: an opponent, then main's seat, balanced per opponent in blocks of two."""
-        if self._rng.random() < self._roster.mirror_share:
-            return MatchUp(MAIN, MAIN, 0)
+        """Draw the next game."""
+        return MIRROR if self.draw_mirrors(1)[0] else self.draw_from_pool()
+
+    def draw_mirrors(self, games: int) -> NDArray[np.bool_]:
+        """Draw which of the next games (games,) main plays against itself."""
+        mirrors: NDArray[np.bool_] = self._rng.random(games) < self._roster.mirror_share
+        return mirrors
+
+    def draw_from_pool(self) -> MatchUp:
+        """Draw a game against the pool: an opponent, then main's seat, balanced per opponent in blocks of two."""
         # A generator's choice(p=...) would take longer than all the rest of starting a game.
         opponent = self._opponents[bisect_right(self._cumulative, self._rng.random() * self._cumulative[-1])]
         lead = self._seats[opponent, 0] - self._seats[opponent, 1]

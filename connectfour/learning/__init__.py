@@ -18,10 +18,9 @@ if "RAY_ADDRESS" not in os.environ:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 # glibc hands a freed array of some hundred kilobytes back to the system at once, and gets the next one page by page:
-# with minibatches of that size it costs a tenth of the learning and a fifth of the sampling. These are mallopt's
-# M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD.
-_KEEP = 1 << 30
+# with minibatches of that size it costs a tenth of the learning and a fifth of the sampling. The options are mallopt's
+# M_MMAP_THRESHOLD, with the largest value that it takes, M_TRIM_THRESHOLD and M_TOP_PAD.
 _mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-if _mallopt:
-    for option, size in ((-1, _KEEP), (-2, 1 << 26), (-3, _KEEP)):
-        _mallopt(option, size)
+if _mallopt and _mallopt(-3, 1 << 25):
+    _mallopt(-1, 1 << 30)
+    _mallopt(-2, 1 << 26)

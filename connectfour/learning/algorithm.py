@@ -32,7 +32,14 @@ from connectfour.learning.learner import SCHEDULE_LENGTH, SelfPlayLearner
 from connectfour.learning.lockstep import LockstepLoop
 from connectfour.learning.modules import module_of_agent, module_specs
 from connectfour.learning.run_folder import write_checkpoint_index
-from connectfour.learning.sync import has_matchmakers, load_module, module_weights, push_roster, push_weights
+from connectfour.learning.sync import (
+    collect_tallies,
+    has_matchmakers,
+    load_module,
+    module_weights,
+    push_roster,
+    push_weights,
+)
 from connectfour.players.snapshot import NetworkPlayer, build_network
 from connectfour.ranking.grading import GradedPositions, grade, load_positions
 
@@ -73,7 +80,7 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
             ConfigError: a heuristic is not known.
         """
         settings = settings or RunSettings()
-        rollout, ppo = settings.rollout, settings.ppo
+        rollout, ppo, learners = settings.rollout, settings.ppo, max(1, settings.learners)
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
         config.environment(ENV_NAME)
@@ -85,8 +92,8 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
         )
         config.training(
             lr=_schedule(ppo.learning_rate, ppo.learning_rate_end),
-            train_batch_size_per_learner=ppo.batch_size,
-            minibatch_size=ppo.minibatch_size,
+            train_batch_size_per_learner=ppo.batch_size // learners,
+            minibatch_size=max(1, ppo.minibatch_size // learners),
             num_epochs=ppo.epochs,
             gamma=ppo.gamma,
             lambda_=ppo.gae_lambda,
@@ -101,7 +108,7 @@ class SelfPlayPPOConfig(PPOConfig):  # type: ignore[misc]  # Ray's classes are u
         config.learners(
             learner_class=SelfPlayLearner,
             num_learners=settings.learners,
-            num_gpus_per_learner=min(1, torch.cuda.device_count()),
+            num_gpus_per_learner=min(1, torch.cuda.device_count() / learners),
         )
         specs = module_specs(settings)
         config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
@@ -152,6 +159,11 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         self.pool = OpponentPool(self.settings.league, self.settings.seed)
         self._lockstep = LockstepLoop(self)
         super().setup(config)
+        if self.eval_env_runner_group and self.settings.rollout.env_runner == "lockstep":
+            raise ConfigError(
+                "RLlib's evaluation counts episodes, which a lockstep runner has none of: evaluate with "
+                "rollout.env_runner=stock, or with connectfour match and grade"
+            )
         if not has_matchmakers(self.env_runner_group):
             raise ConfigError("nobody draws the match-ups: add .callbacks(SelfPlayCallback) to the configuration")
         if self.config.restore_from:
@@ -281,6 +293,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
             TrainingError: an env runner did not take the weights.
         """
         self._lockstep.discard_samples()
+        collect_tallies(self.env_runner_group)
         super().restore_from_path(path, *args, **kwargs)
         for member in self.pool.slots().values():
             weights = module_weights(self, member.module)

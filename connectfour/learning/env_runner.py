@@ -7,6 +7,7 @@ matchmaker, modules, weights and openings.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -32,11 +33,13 @@ from typing_extensions import override
 from connectfour.game.bitboard import COLUMNS, Bits, Boards, Columns, Outcome, pick_legal, to_planes
 from connectfour.game.env import ConnectFourEnv
 from connectfour.game.openings import OpeningStock
-from connectfour.league.matchmaking import MAIN, Matchmaker, MatchUp, Result
+from connectfour.league.matchmaking import MAIN, MIRROR, Matchmaker, MatchUp, Result
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.lookahead import action_values, improved_policy
 from connectfour.learning.rollout import Floats, Rollout, advantages
 from heuristics import State
+
+Rows = Columns | slice
 
 _MAIN = 0
 _RESULT_OF_FIRST: dict[int, Result] = {1: "win", 0: "draw", -1: "loss"}
@@ -44,6 +47,9 @@ _RESULT_OF_FIRST: dict[int, Result] = {1: "win", 0: "draw", -1: "loss"}
 
 class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray's classes are untyped here
     """Plays ``num_envs_per_env_runner`` games in lockstep.
+
+    There are no episodes, so callbacks on episodes and samples are not called, and RLlib's evaluation, which counts
+    episodes, needs the stock runner.
 
     Attributes:
         module: the MultiRLModule, as in the stock runner.
@@ -57,7 +63,8 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         """Build modules and boards as ``config`` says."""
         super().__init__(config=config, **kwargs)
         self._weights_seq_no = 0
-        self._rollout_settings = config.settings.rollout
+        rollout = config.settings.rollout
+        self._slip_probability = rollout.slip_probability
         self._lookahead = config.settings.lookahead
         self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
         env = ConnectFourEnv()
@@ -78,8 +85,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
             kwargs={"env_runner": self, "metrics_logger": self.metrics, "env": None, "env_context": {}},
         )
         self._openings = {
-            is_mirror: OpeningStock(self._rollout_settings.opening_plies(mirror=is_mirror), self._rng)
-            for is_mirror in (True, False)
+            is_mirror: OpeningStock(rollout.opening_plies(mirror=is_mirror), self._rng) for is_mirror in (True, False)
         }
         self._boards = Boards(self.num_envs)
         self._match_ups: list[MatchUp] = []
@@ -104,12 +110,12 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         """Play ``rollout_fragment_length`` plies on every board and return main's moves as columns.
 
         Returns:
-            The columns of ``Rollout.learnable``, and ``improved_policy`` (samples, 7) with rows of zeros where there is
-            no such target.
+            The columns of ``Rollout.learnable``, and, if main looks ahead, ``improved_policy`` (samples, 7) with rows
+            of zeros where there is no such target.
         """
         if not self._match_ups:
-            self._match_ups = [MatchUp(MAIN, MAIN, 0)] * self.num_envs
-            self._start_games(np.arange(self.num_envs))
+            self._match_ups = [MIRROR] * self.num_envs
+            self._start_games(self._board_numbers)
         plies = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
         rollout = Rollout.empty(plies, self.num_envs)
         with torch.inference_mode():
@@ -129,6 +135,8 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
     def _look_ahead(self, columns: dict[str, NDArray[Any]]) -> None:
         """Add the column ``improved_policy`` and mend the value targets of the positions that are looked ahead in."""
         settings = self._lookahead
+        if not settings.share:
+            return
         chosen = np.flatnonzero(self._rng.random(len(columns["own"])) < settings.share)
         own, occupied, logits = (columns[name][chosen] for name in ("own", "occupied", "logits"))
         values = action_values(own, occupied, self._value_of, self.config.gamma)
@@ -162,19 +170,15 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         observation, mask = self._boards.observe()
         prepared = self.module[MAIN].network.prepare(torch.from_numpy(observation))
         logits = np.zeros((self.num_envs, COLUMNS), np.float32)
-        by_heuristics: list[tuple[Columns, Columns]] = []
-        # The order of boards in a stable sort by player: one run of it is one player's boards.
-        order = np.argsort(mover, kind="stable")
-        players, starts = np.unique(mover[order], return_index=True)
-        for player, here in zip(players.tolist(), np.split(order, starts[1:]), strict=True):
+        by_heuristics: list[tuple[Rows, Columns]] = []
+        for player, here in _group(mover):
             if player in self._memory:
                 memory, module = self._memory[player], self.module[self._players[player]]
                 chosen, memory[here] = module.heuristic.act(observation[here], mask[here], memory[here], module.rng)
                 by_heuristics.append((here, chosen))
                 continue
-            rows = torch.from_numpy(here)
             network = self.module[self._players[player]].network
-            output = network.evaluate(tuple(part[rows] for part in prepared), torch.from_numpy(mask[here]))
+            output = network.evaluate(tuple(part[here] for part in prepared), torch.from_numpy(mask[here]))
             logits[here] = output.logits.numpy()
             if player == _MAIN:
                 rollout.value[ply, here] = output.value.numpy()
@@ -182,14 +186,15 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         column, rollout.log_probability[ply] = _sample(torch.from_numpy(logits))
         for here, chosen in by_heuristics:
             column[here] = chosen
-        slipping = np.flatnonzero(
-            self._is_mirror & (self._rng.random(self.num_envs) < self._rollout_settings.slip_probability)
-        )
-        rollout.slip[ply, slipping] = True
+        rollout.slip[ply] = self._is_mirror & (self._rng.random(self.num_envs) < self._slip_probability)
+        slipping = np.flatnonzero(rollout.slip[ply])
         column[slipping] = pick_legal(mask[slipping], self._rng.random(len(slipping)))
         return column
 
     def _end_games(self, ended: Columns, seat: NDArray[np.int64]) -> None:
+        """Count the results of games against the pool; ``seat`` (ended,) made the last move."""
+        of_pool = ~self._is_mirror[ended]
+        ended, seat = ended[of_pool], seat[of_pool]
         outcome = self._boards.outcome[ended]
         gain = (outcome == Outcome.WIN).astype(np.int64) - (outcome == Outcome.ILLEGAL)
         gain_of_first = np.where(seat == 0, gain, -gain)
@@ -199,14 +204,14 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
     def _start_games(self, boards: Columns) -> None:
         """Draw a match-up and an opening for each of ``boards``."""
-        for board in boards.tolist():
-            match_up = self._match_ups[board] = self.matchmaker.draw()
-            self._is_mirror[board] = match_up.is_mirror
-            for seat in (0, 1):
-                self._player_in_seat[board, seat] = self._index[match_up.module_in(seat)]
+        is_mirror = self.matchmaker.draw_mirrors(len(boards))
+        self._is_mirror[boards] = is_mirror
+        self._player_in_seat[boards] = _MAIN
+        for board in boards[~is_mirror].tolist():
+            match_up = self._match_ups[board] = self.matchmaker.draw_from_pool()
+            self._player_in_seat[board, 1 - match_up.main_seat] = self._index[match_up.module]
         for player, memory in self._memory.items():
             memory[boards] = self.module[self._players[player]].heuristic.initial_state(len(boards))
-        is_mirror = self._is_mirror[boards]
         for kind, openings in self._openings.items():
             here = boards[is_mirror == kind]
             self._boards.assign(here, openings.take(len(here)))
@@ -257,6 +262,17 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         """Fail if there is no module to play with."""
         if not self.module:
             raise RuntimeError("the env runner has no module to play with")
+
+
+def _group(players: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
+    """Yield each player of ``players`` (N,) with the rows that are its own."""
+    if (players == players[0]).all():
+        yield int(players[0]), slice(None)
+        return
+    # In a stable sort by player, one run is one player's rows.
+    order = np.argsort(players, kind="stable")
+    numbers, starts = np.unique(players[order], return_index=True)
+    yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
 
 
 def _sample(logits: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

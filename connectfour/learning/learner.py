@@ -41,11 +41,22 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
     progress = 0.0
 
+    @property
+    def _schedule_time(self) -> int:
+        return round(self.progress * SCHEDULE_LENGTH)
+
+    @override
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        """Bring the schedules up to date: no checkpoint holds that of the entropy."""
+        super().before_gradient_based_update(timesteps=timesteps)
+        for optimizer, schedule in self._optimizer_lr_schedules.items():
+            self._set_optimizer_lr(optimizer, lr=schedule.update(timestep=self._schedule_time))
+        self.entropy_coeff_schedulers_per_module[MAIN].update(timestep=self._schedule_time)
+
     @override
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Move the schedules on by the run's progress: a run limited by time has no last env step to plan for."""
-        done = {NUM_ENV_STEPS_SAMPLED_LIFETIME: round(self.progress * SCHEDULE_LENGTH)}
-        super().after_gradient_based_update(timesteps=done)
+        """Keep RLlib from moving the schedules on by env steps: a run limited by time has no last one to plan for."""
+        super().after_gradient_based_update(timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._schedule_time})
 
     @override
     def compute_loss_for_module(
@@ -89,8 +100,9 @@ def _expand(batch: SampleBatch, device: torch.device) -> dict[str, Tensor]:
         Columns.ACTION_DIST_INPUTS: batch["logits"],
         Postprocessing.ADVANTAGES: batch["advantage"],
         Postprocessing.VALUE_TARGETS: batch["value_target"],
-        IMPROVED_POLICY: batch["improved_policy"],
     }
+    if IMPROVED_POLICY in batch:
+        arrays[IMPROVED_POLICY] = batch[IMPROVED_POLICY]
     return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
-import torch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from connectfour.config import RunSettings
@@ -31,8 +30,8 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
     }
     network = {"network": settings.network.model_dump()}
     # An opponent has few boards at a time: converting its weights would take longer than it gains.
-    fast = {**network, "bfloat16": computes_in_bfloat16(settings.precision)}
-    specs = {MAIN: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=fast, **spaces)}
+    of_main = {**network, "precision": settings.precision}
+    specs = {MAIN: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=of_main, **spaces)}
     for slot in range(settings.league.opponent_count):
         specs[slot_module(slot)] = RLModuleSpec(module_class=ActionMaskingRLModule, model_config=network, **spaces)
     for name in settings.league.heuristics:
@@ -44,17 +43,6 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
             module_class=HeuristicRLModule, model_config={"heuristic": name, "max_seq_len": 42}, **spaces
         )
     return specs
-
-
-def computes_in_bfloat16(precision: str) -> bool:
-    """Resolve the setting ``precision``: automatic is bfloat16 where the hardware multiplies it."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Torch says publicly only whether bfloat16 can be computed at all, not whether it is fast.
-    fast: bool = torch.cpu._is_avx512_bf16_supported()  # noqa: SLF001
-    return fast
 
 
 def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:

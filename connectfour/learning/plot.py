@@ -25,8 +25,10 @@ _COLOUR = "#0072b2"
 def draw_learning(progress_file: Path, picture: Path) -> None:
     """Draw accuracy, win rate, league size and entropy over env steps and over minutes.
 
-    A file without rows draws nothing.
+    Without a file, or rows in it, nothing is drawn.
     """
+    if not progress_file.is_file():
+        return
     with progress_file.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     if not rows:

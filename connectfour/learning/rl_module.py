@@ -19,7 +19,7 @@ _PREFIX = "network."
 class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
     """Policy and value of PettingZoo's observations.
 
-    ``model_config["network"]`` holds ``NetworkSettings``, ``model_config["bfloat16"]`` how the encoder computes.
+    ``model_config["network"]`` holds ``NetworkSettings``, ``model_config["precision"]`` what the encoder computes in.
 
     Its weights are the same on learners and env runners (nothing is left out for inference), so that one hash tells
     whether two copies are the same policy. It reads ``obs["observation"]`` and ``obs["action_mask"]`` and leaves the
@@ -32,7 +32,7 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
     def setup(self) -> None:
         """Build the network."""
         settings = NetworkSettings.model_validate(self.model_config["network"])
-        self.network = ConnectFourNetwork(settings, bfloat16=self.model_config.get("bfloat16", False))
+        self.network = ConnectFourNetwork(settings, precision=self.model_config.get("precision", "float32"))
 
     @override
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:

@@ -149,7 +149,11 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
     stopper = LimitStopper(settings.stop)
     progress = ProgressCallback(folder.progress_file, settings.stop, console)
     part = folder.next_part()
-    with ray_session(cpus=1 + settings.rollout.env_runners), _stop_signals(stopper), closing(progress):
+    with (
+        ray_session(cpus=1 + settings.rollout.env_runners + settings.learners),
+        _stop_signals(stopper),
+        closing(progress),
+    ):
         results = tune.Tuner(
             SelfPlayPPO,
             param_space=config,
@@ -170,8 +174,8 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
         ).fit()
     if results.errors:
         raise _training_error(results.errors[0], folder)
-    draw_learning(folder.progress_file, folder.learning_picture)
     _print_summary(folder, progress, stopper, settings.stop, console)
+    draw_learning(folder.progress_file, folder.learning_picture)
 
 
 def _training_error(error: BaseException, folder: RunFolder) -> ConnectFourError:

@@ -12,6 +12,7 @@ import csv
 import gzip
 import io
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -155,19 +156,19 @@ def load_positions(source: str = "test") -> GradedPositions:
             ) from None
     try:
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError):
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         raise PositionsError(f"{source} is no text and no complete gzip file: name a CSV file") from None
     lines = csv.reader(io.StringIO(text))
     if next(lines, None) != list(HEADER):
         raise PositionsError(f"{source} does not begin with the line {','.join(HEADER)}: add it")
     moves: list[list[int]] = []
     scores: list[list[int]] = []
-    for number, fields in enumerate(lines, start=2):
-        try:
+    try:
+        for fields in lines:
             moves.append(_read_moves(fields))
-            scores.append([int(field) if field else _FULL for field in fields[1:]])
-        except ValueError as error:
-            raise _no_position(number, source, error) from None
+            scores.append(_read_scores(fields))
+    except (ValueError, csv.Error) as error:
+        raise _no_position(lines.line_num, source, error) from None
     if not moves:
         raise PositionsError(f"{source} holds no positions: add one line for each below the first")
     positions = GradedPositions(moves, np.array(scores, dtype=np.int64))
@@ -189,6 +190,14 @@ def _read_moves(fields: list[str]) -> list[int]:
     if not set(fields[0]) <= set("1234567"):
         raise ValueError(f"{fields[0]!r} is no string of columns 1 to {COLUMNS}")
     return [int(character) - 1 for character in fields[0]]
+
+
+def _read_scores(fields: list[str]) -> list[int]:
+    scores = [int(field) if field else _FULL for field in fields[1:]]
+    for score in scores:
+        if score != _FULL and abs(score) > CELLS:
+            raise ValueError(f"{score} is no score: no game takes more than {CELLS} discs")
+    return scores
 
 
 def _fault(moves: Sequence[int]) -> str:
