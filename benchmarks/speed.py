@@ -45,7 +45,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 # What both sides of a comparison do: main against itself, no lookahead, no slips. PettingZoo has none of these.
 SAME_WORK = ("rollout.mirror_share=1.0", "lookahead.share=0", "rollout.slip_probability=0", "stop.minutes=null")
-_SECONDS = 12.0
+_SECONDS = 8.0
 
 
 def league(*overrides: str) -> SelfPlayPPO:
@@ -93,16 +93,19 @@ def stock_sampling() -> dict[str, float]:
 
 
 def lockstep_sampling() -> dict[str, float]:
-    """Env steps a second of one lockstep env runner."""
-    settings = load_settings(None, ["rollout.env_runners=0", *SAME_WORK])
-    config = SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback)
-    runner = SelfPlayEnvRunner(config=config)
+    """Env steps a second of one lockstep env runner, by environments."""
+    found = {}
+    for envs in (1024, 2048, 4096):
+        settings = load_settings(None, ["rollout.env_runners=0", f"rollout.envs_per_runner={envs}", *SAME_WORK])
+        config = SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback)
+        runner = SelfPlayEnvRunner(config=config)
 
-    def sample() -> float:
-        runner.sample()
-        return float(settings.ppo.batch_size)
+        def sample(runner: Any = runner, steps: int = settings.ppo.batch_size) -> float:
+            runner.sample()
+            return float(steps)
 
-    return {"one env runner": per_second(sample)}
+        found[f"{envs} environments"] = per_second(sample)
+    return found
 
 
 def stock_training() -> dict[str, float]:
@@ -126,7 +129,8 @@ def league_training() -> dict[str, float]:
     """Trained samples a second of the league's algorithm doing the same work, and as it is by default."""
     variants = {
         "same work, overlapping": SAME_WORK,
-        "same work, one process": (*SAME_WORK, "rollout.env_runners=0"),
+        "same work, one process, 1 thread": (*SAME_WORK, "rollout.env_runners=0"),
+        "same work, one process, 2 threads": (*SAME_WORK, "rollout.env_runners=0", "threads=2"),
         "default settings": (),
     }
     return {name: per_second(_training(league(*overrides))) for name, overrides in variants.items()}
@@ -202,23 +206,24 @@ def measure(name: str) -> dict[str, float]:
 def figures(found: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
     """Return the five figures with what they must reach."""
     trained = found["league training"]
+    best_trained = max(speed for name, speed in trained.items() if name.startswith("same work"))
     bare = max(found["bare training"].values())
     one, many = found["1 opponent"], found["15 opponents"]
     rows = [
         (
             "sampled env steps/s, against RLlib's stock path",
-            found["lockstep sampling"]["one env runner"] / max(found["stock sampling"].values()),
+            max(found["lockstep sampling"].values()) / max(found["stock sampling"].values()),
             ">= 50",
         ),
         (
             "trained samples/s, against RLlib's stock path",
-            trained["same work, overlapping"] / max(found["stock training"].values()),
+            best_trained / max(found["stock training"].values()),
             ">= 10",
         ),
-        ("trained samples/s, against the bare loop", trained["same work, overlapping"] / bare, ">= 0.85"),
+        ("trained samples/s, against the bare loop, both at their best", best_trained / bare, ">= 0.85"),
         (
-            "the same in one process on one thread each",
-            trained["same work, one process"] / found["bare training"]["1 threads"],
+            "the same, both in one process on one thread",
+            trained["same work, one process, 1 thread"] / found["bare training"]["1 threads"],
             "",
         ),
         ("time per sample, 15 opponents against 1", many["microseconds"] / one["microseconds"], "<= 1.3"),

@@ -44,6 +44,8 @@ BOARD = np.uint64(sum(int(column) for column in _COLUMN))
 
 # PettingZoo's planes have row 0 at the top; entry [row, column] is that cell's bit.
 _PLANE_BIT = np.array([[_STRIDE * c + (ROWS - 1 - r) for c in range(COLUMNS)] for r in range(ROWS)])
+# The same in the 128 bits of both sides' words.
+_PLANE_BIT_OF_SIDE = np.stack([_PLANE_BIT, 64 + _PLANE_BIT], axis=-1)
 
 CENTRE_FIRST: Columns = np.array([3, 2, 4, 1, 5, 0, 6])
 """Columns in the order of their distance to the centre, the left one first among equals."""
@@ -111,8 +113,8 @@ def mirror(discs: Bits) -> Bits:
 def to_planes(own: Bits, occupied: Bits) -> Planes:
     """Return PettingZoo's observation, shape (N, 6, 7, 2) int8: own discs, then the opponent's; row 0 on top."""
     words = np.stack([own, own ^ occupied], axis=1).astype("<u8", copy=False)
-    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").reshape(-1, 2, 64)
-    return np.ascontiguousarray(bits[:, :, _PLANE_BIT].transpose(0, 2, 3, 1)).view(np.int8)
+    bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
+    return bits.take(_PLANE_BIT_OF_SIDE, axis=1).view(np.int8)
 
 
 def from_planes(observation: NDArray[np.integer]) -> tuple[Bits, Bits]:
