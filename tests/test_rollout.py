@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
+from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
@@ -15,6 +18,7 @@ from connectfour.game.bitboard import Boards, Outcome, from_planes, has_four, la
 from connectfour.game.openings import random_openings
 from connectfour.league.matchmaking import MAIN
 from connectfour.league.snapshots import weights_sha256
+from connectfour.learning import learner as learner_module
 from connectfour.learning.algorithm import SelfPlayPPO
 from connectfour.learning.rollout import Rollout, advantages, train_batch
 from connectfour.learning.sync import module_weights, runner_hashes
@@ -172,6 +176,27 @@ def test_a_learner_takes_each_sample_once_an_epoch(build: Build) -> None:
         np.testing.assert_array_equal(batch["own"][expected], own[order])
         np.testing.assert_array_equal(batch["occupied"][expected], occupied[order])
     assert (minibatches[0][MAIN]["actions"] != minibatches[5][MAIN]["actions"]).any(), "another order each epoch"
+
+
+def test_the_loss_is_rllibs(build: Build) -> None:
+    """On a batch that was learned from for a while, so that some ratios are clipped; the lookahead's comes on top."""
+    algorithm = build(*LOCKSTEP, "lookahead.share=0.5", "ppo.learning_rate=0.02")
+    batch = train_batch([algorithm.env_runner.sample()])
+    algorithm._lockstep._learn(batch)
+    learner = algorithm.learner_group._learner
+    columns: dict[str, Any] = {**learner_module._expand(batch[MAIN], learner.device)}
+    columns[Columns.OBS] = {name: columns.pop(name) for name in ("observation", "action_mask")}
+    columns[Columns.ACTION_DIST_INPUTS] = torch.from_numpy(batch[MAIN]["logits"])
+    given = {"module_id": MAIN, "config": learner.config, "fwd_out": learner.module[MAIN].forward_train(columns)}
+    target = columns.pop(learner_module.IMPROVED_POLICY)
+    expected = PPOTorchLearner.compute_loss_for_module(learner, batch=columns, **given)
+    found = learner.compute_loss_for_module(batch=columns, **given)
+    torch.testing.assert_close(expected, found, rtol=1e-4, atol=1e-6)
+    with_target = learner.compute_loss_for_module(batch={**columns, learner_module.IMPROVED_POLICY: target}, **given)
+    rows = target.sum(dim=1) > 0
+    logits = given["fwd_out"][Columns.ACTION_DIST_INPUTS][rows]
+    cross_entropy = torch.nn.functional.cross_entropy(logits, target[rows])
+    torch.testing.assert_close(found + 0.5 * cross_entropy, with_target, rtol=1e-4, atol=1e-5)
 
 
 def test_schedules_follow_the_progress_of_the_run(build: Build) -> None:
