@@ -45,7 +45,7 @@ RESULTS = Path(__file__).parent / "results.json"
 
 # What both sides of a comparison do: main against itself, no lookahead, no slips. PettingZoo has none of these.
 SAME_WORK = ("rollout.mirror_share=1.0", "lookahead.share=0", "rollout.slip_probability=0", "stop.minutes=null")
-_SECONDS = 8.0
+_SECONDS = 5.0
 
 
 def league(*overrides: str) -> SelfPlayPPO:
