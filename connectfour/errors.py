@@ -7,7 +7,9 @@
     ├── PlayerError           5   a player's name cannot be resolved
     ├── NotationError         6   a string of moves is not a game
     ├── TrainingError         7   training itself failed
-    └── PositionsError        8   a file of graded positions cannot be read
+    ├── PositionsError        8   a file of graded positions cannot be read
+    ├── RankingError          9   players cannot be ranked, or a log of games is damaged
+    └── ClusterError         10   there is no Ray cluster where one was named
 
 The number is the exit code of the command line. A message is one sentence that says what was wrong, with the value,
 and what to do about it.
@@ -60,3 +62,15 @@ class PositionsError(ConnectFourError):
     """A file of graded positions cannot be read."""
 
     exit_code = 8
+
+
+class RankingError(ConnectFourError):
+    """Players cannot be ranked, or a log of games is damaged."""
+
+    exit_code = 9
+
+
+class ClusterError(ConnectFourError):
+    """There is no Ray cluster where one was named."""
+
+    exit_code = 10

@@ -13,8 +13,8 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
+from connectfour import local_ray
 from connectfour.config import RunSettings, load_settings
-from connectfour.learning import local_ray
 
 if TYPE_CHECKING:
     from connectfour.learning.algorithm import SelfPlayPPO

@@ -72,6 +72,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("ppo.learning_rate=-0.001", "ppo.learning_rate = -0.001 is refused: input should be greater than 0"),
         ("ppo.learning_rate=nan", "ppo.learning_rate"),
         ("ppo.epochs=two", "ppo.epochs = 'two' is refused"),
+        ("network.width=33", "network.width = 33 is odd"),
         ("network.encoder=cnn", "network.encoder = 'cnn' is refused: input should be 'lines', 'mlp' or 'resnet'"),
         ("ppo.minibatch_size=100000", "is larger than ppo.batch_size"),
         ("league.heuristics=[]", "at least one heuristic"),

@@ -193,9 +193,7 @@ def test_missing_torn_and_pointless_files_are_refused(tmp_path: Path) -> None:
     torn.write_bytes(gzip.compress((HEADER + "44,1,1,1,1,1,1,1\n").encode())[:-12])
     with pytest.raises(PositionsError, match="no complete gzip file"):
         load_positions(str(torn))
-    whole = bytearray(gzip.compress((HEADER + "44,1,1,1,1,1,1,1\n" * 99).encode()))
-    whole[14] ^= 0xFF
-    torn.write_bytes(whole)
+    torn.write_bytes(gzip.compress(b"")[:10] + b"\xff" * 20)  # a header, and no valid block behind it
     with pytest.raises(PositionsError, match="no complete gzip file"):
         load_positions(str(torn))
     file = tmp_path / "lost.csv"

@@ -7,27 +7,18 @@ after a restore, modules that vanish, and a restarted runner that plays other ma
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import ray
-import torch
-from ray import tune
-from ray.rllib.core.columns import Columns
 
 from callbacks.self_play import SelfPlayCallback
-from connectfour.errors import ConfigError, SnapshotError, TrainingError
-from connectfour.game.openings import random_openings
-from connectfour.league.matchmaking import MAIN
+from connectfour.errors import TrainingError
 from connectfour.league.snapshots import weights_sha256
-from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
-from connectfour.learning.sync import module_weights, push_weights, runner_hashes
-from connectfour.players.player import parse_player
-from tests.conftest import tiny_settings
-from tests.leagues import Build, config, on_runners
+from connectfour.learning.algorithm import SelfPlayPPO
+from connectfour.learning.sync import module_weights, push_weights
+from tests.leagues import Build, config, hashes_on_learner, hashes_on_runners, on_runners
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -35,18 +26,6 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 def process_id(env_runner: Any) -> int:
     """Return the process that an env runner lives in."""
     return os.getpid()
-
-
-def hashes_on_runners(algorithm: SelfPlayPPO) -> list[dict[str, str]]:
-    """Return the hash of every network's weights on every env runner."""
-    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
-    return on_runners(algorithm, lambda runner: runner_hashes(runner, networks))
-
-
-def hashes_on_learner(algorithm: SelfPlayPPO) -> dict[str, str]:
-    """Return the same of the learner."""
-    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
-    return {name: weights_sha256(module_weights(algorithm, name)) for name in networks}
 
 
 RUNNERS = pytest.mark.parametrize(
@@ -223,130 +202,3 @@ def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path
     algorithm.train()
     assert algorithm.env_steps == steps + 200
     assert algorithm.pool.window.games() > games
-
-
-def test_missing_and_damaged_files_are_mended_from_the_checkpoint(build: Build, tmp_path: Path) -> None:
-    """A league that moved without its files gets them back, and one with a changed byte is repaired."""
-    algorithm = build()
-    algorithm.train()
-    member = algorithm.freeze_main()
-    algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    elsewhere = build(folder=tmp_path / "elsewhere")
-    elsewhere.restore_from_path(str(tmp_path / "checkpoint"))
-    elsewhere.store.load(elsewhere.store.members()[member.id])
-    file = algorithm.store.folder / str(member.file)
-    file.write_bytes(file.read_bytes()[:-1] + b"?")
-    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
-    algorithm.store.load(algorithm.store.members()[member.id])
-
-
-def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Path) -> None:
-    """An algorithm made from a checkpoint has a league of its own; so has one made from a resumed run's."""
-    algorithm = build()
-    algorithm.train()
-    algorithm.save_to_path(str(tmp_path / "first"))
-    algorithm.freeze_main()
-    resumed = config(tmp_path / "league").league(restore_from=tmp_path / "first").build_algo()
-    resumed.save_to_path(str(tmp_path / "second"))
-    resumed.stop()
-    shutil.rmtree(tmp_path / "first")
-    manifest = algorithm.store.manifest_file.read_bytes()
-    visitor = SelfPlayPPO.from_checkpoint(str(tmp_path / "second"))
-    try:
-        assert visitor.store.folder != algorithm.store.folder
-        visitor.freeze_main()
-        assert algorithm.store.manifest_file.read_bytes() == manifest
-    finally:
-        visitor.stop()
-
-
-def test_a_new_league_in_a_used_folder_overwrites_nothing(build: Build) -> None:
-    """What another attempt froze stays in the archive under its own name."""
-    first = build()
-    kept = first.freeze_main()
-    second = build()
-    assert second.freeze_main().id == "v0002"
-    assert second.store.load(second.store.members()[kept.id])
-    assert len(second.pool) == 4, "the league counts its own freezes"
-
-
-def test_the_callback_is_asked_for(tmp_path: Path) -> None:
-    """Without it nobody draws the match-ups."""
-    with pytest.raises(ConfigError, match=r"add \.callbacks\(SelfPlayCallback\)"):
-        SelfPlayPPOConfig.from_settings(tiny_settings()).league(folder=tmp_path).build_algo()
-
-
-def test_from_python_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) -> None:
-    """A grid search over a learning rate, as in a notebook."""
-    search = SelfPlayPPOConfig.from_settings(tiny_settings("league.win_rate_threshold=0.001", "league.min_games=1"))
-    search.callbacks(SelfPlayCallback)
-    search.training(lr=tune.grid_search([1e-3, 3e-3]))
-    results = tune.Tuner(
-        SelfPlayPPO,
-        param_space=search,
-        run_config=tune.RunConfig(storage_path=str(tmp_path), name="search", stop={"training_iteration": 2}, verbose=0),
-    ).fit()
-    assert not results.errors
-    assert len(results) == 2
-    for result in results:
-        assert parse_player(f"snapshot:{result.path}/v1")
-        assert result.metrics is not None
-        assert result.metrics["league_size"] >= 4
-
-
-def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path) -> None:
-    """Separate env runners for evaluation get the roster, and their games freeze nobody."""
-    evaluated = config(tmp_path / "league", "rollout.mirror_share=0.0")
-    evaluated.evaluation(evaluation_interval=1, evaluation_num_env_runners=0, evaluation_duration=2)
-    algorithm = evaluated.build_algo()
-    algorithm.freeze_main()
-    algorithm.train()
-    assert "v0001" in algorithm.eval_env_runner_group.local_env_runner.matchmaker.roster.modules
-    games = algorithm.pool.window.games()
-    algorithm.evaluate()
-    assert algorithm.pool.window.games() == games
-    algorithm.stop()
-
-
-def test_evaluation_with_a_lockstep_runner_is_refused(tmp_path: Path) -> None:
-    """RLlib would count its episodes, and it has none."""
-    built = config(tmp_path, "rollout.env_runner=lockstep").evaluation(evaluation_interval=1)
-    with pytest.raises(ConfigError, match=r"evaluate with rollout\.env_runner=stock"):
-        built.build_algo()
-
-
-def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_path: Path) -> None:
-    """The player loaded from the run's folder chooses main's most probable columns."""
-    algorithm = build("precision=float32")
-    algorithm.train()
-    algorithm.freeze_main()
-    player = parse_player(f"snapshot:{tmp_path}/v1", greedy=True)
-    observation, mask = random_openings(np.full(100, 8), np.random.default_rng(0)).observe()
-    columns, _ = player.act(observation, mask, player.initial_state(100), np.random.default_rng(0))
-    obs = {"observation": torch.from_numpy(observation), "action_mask": torch.from_numpy(mask)}
-    logits = algorithm.get_module(MAIN).forward_inference({Columns.OBS: obs})[Columns.ACTION_DIST_INPUTS]
-    assert columns.tolist() == logits.argmax(dim=1).tolist()
-
-
-def test_a_snapshot_frozen_after_the_checkpoint_is_not_lost(build: Build, tmp_path: Path) -> None:
-    """Going back keeps it in the archive, and its name is not used again."""
-    algorithm = build()
-    algorithm.train()
-    algorithm.freeze_main()
-    algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    algorithm.train()
-    late = algorithm.freeze_main()
-    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
-    assert algorithm.pool.active.count(late.id) == 0
-    algorithm.store.load(algorithm.store.members()[late.id])
-    assert algorithm.freeze_main().id == "v0003"
-
-
-def test_a_checkpoint_whose_slots_are_not_its_league_is_refused(build: Build, tmp_path: Path) -> None:
-    """Weights that do not have the named hash are no snapshot."""
-    algorithm = build()
-    member = algorithm.freeze_main()
-    algorithm.pool.members[member.id] = member.model_copy(update={"weights_sha256": "0" * 64})
-    algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    with pytest.raises(SnapshotError, match="other weights of v0001"):
-        algorithm.restore_from_path(str(tmp_path / "checkpoint"))

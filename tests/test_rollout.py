@@ -222,16 +222,19 @@ def test_schedules_go_on_after_a_restore(build: Build, tmp_path: Path) -> None:
     other = build(*LOCKSTEP, *limits, folder=tmp_path / "other")
     other.restore_from_path(str(tmp_path / "checkpoint"))
     weights: list[float] = []
+    rates: list[float] = []
     learner = other.learner_group._learner
     loss = learner.compute_loss_for_module
 
     def noting(**kwargs: Any) -> Any:
         weights.append(float(learner.entropy_coeff_schedulers_per_module[MAIN].get_current_value()))
+        rates.append(learner.get_optimizer(MAIN).param_groups[0]["lr"])
         return loss(**kwargs)
 
     learner.compute_loss_for_module = noting
     other.train()
     assert weights[0] == pytest.approx(0.2 + 0.75 * (0.02 - 0.2))
+    assert rates[0] == pytest.approx(3e-3 + 0.75 * (1e-4 - 3e-3))
 
 
 @pytest.mark.parametrize("overlap", [True, False], ids=["overlapping", "in turn"])

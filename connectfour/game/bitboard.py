@@ -60,6 +60,12 @@ class Outcome(IntEnum):
     ILLEGAL = 3
 
 
+def gain_of_mover(outcome: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return what moves with ``outcome`` (any shape) bring the player who made them: 1 won, -1 illegal, else 0."""
+    gain: NDArray[np.int8] = (outcome == Outcome.WIN).astype(np.int8) - (outcome == Outcome.ILLEGAL)
+    return gain
+
+
 def four_lines() -> Bits:
     """Return the 69 lines of four as bitboards, shape (69,)."""
     lines = []

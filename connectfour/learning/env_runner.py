@@ -30,7 +30,7 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.game.bitboard import COLUMNS, Bits, Boards, Columns, Outcome, pick_legal, to_planes
+from connectfour.game.bitboard import COLUMNS, Bits, Boards, Columns, gain_of_mover, pick_legal, to_planes
 from connectfour.game.env import ConnectFourEnv
 from connectfour.game.openings import OpeningStock
 from connectfour.league.matchmaking import MAIN, MIRROR, Matchmaker, MatchUp, Result
@@ -195,8 +195,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         """Count the results of games against the pool; ``seat`` (ended,) made the last move."""
         of_pool = ~self._is_mirror[ended]
         ended, seat = ended[of_pool], seat[of_pool]
-        outcome = self._boards.outcome[ended]
-        gain = (outcome == Outcome.WIN).astype(np.int64) - (outcome == Outcome.ILLEGAL)
+        gain = gain_of_mover(self._boards.outcome[ended])
         gain_of_first = np.where(seat == 0, gain, -gain)
         for board, first in zip(ended.tolist(), gain_of_first.tolist(), strict=True):
             match_up = self._match_ups[board]

@@ -28,7 +28,6 @@ from connectfour.league.matchmaking import MAIN
 SCHEDULE_LENGTH = 1_000_000
 """RLlib's schedules (learning rate, entropy) of a ``SelfPlayPPO`` run from 0 to this, whatever limits the run."""
 
-
 IMPROVED_POLICY = "improved_policy"
 _LOG_OF_NOTHING = -50.0
 
@@ -71,8 +70,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
     ) -> Tensor:
         """Return PPO's loss, and the cross-entropy to the improved policy where the batch has one.
 
-        The same as RLlib's on a lockstep batch, without its distributions and diagnostics, which cost a twentieth of
-        the time of an update.
+        The same as RLlib's on a lockstep batch, without its distributions and diagnostics.
         """
         if Columns.LOSS_MASK in batch:  # of the stock runner: padded episodes
             loss: Tensor = super().compute_loss_for_module(

@@ -14,15 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from connectfour.game.bitboard import COLUMNS, Bits, Outcome
+from connectfour.game.bitboard import COLUMNS, Bits, Outcome, gain_of_mover
 from connectfour.league.matchmaking import MAIN
 
 Floats = NDArray[np.float32]
-
-_REWARD_OF_MOVER = np.zeros(len(Outcome), dtype=np.float32)
-_REWARD_OF_MOVER[Outcome.WIN], _REWARD_OF_MOVER[Outcome.ILLEGAL] = 1, -1
-_REWARD_OF_OTHER = np.zeros(len(Outcome), dtype=np.float32)
-_REWARD_OF_OTHER[Outcome.WIN] = -1
 
 
 @dataclass
@@ -107,8 +102,9 @@ def advantages(
         seat, outcome, value = rollout.seat[ply], rollout.outcome[ply], rollout.value[ply]
         ended = np.flatnonzero(outcome)
         next_value[ended] = next_advantage[ended] = 0
-        reward[ended, seat[ended]] = _REWARD_OF_MOVER[outcome[ended]]
-        reward[ended, 1 - seat[ended]] = _REWARD_OF_OTHER[outcome[ended]]
+        reward[ended, seat[ended]] = gain_of_mover(outcome[ended])
+        # An illegal move costs the player who made it and gives the other nothing, as in PettingZoo.
+        reward[ended, 1 - seat[ended]] = -1 * (outcome[ended] == Outcome.WIN)
         delta = reward[board, seat] + gamma * next_value[board, seat] - value
         found[ply] = delta + gamma * lambda_ * next_advantage[board, seat]
         next_value[board, seat], next_advantage[board, seat], reward[board, seat] = value, found[ply], 0

@@ -22,9 +22,9 @@ from connectfour.config import RunSettings, StopSettings
 from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
 from connectfour.league.snapshots import SnapshotStore
 from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
-from connectfour.learning.local_ray import ray_session, silence
 from connectfour.learning.plot import draw_learning
 from connectfour.learning.run_folder import RunFolder
+from connectfour.local_ray import ray_session, silence
 
 
 class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are untyped here

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from connectfour.game.bitboard import COLUMNS, Boards, mirror
-from connectfour.game.notation import format_moves
+from connectfour.game.notation import format_moves, parse_board
+from connectfour.ranking.grading import HEADER
 
 try:
     from bitbully import BitBully, Board
@@ -37,8 +38,6 @@ SEED = 20_240
 GAMES = {"random": 2_200, "slips": 1_400}
 
 FOLDER = Path(__file__).parent
-HEADER = ["moves", *(f"s{column}" for column in range(1, COLUMNS + 1))]
-
 Scores = dict[int, int]
 Key = tuple[int, int]
 
@@ -58,9 +57,7 @@ class Solved:
     @property
     def key(self) -> Key:
         """The same for the same position however it came about, and for its mirror image."""
-        board = Boards(1)
-        for column in self.moves:
-            board.play(np.array([column]))
+        board = parse_board(format_moves(self.moves))
         own, occupied = board.own, board.occupied
         images = [(int(own[0]), int(occupied[0])), (int(mirror(own)[0]), int(mirror(occupied)[0]))]
         return min(images)
