@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from rich.table import Table
 from connectfour import __version__
 from connectfour.config import describe, get_setting, load_settings
 from connectfour.errors import ConfigError, ConnectFourError
+from connectfour.ranking.schedule import Pairing
 
 app = typer.Typer(
     name="connectfour",
@@ -143,6 +145,104 @@ def grade(
         table.add_row(name, str(share["positions"]), *cells)
     table.caption = "shares of positions with 95 % intervals"
     Console().print(table)
+
+
+AddressOption = Annotated[
+    str | None, typer.Option(help="Ray cluster to use, as ray.init takes it (auto: the one that runs here).")
+]
+
+
+@app.command()
+def rank(
+    players: Annotated[
+        list[str], typer.Argument(help="Run folders (every frozen policy and the heuristics) and further players.")
+    ],
+    matches: Annotated[
+        int | None, typer.Option(min=1, help="Play until so many games are in the log; by default 100 a player.")
+    ] = None,
+    until_sigma: Annotated[
+        float | None, typer.Option(help="Play until every skill is known this well, in TrueSkill units.")
+    ] = None,
+    until_settled: Annotated[
+        int | None, typer.Option(min=1, help="Play until the order has not changed over so many games.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder of log and tables; by default that of the first run, else ranking.")
+    ] = None,
+    pairing: Annotated[Pairing, typer.Option(help="Who meets whom.")] = "thompson",
+    sample: Annotated[bool, typer.Option(help="Networks sample their column instead of playing the best.")] = False,
+    opening_plies: Annotated[
+        int, typer.Option(min=0, max=30, help="Random plies before each game, the same for both seats.")
+    ] = 4,
+    batch: Annotated[int | None, typer.Option(min=1, help="Games in one piece.", show_default="by the limits")] = None,
+    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a batch may take.")] = 60.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all chance.")] = 0,
+    address: AddressOption = None,
+    replay: Annotated[bool, typer.Option(help="Play nothing: make all tables again from the log.")] = False,
+) -> None:
+    """Rank players by games against each other; started again, it goes on where it was.
+
+    Writes matches.jsonl (every game), leaderboard.csv, crosstable.csv and leaderboard.png. random, tactical, minimax:2
+    and minimax:4 always take part. Training's own games are not counted.
+    """
+    from connectfour.ranking.arena import ConnectFour
+    from connectfour.ranking.session import default_output
+    from connectfour.ranking.session import rank as rank_players
+    from connectfour.ranking.session import replay as replay_log
+    from connectfour.ranking.tournament import Limits, Plan
+
+    folder = output or default_output(players)
+    if replay:
+        replay_log(folder, Console())
+        return
+    if until_sigma is not None and until_sigma <= 0:
+        raise ConfigError(f"--until-sigma {until_sigma:g} is never reached: name a number above 0, such as 1")
+    _use_cluster(address)
+    given = (matches, until_sigma, until_settled)
+    limits = Limits(*given) if any(limit is not None for limit in given) else None
+    plan = Plan(ConnectFour(greedy=not sample), pairing, opening_plies, batch, seed)
+    rank_players(players, folder, limits, plan, deadline, Console())
+
+
+@app.command()
+def rehearse(
+    num_agents: Annotated[int, typer.Option(min=2, help="Agents, with levels from 0 to 100.")] = 10,
+    num_matches: Annotated[int, typer.Option(min=1, help="Games of a ranking.")] = 1000,
+    error_rate: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Games whose machinery fails; they are played again.")
+    ] = 0.1,
+    invalid_rate: Annotated[
+        float, typer.Option(min=0, max=1, help="Games that a player loses by an invalid answer, an error, a crash.")
+    ] = 0.01,
+    hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Games that a player loses by not answering.")] = 0.001,
+    lost_rate: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Games whose worker is lost; they are played again.")
+    ] = 0.0,
+    pairing: Annotated[Pairing, typer.Option(help="Who meets whom.")] = "thompson",
+    compare: Annotated[bool, typer.Option(help="Rehearse all pairing schemes.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="Rankings, each with other levels.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The first of the seeds.")] = 0,
+    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds after which an agent counts as hanging.")] = 2.0,
+    figure: Annotated[Path | None, typer.Option(help="Draw accuracy against games into this PNG.")] = None,
+    address: AddressOption = None,
+) -> None:
+    """Rank agents whose levels are known, in a noisy game with injected errors, and tell how right the order is."""
+    _use_cluster(address)
+    from connectfour.ranking.level_game import ErrorRates
+    from connectfour.ranking.rehearsal import Rehearsal
+    from connectfour.ranking.rehearsal import rehearse as rehearse_ranking
+    from connectfour.ranking.schedule import PAIRINGS
+
+    rates = ErrorRates(error_rate, invalid_rate, hang_rate, lost_rate)
+    pairings = PAIRINGS if compare else (pairing,)
+    rehearsal = Rehearsal(num_agents, num_matches, rates, deadline, pairings, tuple(range(seed, seed + seeds)))
+    rehearse_ranking(rehearsal, figure, Console())
+
+
+def _use_cluster(address: str | None) -> None:
+    """Name the Ray cluster to use; Ray reads it when it is imported."""
+    if address:
+        os.environ["RAY_ADDRESS"] = address
 
 
 @app.command()

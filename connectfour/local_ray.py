@@ -17,6 +17,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Tune prints its own summaries and catches Ctrl-C; the league does both itself.
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
+# A lost worker is counted and told by whoever lost it, in one line.
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed while executing")
 if "RAY_ADDRESS" not in os.environ:
     # Without this Ray opens its ports on every interface, whatever address it is given. The name speaks of other
     # systems, for which it is the default.
@@ -63,3 +65,8 @@ def ray_session(cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def cluster_size() -> tuple[int, float]:
+    """Return how many nodes there are, and how many cores they have together."""
+    return sum(node["Alive"] for node in ray.nodes()), float(ray.cluster_resources().get("CPU", 0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Columns
+from connectfour.game.bitboard import Boards, Columns
 from connectfour.game.openings import random_openings
 from connectfour.players.player import parse_player
 from connectfour.ranking.arena import Score, play_games, play_match
@@ -38,7 +38,8 @@ class Fixed:
 def one_game(first: str, second: str) -> int:
     """Return the result of a fixed game."""
     rng = np.random.default_rng(0)
-    return int(play_games(Fixed(first), Fixed(second), random_openings(np.full(1, 0), rng), rng)[0])
+    players = Fixed(first), Fixed(second)
+    return int(play_games(players, Boards(1), np.zeros(1, dtype=np.int64), rng).results[0])
 
 
 def test_results_are_seen_by_the_first_player() -> None:

@@ -6,17 +6,23 @@ after a restore, modules that vanish, and a restarted runner that plays other ma
 
 from __future__ import annotations
 
+import copy
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
+import torch
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import TrainingError
+from connectfour.game.bitboard import legal_columns, to_planes
+from connectfour.league.matchmaking import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.algorithm import SelfPlayPPO
+from connectfour.learning.rollout import train_batch
 from connectfour.learning.sync import module_weights, push_weights
 from tests.leagues import Build, config, hashes_on_learner, hashes_on_runners, on_runners
 
@@ -191,7 +197,7 @@ def test_a_runner_that_dies_while_it_samples_ahead_is_replaced(tmp_path: Path) -
 
 def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path: Path) -> None:
     """A batch begun with the weights from before a restore is not learned from after it."""
-    algorithm = build("rollout.env_runner=lockstep", "rollout.env_runners=1")
+    algorithm = build("rollout.env_runner=lockstep", "rollout.env_runners=1", "rollout.mirror_share=0.0")
     algorithm.train()
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     assert algorithm.env_runner_group.num_in_flight_async_reqs("sampling") == 1
@@ -202,3 +208,28 @@ def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path
     algorithm.train()
     assert algorithm.env_steps == steps + 200
     assert algorithm.pool.window.games() > games
+
+
+def test_what_is_sampled_ahead_is_sampled_with_the_newest_weights(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The batch that an iteration starts is played by main as the update before left it."""
+    algorithm = build("rollout.env_runner=lockstep", "rollout.env_runners=1", "lookahead.share=0", "precision=float32")
+    sampled: list[dict[str, Any]] = []
+
+    def noting(batches: list[dict[str, Any]]) -> Any:
+        sampled.append(batches[0])
+        return train_batch(batches)
+
+    monkeypatch.setattr("connectfour.learning.lockstep.train_batch", noting)
+    algorithm.train()
+    network = copy.deepcopy(algorithm.get_module(MAIN).network)
+    network.load_state_dict({name: torch.from_numpy(array) for name, array in module_weights(algorithm).items()})
+    algorithm.train()
+    algorithm.train()
+    batch = sampled[2]
+    with torch.no_grad():
+        observation = torch.from_numpy(to_planes(batch["own"], batch["occupied"]))
+        logits = network(observation, torch.from_numpy(legal_columns(batch["occupied"]))).logits
+    expected = torch.log_softmax(logits, dim=1).numpy()[np.arange(len(logits)), batch["column"]]
+    assert np.allclose(batch["log_probability"], expected, atol=1e-3)

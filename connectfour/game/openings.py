@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Boards, pick_legal
+from connectfour.game.bitboard import Boards, Columns, pick_legal
 
 # Many random games end early: this many times the openings that are missing are begun, so that enough last.
 _SPARE = 3
@@ -30,6 +30,20 @@ def random_openings(plies: NDArray[np.integer], rng: np.random.Generator) -> Boa
             games = games[len(served) :]
         missing = missing[boards.plies[missing] == 0]
     return boards
+
+
+def random_opening_moves(count: int, plies: int, rng: np.random.Generator) -> Columns:
+    """Return the columns (count, plies) of ``count`` random openings of ``plies`` plies; no game is over."""
+    found = np.zeros((0, plies), dtype=np.int64)
+    while len(found) < count:
+        games = Boards(_SPARE * count)
+        columns = np.zeros((len(games), plies), dtype=np.int64)
+        for ply in range(plies):
+            columns[:, ply] = pick_legal(games.legal(), rng.random(len(games)))
+            games.play(columns[:, ply])
+            columns, games = columns[~games.over], games[~games.over]
+        found = np.concatenate([found, columns])
+    return found[:count]
 
 
 class OpeningStock:

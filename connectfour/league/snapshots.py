@@ -67,6 +67,22 @@ def write_atomically(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
+def decode_snapshot(data: bytes, source: str) -> Snapshot:
+    """Return the snapshot that a file's ``data`` holds; ``source`` names it in errors.
+
+    Raises:
+        SnapshotError: it does not hold one.
+    """
+    header_size = int.from_bytes(data[:8], "little")
+    try:
+        metadata = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"][_METADATA_KEY])
+        return Snapshot(NetworkSettings.model_validate(metadata["network"]), load(data))
+    except (ValueError, KeyError, TypeError, SafetensorError):
+        raise SnapshotError(
+            f"{source} holds no snapshot of this project's format: restore it from a copy of the run"
+        ) from None
+
+
 class SnapshotStore:
     """The ``league`` folder of a run."""
 
@@ -118,6 +134,14 @@ class SnapshotStore:
         Raises:
             SnapshotError: the file is missing, its hash is not the manifest's, or it does not hold a snapshot.
         """
+        return decode_snapshot(self.read(member), str(self.folder / str(member.file)))
+
+    def read(self, member: Member) -> bytes:
+        """Return a member's file as it is.
+
+        Raises:
+            SnapshotError: the file is missing, or its hash is not the manifest's.
+        """
         path = self.folder / str(member.file)
         try:
             data = path.read_bytes()
@@ -127,14 +151,7 @@ class SnapshotStore:
             raise SnapshotError(
                 f"{path} is damaged (its SHA-256 is not the manifest's): restore the file or remove the run"
             )
-        header_size = int.from_bytes(data[:8], "little")
-        try:
-            metadata = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"][_METADATA_KEY])
-            return Snapshot(NetworkSettings.model_validate(metadata["network"]), load(data))
-        except (ValueError, KeyError, TypeError, SafetensorError):
-            raise SnapshotError(
-                f"{path} holds no snapshot of this project's format: restore it from a copy of the run"
-            ) from None
+        return data
 
     def write_manifest(self, state: dict[str, Any]) -> None:
         """Write the pool's state as the manifest."""

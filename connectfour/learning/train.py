@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ray import tune
@@ -20,6 +16,7 @@ from callbacks.self_play import SelfPlayCallback
 from connectfour import errors
 from connectfour.config import RunSettings, StopSettings
 from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
+from connectfour.interrupt import stop_signals
 from connectfour.league.snapshots import SnapshotStore
 from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.plot import draw_learning
@@ -151,7 +148,7 @@ def _fit(config: SelfPlayPPOConfig, folder: RunFolder, console: Console) -> None
     part = folder.next_part()
     with (
         ray_session(cpus=1 + settings.rollout.env_runners + settings.learners),
-        _stop_signals(stopper),
+        stop_signals(stopper.interrupt, "Stopping after this iteration, with a checkpoint"),
         closing(progress),
     ):
         results = tune.Tuner(
@@ -210,25 +207,6 @@ def _print_summary(
         soft_wrap=True,
         highlight=False,
     )
-
-
-@contextmanager
-def _stop_signals(stopper: LimitStopper) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) end the run after its iteration, the second one at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stopper.interrupted:
-            raise KeyboardInterrupt
-        stopper.interrupt()
-        # Not through the console: the signal may have come while it was printing, and it would print that line twice.
-        os.write(2, b"\nStopping after this iteration, with a checkpoint (Ctrl-C again: at once, without) ...\n")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def default_run_dir(config: Path | None) -> Path:

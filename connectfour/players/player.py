@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.errors import PlayerError
+from connectfour.errors import PlayerError, RunFolderError, SnapshotError
 from connectfour.game.bitboard import Columns
+from connectfour.league.pool import Member
+from connectfour.league.snapshots import SnapshotStore
 from heuristics import State, make_heuristic
 
 
@@ -40,8 +46,53 @@ class Player(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class PackedPlayer:
+    """A player ready to travel: all it takes to build it in another process, on another machine.
+
+    Attributes:
+        name: what it is called in tables.
+        kind: ``heuristic``, ``snapshot`` or ``main``.
+        data: its weights' file; of a heuristic, its name.
+        iteration: of training, when it was frozen.
+        graded: the share of solved positions (dev half) that its run's manifest notes.
+    """
+
+    name: str
+    kind: str
+    data: bytes
+    iteration: int | None = None
+    graded: float | None = None
+
+    @property
+    def sha256(self) -> str:
+        """What identifies it, whatever it is called."""
+        return hashlib.sha256(self.kind.encode() + b"\0" + self.data).hexdigest()
+
+    def unpack(self, *, greedy: bool = False) -> Player:
+        """Build the player; ``greedy`` makes a network play its most probable column.
+
+        Raises:
+            SnapshotError: the weights do not fit their network.
+        """
+        if self.kind == "heuristic":
+            return make_heuristic(self.data.decode())
+        from connectfour.players.snapshot import unpack_snapshot  # Torch only for those who need it
+
+        return unpack_snapshot(self, greedy=greedy)
+
+
 def parse_player(spec: str, *, greedy: bool = False) -> Player:
     """Build the player that ``spec`` names; ``greedy`` makes a network play its most probable column.
+
+    Raises:
+        PlayerError, RunFolderError, SnapshotError: as ``pack_player``.
+    """
+    return pack_player(spec).unpack(greedy=greedy)
+
+
+def pack_player(spec: str) -> PackedPlayer:
+    """Find the player that ``spec`` names.
 
     Raises:
         PlayerError: there is no such kind of player, or no such heuristic.
@@ -53,20 +104,64 @@ def parse_player(spec: str, *, greedy: bool = False) -> Player:
         raise PlayerError(
             f"{spec!r} is no player: write heuristic:NAME or snapshot:RUN/vN, for example heuristic:linear"
         )
-    return _KINDS[kind](rest, greedy)
+    return _KINDS[kind](rest)
 
 
-def _heuristic(name: str, greedy: bool) -> Player:
+def pack_heuristic(name: str) -> PackedPlayer:
+    """Find a heuristic.
+
+    Raises:
+        PlayerError: there is none of this name.
+    """
     try:
-        return make_heuristic(name)
+        return PackedPlayer(make_heuristic(name).name, "heuristic", name.encode())
     except ValueError as error:
         raise PlayerError(str(error)) from None
 
 
-def _snapshot(location: str, greedy: bool) -> Player:
-    from connectfour.players.snapshot import load_snapshot_player  # Torch only for those who need it
+def _pack_snapshot(location: str) -> PackedPlayer:
+    """Find ``RUN/v3``, ``RUN/v0003``, ``RUN/main`` or ``RUN/best``, RUN being a run folder.
 
-    return load_snapshot_player(location, greedy=greedy)
+    ``main`` is the policy of the newest checkpoint; ``best`` is whichever of them all was graded best on the dev half
+    of the solved positions, the newest of equals.
+    """
+    run, _, name = location.rstrip("/").rpartition("/")
+    folder = Path(run or ".")
+    members = run_members(folder)
+    version = re.fullmatch(r"v(\d+)", name)
+    member_id = f"v{int(version[1]):04d}" if version else name
+    frozen = [member.id for member in members.values() if member.file]
+    if name == "best" and frozen:
+        member_id = max(frozen, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
+    if member_id not in frozen:
+        known = ", ".join([*frozen, "best"]) if frozen else "nothing yet"
+        raise SnapshotError(f"{folder} has no snapshot {name!r}: it has {known}")
+    return pack_member(folder, members[member_id], f"{folder.name}/{member_id}")
 
 
-_KINDS: dict[str, Callable[[str, bool], Player]] = {"heuristic": _heuristic, "snapshot": _snapshot}
+def run_members(folder: Path) -> dict[str, Member]:
+    """Return the members of the league in the run ``folder``, by id.
+
+    Raises:
+        RunFolderError: it is no run folder.
+        SnapshotError: the league's manifest is damaged.
+    """
+    members = SnapshotStore(folder / "league").members()
+    if not members:
+        raise RunFolderError(
+            f"{folder} is no run folder (it has no league/manifest.json): name one, as in runs/NAME/v1"
+        )
+    return members
+
+
+def pack_member(folder: Path, member: Member, name: str) -> PackedPlayer:
+    """Read a snapshot of the run ``folder``, to be called ``name``.
+
+    Raises:
+        SnapshotError: its file is missing or damaged.
+    """
+    data = SnapshotStore(folder / "league").read(member)
+    return PackedPlayer(name, member.kind, data, member.iteration, member.graded)
+
+
+_KINDS: dict[str, Callable[[str], PackedPlayer]] = {"heuristic": pack_heuristic, "snapshot": _pack_snapshot}

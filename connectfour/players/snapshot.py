@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from connectfour.errors import RunFolderError, SnapshotError
+from connectfour.errors import SnapshotError
 from connectfour.game.bitboard import Columns
-from connectfour.league.snapshots import Snapshot, SnapshotStore
+from connectfour.league.snapshots import Snapshot, decode_snapshot
 from connectfour.networks import ConnectFourNetwork
+from connectfour.players.player import PackedPlayer
 from heuristics import State
 
 
@@ -37,14 +35,18 @@ class NetworkPlayer:
         state: State,
         rng: np.random.Generator,
     ) -> tuple[Columns, State]:
-        """Evaluate all boards in one forward pass."""
+        """Evaluate all boards in one forward pass; the column is -1 where logits are not a number."""
         uniform = rng.random(len(observation))
         logits = self._network(torch.from_numpy(observation), torch.from_numpy(action_mask)).logits
         if self._greedy:
-            return logits.argmax(dim=1).numpy(), state
-        cumulative = torch.softmax(logits.double(), dim=1).cumsum(dim=1).numpy()
-        # The last entry is 1 only up to rounding: scale, so that no draw falls behind the last legal column.
-        return np.argmax(cumulative > uniform[:, None] * cumulative[:, -1:], axis=1), state
+            columns = logits.argmax(dim=1).numpy()
+        else:
+            cumulative = torch.softmax(logits.double(), dim=1).cumsum(dim=1).numpy()
+            # The last entry is 1 only up to rounding: scale, so that no draw falls behind the last legal column.
+            columns = np.argmax(cumulative > uniform[:, None] * cumulative[:, -1:], axis=1)
+        # Nobody would notice that weights are broken: NaN passes for the greatest of numbers.
+        broken = torch.isnan(logits).any(dim=1).numpy()
+        return np.where(broken, -1, columns), state
 
 
 def build_network(snapshot: Snapshot) -> ConnectFourNetwork:
@@ -63,30 +65,10 @@ def build_network(snapshot: Snapshot) -> ConnectFourNetwork:
     return network
 
 
-def load_snapshot_player(location: str, *, greedy: bool = False) -> NetworkPlayer:
-    """Load ``RUN/v3``, ``RUN/v0003``, ``RUN/main`` or ``RUN/best``, RUN being a run folder.
-
-    ``main`` is the policy of the newest checkpoint; ``best`` is whichever of them all was graded best on the dev half
-    of the solved positions, the newest of equals.
+def unpack_snapshot(packed: PackedPlayer, *, greedy: bool = False) -> NetworkPlayer:
+    """Build the player of a snapshot's file.
 
     Raises:
-        RunFolderError: RUN is no run folder.
-        SnapshotError: the run has no such snapshot, or its file is damaged.
+        SnapshotError: it holds no snapshot, or its weights do not fit their network.
     """
-    run, _, name = location.rstrip("/").rpartition("/")
-    folder = Path(run or ".")
-    store = SnapshotStore(folder / "league")
-    members = store.members()
-    if not members:
-        raise RunFolderError(
-            f"{folder} is no run folder (it has no league/manifest.json): name one, as in runs/NAME/v1"
-        )
-    version = re.fullmatch(r"v(\d+)", name)
-    member_id = f"v{int(version[1]):04d}" if version else name
-    frozen = [member.id for member in members.values() if member.file]
-    if name == "best" and frozen:
-        member_id = max(frozen, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
-    if member_id not in frozen:
-        known = ", ".join([*frozen, "best"]) if frozen else "nothing yet"
-        raise SnapshotError(f"{folder} has no snapshot {name!r}: it has {known}")
-    return NetworkPlayer(f"{folder.name}/{member_id}", build_network(store.load(members[member_id])), greedy=greedy)
+    return NetworkPlayer(packed.name, build_network(decode_snapshot(packed.data, packed.name)), greedy=greedy)

@@ -1,0 +1,31 @@
+"""Ctrl-C and SIGTERM: the first one asks long work to end where it can be resumed, the second one ends it at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def stop_signals(interrupt: Callable[[], None], promise: str) -> Iterator[None]:
+    """Call ``interrupt`` at the first signal and print ``promise``, what it does; the next raises KeyboardInterrupt."""
+    asked = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        interrupt()
+        # Not through a console: the signal may have come while it was printing, and it would print that line twice.
+        os.write(2, f"\n{promise} (Ctrl-C again: at once) ...\n".encode())
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

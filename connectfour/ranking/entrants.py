@@ -1,0 +1,61 @@
+"""Who is ranked: the members of runs, further players, and the anchors that every leaderboard has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from connectfour.errors import RankingError
+from connectfour.players.player import PackedPlayer, pack_heuristic, pack_member, pack_player, run_members
+from connectfour.ranking.grading import grade, load_positions
+from connectfour.ranking.matchlog import Entry
+
+ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
+"""Players that do not change from run to run."""
+
+
+def find_entrants(specs: Iterable[str]) -> dict[str, PackedPlayer]:
+    """Return the players that ``specs`` name, and the anchors, by unique name.
+
+    A spec is a player, or a run folder, which stands for its heuristics, every frozen policy and the policy of its
+    newest checkpoint, ``main@ITERATION``. Where there are several runs, their folders are part of the names.
+
+    Raises:
+        PlayerError, RunFolderError, SnapshotError: a spec is none of these, or a file is damaged.
+        RankingError: two players have the same name.
+    """
+    specs = list(specs)
+    runs = [spec for spec in specs if not _is_player(spec)]
+    found = [pack_player(spec) for spec in specs if _is_player(spec)]
+    for run in map(Path, runs):
+        found += _members(run, f"{run.resolve().name}/" if len(runs) > 1 else "")
+    found += [pack_heuristic(name) for name in ANCHORS]
+    by_name: dict[str, PackedPlayer] = {}
+    for player in found:
+        if by_name.setdefault(player.name, player).sha256 != player.sha256:
+            raise RankingError(f"two players are called {player.name}: rename the folder of one of them")
+    return by_name
+
+
+def _is_player(spec: str) -> bool:
+    return ":" in spec and not Path(spec).is_dir()
+
+
+def _members(run: Path, prefix: str) -> list[PackedPlayer]:
+    packed = []
+    for member in run_members(run).values():
+        if member.kind == "heuristic":
+            packed.append(pack_heuristic(member.id))
+        else:
+            name = f"main@{member.iteration}" if member.kind == "main" else member.id
+            packed.append(pack_member(run, member, prefix + name))
+    return packed
+
+
+def entry(player: PackedPlayer) -> Entry:
+    """Return what the log notes of a player; it is graded if its run did not do so."""
+    graded = player.graded
+    if graded is None:
+        share = grade(player.unpack(greedy=True), load_positions("dev")).overall
+        graded = share.value_preserving / share.positions
+    return Entry(player.name, player.kind, player.iteration, player.sha256, round(graded, 4))

@@ -1,0 +1,182 @@
+"""The log of a ranking: append-only JSON lines, on disk before anything is concluded from them.
+
+``matches.jsonl`` holds one line a game (``GameRecord``), and a line for each player that joined and each that was set
+aside, so that all tables can be made again from it alone. A batch of games is written and flushed at once. A process
+that is killed while it writes leaves at most one torn line, at the end, which the next one removes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from connectfour.errors import RankingError
+from connectfour.ranking.records import TERMINATIONS, GameRecord
+from connectfour.ranking.trueskill import Tally
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A player as the log knows it.
+
+    Attributes:
+        name: unique in the log.
+        kind: ``heuristic``, ``snapshot``, ``main`` ...
+        iteration: of training, when it was frozen.
+        sha256: what identifies it: another player of the same name is refused.
+        graded: share of solved positions (dev half) in which its best column keeps the result.
+    """
+
+    name: str
+    kind: str
+    iteration: int | None = None
+    sha256: str | None = None
+    graded: float | None = None
+
+
+@dataclass
+class Matches:
+    """What a log says.
+
+    Attributes:
+        players: by name, in the order of joining.
+        games: in the order of the log, each id once.
+        set_aside: reasons by player.
+        repeated: ids of games that repeat an earlier one move for move; they are not counted.
+    """
+
+    players: dict[str, Entry] = field(default_factory=dict)
+    games: list[GameRecord] = field(default_factory=list)
+    set_aside: dict[str, str] = field(default_factory=dict)
+    repeated: set[int] = field(default_factory=set)
+    _ids: set[int] = field(default_factory=set)
+    _seen: set[tuple[str, str, str]] = field(default_factory=set)
+    _tallies: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    faults: dict[str, Counter[str]] = field(default_factory=dict)
+    terminations: Counter[str] = field(default_factory=Counter)
+    played: Counter[str] = field(default_factory=Counter)
+
+    def add(self, game: GameRecord) -> None:
+        """Take in a game; one whose id is known already, or that repeats another, is not counted."""
+        if game.id in self._ids:
+            return
+        self._ids.add(game.id)
+        self.games.append(game)
+        self.terminations[game.termination] += 1
+        if game.result is None:
+            return
+        line = (game.first, game.second, game.moves)
+        # A game ended by a fault may have no moves, and so be like another without repeating it.
+        if game.at_fault is None and game.moves:
+            if line in self._seen:
+                self.repeated.add(game.id)
+                return
+            self._seen.add(line)
+        self.played.update((game.first, game.second))
+        if game.at_fault:
+            self.faults.setdefault(game.at_fault, Counter())[game.termination] += 1
+        self._tallies.setdefault((game.first, game.second), [0, 0, 0])[1 - game.result] += 1
+
+    @property
+    def next_id(self) -> int:
+        """The id of the next game."""
+        return max(self._ids, default=0) + 1
+
+    def counts(self, game: GameRecord) -> bool:
+        """Tell whether ``game`` counts for the ratings."""
+        return game.result is not None and game.id not in self.repeated
+
+    @property
+    def tallies(self) -> Mapping[tuple[str, str], Tally]:
+        """Wins, draws and losses of the first by (first, second), of the games that count."""
+        return {pair: Tally(*counts) for pair, counts in self._tallies.items()}
+
+    def upto(self, games: int) -> Matches:
+        """Return what the log said after its first ``games`` games."""
+        earlier = Matches(dict(self.players))
+        for game in self.games[:games]:
+            earlier.add(game)
+        return earlier
+
+
+class MatchLog:
+    """The file ``matches.jsonl``."""
+
+    def __init__(self, path: Path) -> None:
+        """Name a file; nothing is read or written yet."""
+        self.path = path
+
+    def read(self) -> Matches:
+        """Return what the log says; a torn last line is left out.
+
+        Raises:
+            RankingError: another line is no part of such a log.
+        """
+        matches = Matches()
+        if not self.path.exists():
+            return matches
+        for number, line in enumerate(self.path.read_bytes().split(b"\n")[:-1], start=1):
+            try:
+                _take_in(matches, json.loads(line))
+            except (ValueError, KeyError, TypeError):
+                raise RankingError(
+                    f"line {number} of {self.path} is damaged: remove that line, or move the file away"
+                ) from None
+        return matches
+
+    @contextmanager
+    def writing(self) -> Iterator[Matches]:
+        """Return what the log says, and keep it open for ``append``; others cannot write meanwhile.
+
+        Raises:
+            RankingError: another process writes here, or a line is damaged.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RankingError(f"another process ranks into {self.path}: wait for it or stop it") from None
+            data = self.path.read_bytes()
+            stream.truncate(data.rfind(b"\n") + 1)
+            self._stream = stream
+            yield self.read()
+
+    def append(self, lines: Iterable[Entry | GameRecord | tuple[str, str]]) -> None:
+        """Write players who join, games, and players set aside with the reason; they are on disk afterwards."""
+        text = "".join(json.dumps(_to_json(line), separators=(",", ":")) + "\n" for line in lines)
+        self._stream.write(text.encode())
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+
+
+def _to_json(line: Entry | GameRecord | tuple[str, str]) -> dict[str, Any]:
+    if isinstance(line, Entry):
+        return {"player": asdict(line)}
+    if isinstance(line, GameRecord):
+        row = asdict(line)
+        return row if line.detail else {name: value for name, value in row.items() if name != "detail"}
+    name, reason = line
+    return {"set_aside": name, "reason": reason}
+
+
+def _take_in(matches: Matches, row: dict[str, Any]) -> None:
+    if "player" in row:
+        entry = Entry(**row["player"])
+        matches.players[entry.name] = entry
+    elif "set_aside" in row:
+        matches.set_aside[row["set_aside"]] = row["reason"]
+    else:
+        game = GameRecord(**row)
+        if game.termination not in TERMINATIONS or game.result not in {1, 0, -1, None}:
+            raise ValueError(game)
+        if not {game.first, game.second} <= matches.players.keys():
+            raise ValueError(game)
+        matches.add(game)

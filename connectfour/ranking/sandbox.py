@@ -1,0 +1,225 @@
+"""A process of its own in which players play, so that one that hangs or dies harms nobody else.
+
+The process notes in shared memory whose code runs. So whoever supervises it can tell after a time-out or a crash which
+player it was, without the process's help, whatever it does: sleep, loop in C, swallow exceptions, fall over.
+
+    supervisor (Sandbox)                   process (main)
+        games, new players      ── pipe ──▶   builds the players
+        "ready"                 ◀── pipe ──
+        waits for the deadline                 plays; notes the mover in shared memory
+        records                 ◀── pipe ──
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from connectfour.players.player import PackedPlayer, Player
+from connectfour.ranking.arena import Mover
+from connectfour.ranking.records import GameRecord, GameSpec
+
+_START_SECONDS = 120.0
+_NOBODY = 255
+
+
+class Rules(Protocol):
+    """What is played; Connect Four, or a game of which the truth is known."""
+
+    def build(self, packed: PackedPlayer) -> Player:
+        """Build a player of this game."""
+        ...
+
+    def play(
+        self,
+        players: tuple[Player, Player],
+        names: tuple[str, str],
+        games: Sequence[GameSpec],
+        rng: np.random.Generator,
+        tell_mover: Mover,
+    ) -> list[GameRecord]:
+        """Play ``games`` between ``players``, who are called ``names``, and return their records in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Games between two players, in one piece.
+
+    Attributes:
+        names: the players.
+        games: what they are to play.
+        rules: the game.
+        seed: of all chance.
+    """
+
+    names: tuple[str, str]
+    games: tuple[GameSpec, ...]
+    rules: Rules
+    seed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class OnDemand:
+    """A player that is fetched only where it is not known yet."""
+
+    sha256: str
+    fetch: Callable[[], PackedPlayer]
+
+
+class SandboxError(Exception):
+    """The process was ended, or ended itself.
+
+    Attributes:
+        kind: what happened; ``infrastructure`` if no player's code was running.
+        mover: the player whose code was running.
+    """
+
+    def __init__(self, kind: Literal["timeout", "crash", "infrastructure"], mover: str | None, detail: str) -> None:
+        """Say what happened while ``mover`` was to move."""
+        super().__init__(kind, mover, detail)
+        self.kind, self.mover, self.detail = kind, mover, detail
+
+
+class Sandbox:
+    """Starts the process when it is needed, and again when it is gone."""
+
+    def __init__(self) -> None:
+        """Start nothing yet."""
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def play(self, batch: Batch, packed: Mapping[str, OnDemand], deadline: float) -> list[GameRecord]:
+        """Play a batch within ``deadline`` seconds, not counting the time to load players.
+
+        ``packed`` has each player of the batch by name; the process keeps those that it had before.
+
+        Raises:
+            SandboxError: it did not come to an end.
+        """
+        try:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            wanted = [packed[name] for name in batch.names]
+            needed = {each.sha256: each.fetch() for each in wanted if each.sha256 not in self._known}
+            self._pipe.send((batch, tuple(each.sha256 for each in wanted), needed))
+            self._known.update(needed)
+            self._receive(batch, _START_SECONDS)
+            records: list[GameRecord] = self._receive(batch, deadline)
+        except SandboxError:
+            self.close()
+            raise
+        except OSError as error:
+            self.close()
+            raise SandboxError("infrastructure", None, f"{type(error).__name__}: {error}") from None
+        return records
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+            self._pipe.close()
+            self._memory.close()
+
+    def _start(self) -> None:
+        self.close()
+        ours, theirs = socket.socketpair()
+        with tempfile.TemporaryFile() as file, theirs:
+            file.write(bytes([_NOBODY]))
+            file.flush()
+            self._memory = mmap.mmap(file.fileno(), 1)
+            descriptors = (theirs.fileno(), file.fileno())
+            self._process = subprocess.Popen(  # noqa: S603  # our own module
+                [sys.executable, "-m", "connectfour.ranking.sandbox", *map(str, descriptors)],
+                pass_fds=descriptors,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        self._pipe = Connection(ours.detach())
+        self._known: set[str] = set()
+
+    def _receive(self, batch: Batch, seconds: float) -> Any:
+        """Return what the process sends next.
+
+        Raises:
+            SandboxError: it sent nothing in time, or died.
+        """
+        try:
+            if not self._pipe.poll(seconds):
+                raise self._error("timeout", batch, f"no answer within {seconds:g} s")
+            found = self._pipe.recv()
+        except (EOFError, ConnectionResetError):
+            raise self._error("crash", batch, self._how_it_ended()) from None
+        if isinstance(found, Exception):
+            raise SandboxError("infrastructure", None, f"{type(found).__name__}: {found}")
+        return found
+
+    def _error(self, kind: Literal["timeout", "crash"], batch: Batch, detail: str) -> SandboxError:
+        mover = self._memory[0]
+        if mover == _NOBODY:
+            return SandboxError("infrastructure", None, detail)
+        return SandboxError(kind, batch.names[mover], detail)
+
+    def _how_it_ended(self) -> str:
+        assert self._process  # noqa: S101  # for the type checker
+        code = self._process.wait()
+        return (
+            f"the process ended by {signal.Signals(-code).name}" if code < 0 else f"the process ended with code {code}"
+        )
+
+
+def main() -> None:
+    """Play what the supervisor sends, until it is gone."""
+    _end_with(os.getppid())
+    pipe, shared = Connection(int(sys.argv[1])), int(sys.argv[2])
+    memory = mmap.mmap(shared, 1)
+    known: dict[str, PackedPlayer] = {}
+    built: dict[tuple[Rules, str], Player] = {}
+
+    def tell_mover(index: int | None) -> None:
+        memory[0] = _NOBODY if index is None else index
+
+    with contextlib.suppress(EOFError):
+        while True:
+            batch, wanted, needed = pipe.recv()
+            try:
+                known.update(needed)
+                for sha256 in wanted:
+                    if (batch.rules, sha256) not in built:
+                        built[batch.rules, sha256] = batch.rules.build(known[sha256])
+                players = (built[batch.rules, wanted[0]], built[batch.rules, wanted[1]])
+                pipe.send("ready")
+                rng = np.random.default_rng(batch.seed)
+                records = batch.rules.play(players, batch.names, batch.games, rng, tell_mover)
+            except Exception as error:  # noqa: BLE001  # the supervisor decides what to do about it
+                tell_mover(None)
+                records = RuntimeError(f"{type(error).__name__}: {error}")
+            pipe.send(records)
+
+
+def _end_with(parent: int) -> None:
+    """Have the system end this process with its parent, which may be killed (Linux; prctl's PR_SET_PDEATHSIG is 1)."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl:
+        prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

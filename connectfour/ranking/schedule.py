@@ -1,0 +1,111 @@
+"""Which pairs meet next.
+
+``thompson`` (Thompson-Swiss): draw every skill from the posterior, sort, and let neighbours meet. Whoever may be equal
+meets often, whoever is certainly far apart seldom. Games in flight count as if their result were known to be the
+expected one: they narrow the posterior that skills are drawn from, so that the same doubt is not played out twice.
+``round_robin`` lets all pairs meet equally often, ``random`` draws them.
+
+There is no pairing by highest match quality: it locks onto few pairs and orders nobody else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.special import ndtr
+
+from connectfour.ranking.trueskill import BETA, Floats, JointPosterior
+
+Pairing = Literal["thompson", "round_robin", "random"]
+PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
+
+# Pairs sit out a round whose order is this much less in doubt than that of the most doubtful pair.
+_SETTLED = 0.3
+
+Pair = tuple[str, str]
+"""Two players in alphabetical order."""
+
+
+def next_round(
+    pairing: Pairing,
+    players: Sequence[str],
+    posterior: JointPosterior,
+    played: Mapping[Pair, int],
+    in_flight: Mapping[Pair, int],
+    rng: np.random.Generator,
+) -> list[Pair]:
+    """Return pairs in which each of ``players`` meets at most one other.
+
+    Args:
+        pairing: the scheme.
+        players: who may play, at least two.
+        posterior: of these players and perhaps others.
+        played: games so far by pair.
+        in_flight: games under way by pair.
+        rng: source of chance.
+    """
+    if pairing == "thompson":
+        return _neighbours(_by_drawn_skill(players, posterior, in_flight, rng), posterior, rng)
+    games: Counter[Pair] = Counter(played)
+    games.update(in_flight)
+    candidates = [_pair(*two) for two in combinations(players, 2)]
+    rng.shuffle(candidates)
+    if pairing == "round_robin":
+        candidates.sort(key=lambda pair: games[pair])
+    return _disjoint(candidates)
+
+
+def _pair(one: str, other: str) -> Pair:
+    return (one, other) if one < other else (other, one)
+
+
+def _by_drawn_skill(
+    players: Sequence[str], posterior: JointPosterior, in_flight: Mapping[Pair, int], rng: np.random.Generator
+) -> list[str]:
+    index = {name: number for number, name in enumerate(posterior.players)}
+    here = np.array([index[name] for name in players])
+    precision: Floats = np.asarray(np.linalg.inv(posterior.covariance[np.ix_(here, here)]), dtype=np.float64)
+    number = {name: row for row, name in enumerate(players)}
+    for (one, other), count in in_flight.items():
+        if one in number and other in number:
+            difference = np.zeros(len(players))
+            difference[[number[one], number[other]]] = 1, -1
+            gap = posterior.mean[index[one]] - posterior.mean[index[other]]
+            precision += count * _information(float(gap)) * np.outer(difference, difference)
+    # x = L^-T z has the covariance (L L^T)^-1.
+    factor = np.linalg.cholesky(precision)
+    drawn = posterior.mean[here] + np.linalg.solve(factor.T, rng.standard_normal(len(players)))
+    return [players[row] for row in np.argsort(-drawn).tolist()]
+
+
+def _information(gap: float) -> float:
+    """Return what a game between players whose skills differ by ``gap`` tells about the difference (Fisher)."""
+    scale = np.sqrt(2) * BETA
+    win = np.clip(ndtr(gap / scale), 1e-9, 1 - 1e-9)
+    density = np.exp(-((gap / scale) ** 2) / 2) / np.sqrt(2 * np.pi)
+    return float(density**2 / (win * (1 - win)) / scale**2)
+
+
+def _neighbours(order: Sequence[str], posterior: JointPosterior, rng: np.random.Generator) -> list[Pair]:
+    """Pair an order of players from the top, or from the second on, but for pairs whose order is settled."""
+    index = {name: number for number, name in enumerate(posterior.players)}
+    start = int(rng.integers(2)) if len(order) > 2 else 0
+    pairs = list(zip(order[start::2], order[start + 1 :: 2], strict=False))
+    better = np.array([posterior.probability_better(index[one], index[other]) for one, other in pairs])
+    doubt = np.minimum(better, 1 - better)
+    return [_pair(*pair) for pair, left in zip(pairs, doubt, strict=True) if left >= _SETTLED * doubt.max()]
+
+
+def _disjoint(candidates: Sequence[Pair]) -> list[Pair]:
+    """Take pairs from the front, leaving out players who are in one already."""
+    taken: set[str] = set()
+    pairs = []
+    for pair in candidates:
+        if taken.isdisjoint(pair):
+            taken.update(pair)
+            pairs.append(pair)
+    return pairs

@@ -1,0 +1,249 @@
+"""Plays a ranking: pairs are drawn, batches run, games are logged, and ratings are read off the log.
+
+Nothing is decided from anything but the log, so a ranking that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from connectfour.game.notation import format_moves
+from connectfour.game.openings import random_opening_moves
+from connectfour.ranking.leaderboard import posterior_of
+from connectfour.ranking.matchlog import Matches, MatchLog
+from connectfour.ranking.records import GameRecord, GameSpec
+from connectfour.ranking.sandbox import Batch, Rules
+from connectfour.ranking.schedule import Pair, Pairing, next_round
+from connectfour.ranking.trueskill import JointPosterior
+
+if TYPE_CHECKING:
+    from connectfour.ranking.runner import MatchRunner
+
+_LARGEST_BATCH = 64
+_COLLECT_SECONDS = 0.5
+_FAULTS_TO_SET_ASIDE = 5
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a ranking ends: at the first of these that is reached.
+
+    Attributes:
+        matches: so many games are in the log.
+        sigma: nobody who plays is less certain than this, in TrueSkill units.
+        settled: the order has not changed over so many games.
+    """
+
+    matches: int | None = None
+    sigma: float | None = None
+    settled: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a ranking is played.
+
+    Attributes:
+        rules: the game.
+        pairing: who meets whom.
+        opening_plies: random plies before each game; the two games of a pair of seats share them.
+        batch_games: games in a batch; None leaves it to the number of games and players.
+        seed: of all chance.
+    """
+
+    rules: Rules
+    pairing: Pairing = "thompson"
+    opening_plies: int = 4
+    batch_games: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a ranking is.
+
+    Attributes:
+        matches: what the log says.
+        posterior: the ratings, perhaps a few games old.
+        pending: games under way.
+        lost: faults of the machines so far.
+        games_per_second: since it was started.
+        rating_seconds: spent on ratings, pairing and the log since it was started.
+        share_done: in [0, 1]; None where the limit gives no estimate.
+        seconds_left: the same as time.
+    """
+
+    matches: Matches
+    posterior: JointPosterior
+    pending: int
+    lost: Counter[str]
+    games_per_second: float
+    rating_seconds: float
+    share_done: float | None
+    seconds_left: float | None
+
+
+class Tournament:
+    """One ranking, from its log on."""
+
+    def __init__(self, names: Iterable[str], log: MatchLog, matches: Matches, runner: MatchRunner, plan: Plan) -> None:
+        """Let ``names``, all of whom are in the log, play; ``log`` is open for writing and says ``matches``."""
+        self._names = sorted(names)
+        self._log, self._matches, self._runner, self._plan = log, matches, runner, plan
+        self._next_id = matches.next_id
+        self._rng = np.random.default_rng((plan.seed, self._next_id))
+        self._round: deque[Pair] = deque()
+        self._posterior = posterior_of(matches)
+        self._games_at_start = len(matches.games)
+        self._firsts = Counter((game.first, game.second) for game in matches.games)
+        self._rating_seconds = 0.0
+        self._order: tuple[list[str], int] | None = None
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """End after the batches that are in flight."""
+        self.interrupted = True
+
+    def run(self, limits: Limits, show: Callable[[Progress], None]) -> Progress:
+        """Play until a limit is reached, or ``interrupt`` was called; ``show`` is told about every batch.
+
+        Raises:
+            RankingError: games cannot be played.
+        """
+        start = time.monotonic()
+        try:
+            while True:
+                ended = self.interrupted or self._reached(limits)
+                if not ended:
+                    self._submit(limits)
+                if not self._runner.pending or (ended and not self.interrupted):
+                    return self._progress(limits, start)
+                records = self._runner.collect(_COLLECT_SECONDS)
+                if records:
+                    self._take_in(records)
+                show(self._progress(limits, start))
+        finally:
+            self._runner.stop()
+
+    @property
+    def _playing(self) -> list[str]:
+        return [name for name in self._names if name not in self._matches.set_aside]
+
+    def _reached(self, limits: Limits) -> bool:
+        games = len(self._matches.games)
+        if len(self._playing) < 2 or (limits.matches is not None and games >= limits.matches):
+            return True
+        if limits.sigma is not None:
+            self._rate()
+            index = [self._posterior.players.index(name) for name in self._playing]
+            if self._posterior.sigma[index].max() <= limits.sigma:
+                return True
+        return limits.settled is not None and games - self._ordered_since(limits.settled) >= limits.settled
+
+    def _ordered_since(self, games: int) -> int:
+        """Return after how many games in the log the order became what it is, at the earliest ``games`` ago."""
+        self._rate()
+        order, played = self._posterior.order, len(self._matches.games)
+        if self._order is None:  # started again: the log knows
+            earlier = self._matches.upto(max(0, played - games))
+            self._order = posterior_of(earlier).order, len(earlier.games)
+        if self._order[0] != order:
+            self._order = order, played
+        return self._order[1]
+
+    def _submit(self, limits: Limits) -> None:
+        """Keep the runner busy."""
+        while len(self._runner.pending) < self._runner.capacity:
+            under_way = sum(len(batch.games) for batch in self._runner.pending)
+            room = _LARGEST_BATCH
+            if limits.matches is not None:
+                room = limits.matches - len(self._matches.games) - under_way
+            if room <= 0 or len(self._playing) < 2:
+                return
+            self._runner.submit(self._batch(min(room, self._batch_games(limits))))
+
+    def _batch_games(self, limits: Limits) -> int:
+        if self._plan.batch_games:
+            return self._plan.batch_games
+        if limits.matches is None:
+            return _LARGEST_BATCH // 4
+        # So many that everyone meets about twenty opponents, and even, for both seats.
+        wanted = limits.matches // (10 * len(self._playing))
+        return 1 if wanted < 2 else min(_LARGEST_BATCH, wanted // 2 * 2)
+
+    def _batch(self, count: int) -> Batch:
+        """Draw who meets next, and ``count`` games between them."""
+        playing = set(self._playing)
+        self._round = deque(pair for pair in self._round if playing.issuperset(pair))
+        if not self._round:
+            self._rate()
+            in_flight: Counter[Pair] = Counter()
+            for batch in self._runner.pending:
+                in_flight[batch.names[0], batch.names[1]] += len(batch.games)
+            played: Counter[Pair] = Counter()
+            for (first, second), games in self._firsts.items():
+                played[min(first, second), max(first, second)] += games
+            pairs = next_round(self._plan.pairing, self._playing, self._posterior, played, in_flight, self._rng)
+            self._round.extend(pairs)
+        one, other = self._round.popleft()
+        openings = random_opening_moves((count + 1) // 2, self._plan.opening_plies, self._rng)
+        drawn = []
+        for number in range(count):
+            # The seat that this pair has had less often; the second game of each opening is from the other seat.
+            swap = self._firsts[one, other] > self._firsts[other, one]
+            first, second = (other, one) if swap else (one, other)
+            self._firsts[first, second] += 1
+            drawn.append(GameSpec(self._next_id, first, second, format_moves(openings[number // 2])))
+            self._next_id += 1
+        plan = self._plan
+        return Batch((one, other), tuple(drawn), plan.rules, (plan.seed, drawn[0].id))
+
+    def _rate(self) -> None:
+        start = time.monotonic()
+        self._posterior = posterior_of(self._matches, self._posterior)
+        self._rating_seconds += time.monotonic() - start
+
+    def _take_in(self, records: list[GameRecord]) -> None:
+        start = time.monotonic()
+        self._log.append(records)
+        for record in records:
+            self._matches.add(record)
+        self._rating_seconds += time.monotonic() - start
+        for name in {record.at_fault for record in records if record.at_fault}:
+            self._consider(name)
+
+    def _consider(self, name: str) -> None:
+        """Set a player aside whose games mostly end by its faults."""
+        faults, played = self._matches.faults[name], self._matches.played[name]
+        if name in self._matches.set_aside or faults.total() < _FAULTS_TO_SET_ASIDE or 2 * faults.total() <= played:
+            return
+        kinds = ", ".join(f"{count} {kind}" for kind, count in faults.most_common())
+        reason = f"{faults.total()} of its {played} games ended by its faults ({kinds})"
+        self._log.append([(name, reason)])
+        self._matches.set_aside[name] = reason
+        self._runner.withdraw(name)
+
+    def _progress(self, limits: Limits, start: float) -> Progress:
+        elapsed = time.monotonic() - start
+        played = len(self._matches.games) - self._games_at_start
+        speed = played / elapsed if elapsed else 0.0
+        share = left = None
+        if limits.matches:
+            share = min(1.0, len(self._matches.games) / limits.matches)
+            left = (limits.matches - len(self._matches.games)) / speed if speed else None
+        return Progress(
+            self._matches,
+            self._posterior,
+            sum(len(batch.games) for batch in self._runner.pending),
+            self._runner.lost,
+            speed,
+            self._rating_seconds,
+            share,
+            left,
+        )
