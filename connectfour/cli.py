@@ -212,9 +212,11 @@ def rehearse(
         float, typer.Option(min=0, max=0.9, help="Games whose machinery fails; they are played again.")
     ] = 0.1,
     invalid_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Games that a player loses by an invalid answer, an error, a crash.")
+        float,
+        typer.Option(min=0, max=1, help="Games that a player loses by an invalid answer, a full column, an error."),
     ] = 0.01,
     hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Games that a player loses by not answering.")] = 0.001,
+    crash_rate: Annotated[float, typer.Option(min=0, max=1, help="Games that a player loses by a crash.")] = 0.0,
     lost_rate: Annotated[
         float, typer.Option(min=0, max=0.5, help="Games whose worker is lost; they are played again.")
     ] = 0.0,
@@ -233,7 +235,7 @@ def rehearse(
     from connectfour.ranking.rehearsal import rehearse as rehearse_ranking
     from connectfour.ranking.schedule import PAIRINGS
 
-    rates = ErrorRates(error_rate, invalid_rate, hang_rate, lost_rate)
+    rates = ErrorRates(error_rate, invalid_rate, crash_rate, hang_rate, lost_rate)
     pairings = PAIRINGS if compare else (pairing,)
     rehearsal = Rehearsal(num_agents, num_matches, rates, deadline, pairings, tuple(range(seed, seed + seeds)))
     rehearse_ranking(rehearsal, figure, Console())

@@ -65,6 +65,8 @@ def posterior_of(matches: Matches, start: JointPosterior | None = None) -> Joint
 
 def standings(matches: Matches, posterior: JointPosterior | None = None) -> list[Standing]:
     """Return the leaderboard, the strongest first; ``posterior`` spares computing it again."""
+    if not matches.players:
+        return []
     posterior = posterior or posterior_of(matches)
     mus, sigmas = posterior.mu, posterior.sigma
     sequential = sequential_ratings(matches, posterior.margin)

@@ -41,13 +41,15 @@ class ErrorRates:
 
     Attributes:
         error: the machinery around the players raises; the game is played again.
-        invalid: a player answers with nonsense, plays a full column, raises, or takes its process down.
+        invalid: a player answers with nonsense, plays a full column, or raises.
+        crash: a player takes its process down.
         hang: a player does not answer.
         lost: the worker that plays the game is lost.
     """
 
     error: float = 0.0
     invalid: float = 0.0
+    crash: float = 0.0
     hang: float = 0.0
     lost: float = 0.0
 
@@ -87,11 +89,12 @@ class LevelGame:
         if rng.random() < self.rates.lost:
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)  # until the system ends this process, too
+        fault, culprit = _fault(self.rates, rng), (game.first, game.second)[rng.integers(2)]
         performance = {}
         for name in (game.first, game.second):
             agent = players[names.index(name)]
             assert isinstance(agent, Agent)  # noqa: S101  # nobody else plays this game
-            agent = replace(agent, fault=_fault(self.rates, rng))
+            agent = replace(agent, fault=fault if name == culprit else agent.fault)
             tell_mover(names.index(name))
             answer = ask(agent, *_BOARD, np.zeros((1, 0), dtype=np.int64), rng)
             tell_mover(None)
@@ -138,13 +141,15 @@ class Agent:
 
 
 def _fault(rates: ErrorRates, rng: np.random.Generator) -> Fault | None:
-    """Draw whether one of a game's two players fails, and how: each has half of the rate."""
-    drawn = 2 * rng.random()
-    if drawn < rates.hang:
+    """Draw whether one of a game's players fails, and how."""
+    drawn = rng.random() - rates.hang
+    if drawn < 0:
         return _hang
-    if drawn < rates.hang + rates.invalid:
-        faults = (_answer_nonsense, _play_full_column, _raise, _die)
-        return faults[rng.choice(len(faults), p=(0.7, 0.1, 0.1, 0.1))]
+    if drawn < rates.crash:
+        return _die
+    if drawn < rates.crash + rates.invalid:
+        faults = (_answer_nonsense, _play_full_column, _raise)
+        return faults[rng.choice(len(faults), p=(0.6, 0.2, 0.2))]
     return None
 
 

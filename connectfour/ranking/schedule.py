@@ -55,7 +55,8 @@ def next_round(
     candidates = [_pair(*two) for two in combinations(players, 2)]
     rng.shuffle(candidates)
     if pairing == "round_robin":
-        candidates.sort(key=lambda pair: games[pair])
+        fewest = min(games[pair] for pair in candidates)
+        candidates = [pair for pair in candidates if games[pair] == fewest]
     return _disjoint(candidates)
 
 

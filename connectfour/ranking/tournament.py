@@ -6,6 +6,7 @@ Nothing is decided from anything but the log, so a ranking that was killed goes 
 from __future__ import annotations
 
 import time
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -191,18 +192,22 @@ class Tournament:
                 played[min(first, second), max(first, second)] += games
             pairs = next_round(self._plan.pairing, self._playing, self._posterior, played, in_flight, self._rng)
             self._round.extend(pairs)
-        one, other = self._round.popleft()
-        openings = random_opening_moves((count + 1) // 2, self._plan.opening_plies, self._rng)
+        pair = self._round.popleft()
         drawn = []
-        for number in range(count):
-            # The seat that this pair has had less often; the second game of each opening is from the other seat.
-            swap = self._firsts[one, other] > self._firsts[other, one]
-            first, second = (other, one) if swap else (one, other)
+        for _ in range(count):
+            one, other = pair
+            number = self._firsts[one, other] + self._firsts[other, one]
+            # The seat that this pair has had less often; both seats get the same opening.
+            first, second = (other, one) if self._firsts[one, other] > self._firsts[other, one] else pair
             self._firsts[first, second] += 1
-            drawn.append(GameSpec(self._next_id, first, second, format_moves(openings[number // 2])))
+            drawn.append(GameSpec(self._next_id, first, second, self._opening(pair, number // 2)))
             self._next_id += 1
-        plan = self._plan
-        return Batch((one, other), tuple(drawn), plan.rules, (plan.seed, drawn[0].id))
+        return Batch(pair, tuple(drawn), self._plan.rules, (self._plan.seed, drawn[0].id))
+
+    def _opening(self, pair: Pair, number: int) -> str:
+        """Return the n-th opening of a pair, the same whenever it is played."""
+        rng = np.random.default_rng((self._plan.seed, zlib.crc32("\n".join(pair).encode()), number))
+        return format_moves(random_opening_moves(1, self._plan.opening_plies, rng)[0])
 
     def _rate(self) -> None:
         start = time.monotonic()

@@ -136,7 +136,8 @@ class JointPosterior:
     def mu(self) -> Floats:
         """The skills, (players,), relative to their mean, which is put at 25: games tell differences only."""
         skills = self.mean[:-2]
-        return skills - skills.mean() + MU
+        mu: Floats = skills - skills.mean() + MU
+        return mu
 
     @property
     def sigma(self) -> Floats:

@@ -1,0 +1,252 @@
+"""Rankings on a real Ray: to their end, killed, with players that fail, with a node that goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from connectfour.config import LeagueSettings, NetworkSettings
+from connectfour.errors import RankingError
+from connectfour.league.pool import OpponentPool
+from connectfour.league.snapshots import Snapshot, SnapshotStore
+from connectfour.networks import ConnectFourNetwork
+from connectfour.ranking.arena import ConnectFour
+from connectfour.ranking.entrants import ANCHORS, find_entrants
+from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents
+from connectfour.ranking.matchlog import Entry, Matches, MatchLog
+from connectfour.ranking.runner import MatchRunner
+from connectfour.ranking.sandbox import Rules
+from connectfour.ranking.session import rank
+from connectfour.ranking.tournament import Limits, Plan, Progress, Tournament
+from tests.level_games import OneFails
+
+NETWORK = NetworkSettings(width=16)
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run folder with two heuristics, two snapshots and a main."""
+    folder = tmp_path / "demo"
+    store = SnapshotStore(folder / "league")
+    pool = OpponentPool(LeagueSettings(heuristics=["random", "linear"], opponent_count=5))
+    members = []
+    for number, kind in ((1, "snapshot"), (2, "snapshot"), (3, "main")):
+        weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(NETWORK).state_dict().items()}
+        name = "main" if kind == "main" else f"v{number:04d}"
+        members.append(store.save(name, kind, Snapshot(NETWORK, weights), iteration=10 * number, env_steps=900))  # type: ignore[arg-type]
+    for member in members[:2]:
+        pool.admit(member.model_copy(update={"graded": 0.4}))
+    store.write_manifest({**pool.to_state(), "main": members[2].model_dump()})
+    return folder
+
+
+def play(
+    folder: Path, agents: list[Agent], limits: Limits, rules: Rules, deadline: float = 5.0, **plan: object
+) -> tuple[Matches, Progress]:
+    """Rank agents, and return what the log says afterwards."""
+    log = MatchLog(folder / "matches.jsonl")
+    with log.writing() as matches:
+        new = [Entry(agent.name, "agent") for agent in agents if agent.name not in matches.players]
+        log.append(new)
+        matches.players.update({each.name: each for each in new})
+        runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=deadline)
+        settings = Plan(rules, opening_plies=0, **plan)  # type: ignore[arg-type]  # what a test asks for
+        progress = Tournament([agent.name for agent in agents], log, matches, runner, settings).run(
+            limits, lambda _: None
+        )
+    return log.read(), progress
+
+
+def test_everybody_of_a_run_is_ranked_with_the_anchors(run: Path) -> None:
+    """Frozen policies, heuristics, the newest checkpoint's policy and a further player, once each."""
+    found = find_entrants([str(run), "heuristic:minimax:3", f"snapshot:{run}/v1"])
+    assert set(found) == {"random", "linear", "v0001", "v0002", "main@30", "minimax:3", "demo/v0001", *ANCHORS}
+    assert found["v0001"].sha256 == found["demo/v0001"].sha256
+    two = find_entrants([str(run), f"{run}/"])
+    assert "demo/v0001" in two
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_ranking_ends_and_goes_on(run: Path) -> None:
+    """So many games, each id once, both seats of each pair; a higher limit plays the rest; a lower one nothing."""
+    rank([str(run)], run, Limits(matches=40), Plan(ConnectFour()), 60, QUIET)
+    first = (run / "matches.jsonl").read_bytes()
+    games = MatchLog(run / "matches.jsonl").read().games
+    assert sorted(game.id for game in games) == list(range(1, 41))
+    rank([str(run)], run, Limits(matches=30), Plan(ConnectFour()), 60, QUIET)
+    assert (run / "matches.jsonl").read_bytes() == first
+    lines = rank([str(run)], run, Limits(matches=100), Plan(ConnectFour()), 60, QUIET)
+    matches = MatchLog(run / "matches.jsonl").read()
+    assert sorted(game.id for game in matches.games) == list(range(1, 101))
+    assert (run / "matches.jsonl").read_bytes().startswith(first)
+    seats = Counter((game.first, game.second) for game in matches.games)
+    assert all(abs(count - seats[second, first]) <= 1 for (first, second), count in seats.items())
+    assert {len(game.opening) for game in matches.games} == {4}
+    by_opening = Counter((game.pair, game.opening) for game in matches.games)
+    assert max(by_opening.values()) >= 2, "both seats get the same opening"
+    assert lines[0].player in {"minimax:2", "minimax:4", "tactical"}, "nets that never learned do not win"
+    assert {line.player: line.graded for line in lines}["v0001"] == 0.4, "as the manifest says"
+    assert {line.player: line.graded for line in lines}["minimax:4"] == pytest.approx(0.775, abs=0.01)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_another_player_of_the_same_name_is_refused(run: Path) -> None:
+    """Its games would be counted for the first."""
+    rank([str(run)], run, Limits(matches=4), Plan(ConnectFour()), 60, QUIET)
+    log = run / "matches.jsonl"
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    for row in rows:
+        if row.get("player", {}).get("name") == "v0001":
+            row["player"]["sha256"] = "0" * 64
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RankingError, match="knows another player called v0001: rank into another --output"):
+        rank([str(run)], run, Limits(matches=8), Plan(ConnectFour()), 60, QUIET)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_every_kind_of_fault_is_told_apart(tmp_path: Path) -> None:
+    """Players lose by theirs; the machines' are played again under the same ids."""
+    rates = ErrorRates(error=0.1, invalid=0.3, crash=0.04, hang=0.03, lost=0.01)
+    matches, progress = play(tmp_path, make_agents(4, 1), Limits(matches=150), LevelGame(rates), 0.5, batch_games=1)
+    assert sorted(game.id for game in matches.games) == list(range(1, 151))
+    assert set(matches.terminations) >= {"win", "illegal", "invalid_result", "exception", "crash", "timeout"}
+    assert matches.terminations["infrastructure"] == 0
+    assert progress.lost["exception"] > 5
+    assert progress.lost["lost worker"] >= 1
+    answers = {game.detail for game in matches.games if game.termination == "invalid_result"}
+    assert answers >= {"answered ''", "answered -10", "answered {}"}
+    for game in matches.games:
+        if game.at_fault:
+            assert game.result == (-1 if game.at_fault == game.first else 1)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_of_a_batch_only_the_game_that_hangs_is_lost(tmp_path: Path) -> None:
+    """The others are played again, one by one, under their ids."""
+    rules = LevelGame(ErrorRates(hang=0.02))
+    matches, progress = play(tmp_path, make_agents(2, 1), Limits(matches=64), rules, 0.5, batch_games=32)
+    assert sorted(game.id for game in matches.games) == list(range(1, 65))
+    assert progress.lost["split after timeout"] >= 1
+    assert matches.terminations["timeout"] <= 4
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_player_that_keeps_failing_is_set_aside(tmp_path: Path) -> None:
+    """With the reason; the others play on, and it stays aside when the ranking goes on."""
+    agents = make_agents(3, 1)
+    broken = Agent("broken", 50.0)
+    rules = OneFails(ErrorRates())
+    matches, _ = play(tmp_path, [*agents, broken], Limits(matches=60), rules, batch_games=2)
+    assert set(matches.set_aside) == {"broken"}
+    assert "games ended by its faults (" in matches.set_aside["broken"]
+    assert "exception" in matches.set_aside["broken"]
+    assert matches.played["broken"] < 40
+    assert len(matches.games) == 60
+    played = matches.played["broken"]
+    again, _ = play(tmp_path, [*agents, broken], Limits(matches=80), rules, batch_games=2)
+    assert again.played["broken"] == played
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rich.console import Console
+from connectfour.ranking import session
+from connectfour.ranking.arena import ConnectFour
+from connectfour.ranking.matchlog import MatchLog
+from connectfour.ranking.tournament import Limits, Plan
+
+append, batches = MatchLog.append, 0
+
+def die(log, lines):
+    global batches
+    batches += 1
+    if batches == 6:
+        append(log, lines)
+        log._stream.truncate(log._stream.tell() - 10)
+        os.kill(os.getpid(), signal.SIGKILL)
+    append(log, lines)
+
+MatchLog.append = die
+run = Path(sys.argv[1])
+session.rank([str(run)], run, Limits(matches=60), Plan(ConnectFour(), batch_games=4), 60, Console(quiet=True))
+"""
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_killed_in_the_middle_of_a_line_it_goes_on(run: Path) -> None:
+    """What was on disk stays as it is, the torn line goes, no game is missing and none is there twice."""
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(run)], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    log = run / "matches.jsonl"
+    torn = log.read_bytes()
+    assert not torn.endswith(b"\n")
+    whole = torn[: torn.rfind(b"\n") + 1]
+    games_before = len(MatchLog(log).read().games)
+    assert games_before >= 16
+    rank([str(run)], run, Limits(matches=60), Plan(ConnectFour(), batch_games=4), 60, QUIET)
+    assert log.read_bytes().startswith(whole)
+    ids = [json.loads(line)["id"] for line in log.read_text().splitlines() if "first" in line]
+    assert len(ids) == len(set(ids)) == 60
+
+
+_TWO_NODES = """
+import json, sys
+from pathlib import Path
+from ray.cluster_utils import Cluster
+import ray
+from connectfour.ranking.level_game import ErrorRates, make_agents
+from connectfour.ranking.matchlog import Entry, MatchLog
+from connectfour.ranking.runner import MatchRunner
+from connectfour.ranking.tournament import Limits, Plan, Tournament
+from tests.level_games import SlowGame
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+second = cluster.add_node(num_cpus=1)
+ray.init(address=cluster.address, log_to_driver=False)
+agents = make_agents(6, 1)
+log = MatchLog(Path(sys.argv[1]))
+removed_at = []
+
+def show(progress):
+    if not removed_at and len(progress.matches.games) >= 30:
+        removed_at.append(len(progress.matches.games))
+        cluster.remove_node(second, allow_graceful=False)
+
+with log.writing() as matches:
+    entries = [Entry(agent.name, "agent") for agent in agents]
+    log.append(entries)
+    matches.players.update({entry.name: entry for entry in entries})
+    runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=20)
+    plan = Plan(SlowGame(ErrorRates()), opening_plies=0, batch_games=2)
+    progress = Tournament([agent.name for agent in agents], log, matches, runner, plan).run(Limits(matches=120), show)
+    print(json.dumps({"removed_at": removed_at, "lost": progress.lost}))
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+def test_a_node_removed_without_grace_loses_nothing(tmp_path: Path) -> None:
+    """Its games are played again on the other under the same ids."""
+    log = tmp_path / "matches.jsonl"
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    command = [sys.executable, "-c", _TWO_NODES, str(log)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
+    assert told["lost"]["lost worker"] >= 1
+    assert 30 <= told["removed_at"][0] < 120
+    ids = [game.id for game in MatchLog(log).read().games]
+    assert sorted(ids) == list(range(1, 121))
+    rows = [json.loads(line) for line in log.read_text().splitlines() if '"id"' in line]
+    assert len(rows) == 120
+    assert {row["termination"] for row in rows} <= {"win", "draw"}

@@ -1,0 +1,155 @@
+"""Whatever a player answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from connectfour.config import NetworkSettings
+from connectfour.game.bitboard import Boards
+from connectfour.networks import ConnectFourNetwork
+from connectfour.players.player import PackedPlayer, Player, pack_heuristic
+from connectfour.players.snapshot import NetworkPlayer
+from connectfour.ranking.arena import ConnectFour, play_games
+from connectfour.ranking.records import GameSpec
+from connectfour.ranking.referee import ask
+from heuristics import State, make_heuristic
+
+
+class Strange:
+    """Answers with what a function makes of the observations."""
+
+    name = "strange"
+
+    def __init__(self, answer: Callable[[NDArray[np.integer]], Any]) -> None:
+        self._answer = answer
+
+    def initial_state(self, boards: int) -> State:
+        """Remember nothing."""
+        return np.zeros((boards, 0), dtype=np.int64)
+
+    def act(
+        self,
+        observation: NDArray[np.integer],
+        action_mask: NDArray[np.integer],
+        state: State,
+        rng: np.random.Generator,
+    ) -> tuple[Any, State]:
+        """Answer."""
+        return self._answer(observation), state
+
+
+def asked(player: Player, boards: int = 3) -> dict[int, tuple[Any, str]]:
+    """Ask on empty boards."""
+    state = player.initial_state(boards)
+    return ask(player, *Boards(boards).observe(), state, np.random.default_rng(0)).faults
+
+
+@pytest.mark.parametrize("answer", ["", -10, 0.5, {}, float("nan"), None, [[0, 1, 2]], ["a", "b", "c"], 7])
+def test_an_invalid_result_is_told(answer: Any) -> None:
+    """On every board, with what it was."""
+    faults = asked(Strange(lambda observation: answer))
+    assert {kind for kind, _ in faults.values()} == {"invalid_result"}
+    assert sorted(faults) == [0, 1, 2]
+    assert "answered" in faults[0][1]
+
+
+@pytest.mark.parametrize("wrong", [-10, 7, -1])
+def test_a_number_that_is_no_column_is_an_invalid_result(wrong: int) -> None:
+    """Only on its board."""
+    faults = asked(Strange(lambda observation: np.array([0, wrong, 6])))
+    assert faults == {1: ("invalid_result", f"answered {wrong}")}
+
+
+def test_an_exception_is_told_apart_and_harms_one_board_only() -> None:
+    """A player that raises on the boards where the opponent has played."""
+
+    def fails_on_some(observation: NDArray[np.integer]) -> Any:
+        if observation[..., 1].any():
+            raise KeyError("lost")
+        return np.zeros(len(observation), dtype=np.int64)
+
+    boards = Boards(4)
+    boards.assign(np.array([2]), _after_one_move())
+    player = Strange(fails_on_some)
+    answer = ask(player, *boards.observe(), player.initial_state(4), np.random.default_rng(0))
+    assert answer.faults == {2: ("exception", "KeyError: 'lost'")}
+    assert answer.columns.tolist() == [0, 0, 0, 0]
+
+
+def _after_one_move() -> Boards:
+    board = Boards(1)
+    board.play(np.array([3]))
+    return board
+
+
+def test_an_answer_that_is_no_pair_or_breaks_the_memory_is_invalid() -> None:
+    """The state belongs to the answer."""
+
+    class Forgetful(Strange):
+        def act(self, observation: Any, action_mask: Any, state: Any, rng: Any) -> Any:
+            return np.zeros(len(observation), dtype=np.int64), np.zeros(7)
+
+    class Mute(Strange):
+        def act(self, observation: Any, action_mask: Any, state: Any, rng: Any) -> Any:
+            return np.zeros(len(observation), dtype=np.int64)
+
+    for player in (Forgetful(lambda _: 0), Mute(lambda _: 0)):
+        assert asked(player)[1][0] == "invalid_result"
+
+
+def test_logits_that_are_no_number_are_an_invalid_result() -> None:
+    """NaN would pass for the greatest logit."""
+    network = ConnectFourNetwork(NetworkSettings(width=16))
+    with torch.no_grad():
+        next(network.parameters()).fill_(float("nan"))
+    for greedy in (True, False):
+        faults = asked(NetworkPlayer("broken", network, greedy=greedy))
+        assert faults == dict.fromkeys(range(3), ("invalid_result", "answered -1"))
+
+
+def test_games_end_with_the_fault_and_the_others_go_on() -> None:
+    """The first column until it is full, or nonsense on some boards."""
+
+    def stubborn(observation: NDArray[np.integer]) -> Any:
+        return np.where(observation[..., 0].sum(axis=(1, 2)) == 2, -1, 0)
+
+    players = (Strange(stubborn), make_heuristic("always_same"))
+    played = play_games(players, Boards(2), np.array([0, 1]), np.random.default_rng(0))
+    assert played.faults == dict.fromkeys((0, 1), ("invalid_result", "answered -1"))
+    assert played.results.tolist() == [-1, 1]
+    full = play_games(
+        (Strange(lambda o: np.zeros(len(o), dtype=np.int64)),) * 2,
+        Boards(1),
+        np.zeros(1, int),
+        np.random.default_rng(0),
+    )
+    assert full.faults == {0: ("illegal", "column 1 is full")}
+    assert full.results.tolist() == [-1]
+    assert (full.columns[0] >= 0).sum() == 6, "what was played before stays on record"
+
+
+def test_records_hold_the_whole_game() -> None:
+    """Moves from the empty board, who won, and how."""
+    rules = ConnectFour()
+    packed: dict[str, PackedPlayer] = {name: pack_heuristic(name) for name in ("tactical", "random")}
+    games = [GameSpec(5, "random", "tactical", "4433"), GameSpec(6, "tactical", "random", "4433")]
+    players = (rules.build(packed["tactical"]), rules.build(packed["random"]))
+    records = rules.play(players, ("tactical", "random"), games, np.random.default_rng(0), lambda index: None)
+    assert [(record.id, record.first, record.opening) for record in records] == [
+        (5, "random", "4433"),
+        (6, "tactical", "4433"),
+    ]
+    for record in records:
+        board = Boards(1)
+        outcome = [int(board.play(np.array([int(move) - 1]))[0]) for move in record.moves]
+        assert not any(outcome[:-1])
+        first_moved_last = len(record.moves) % 2 == 1
+        assert record.termination == "win"
+        assert record.result == (1 if first_moved_last else -1)
+        assert record.seconds > 0

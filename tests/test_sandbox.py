@@ -1,0 +1,154 @@
+"""Players that hang, crash and fall over, in a process of their own."""
+
+from __future__ import annotations
+
+import copy
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from connectfour.players.player import PackedPlayer, pack_heuristic
+from connectfour.ranking.arena import ConnectFour
+from connectfour.ranking.level_game import ErrorRates, LevelGame, make_agents
+from connectfour.ranking.records import GameSpec
+from connectfour.ranking.sandbox import Batch, OnDemand, Rules, Sandbox, SandboxError
+
+AGENTS = make_agents(2, seed=0)
+NAMES = (AGENTS[0].name, AGENTS[1].name)
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """One that is closed afterwards."""
+    sandbox = Sandbox()
+    yield sandbox
+    sandbox.close()
+
+
+def batch(rules: Rules, games: int = 1, names: tuple[str, str] = NAMES, opening: str = "", seed: int = 0) -> Batch:
+    """Games between two players, the first of them first."""
+    return Batch(names, tuple(GameSpec(number, *names, opening) for number in range(1, games + 1)), rules, (seed,))
+
+
+def agents() -> dict[str, OnDemand]:
+    """The two agents."""
+    return {agent.name: OnDemand(agent.packed().sha256, agent.packed) for agent in AGENTS}
+
+
+def process_id(sandbox: Sandbox) -> int:
+    """Return the process behind a sandbox."""
+    assert sandbox._process
+    return sandbox._process.pid
+
+
+def test_games_come_back(sandbox: Sandbox) -> None:
+    """In order, and from the same process each time."""
+    found = sandbox.play(batch(LevelGame(ErrorRates()), 20), agents(), 30)
+    assert [record.id for record in found] == list(range(1, 21))
+    before = process_id(sandbox)
+    again = sandbox.play(batch(LevelGame(ErrorRates()), 20), agents(), 30)
+    assert [record.result for record in again] == [record.result for record in found], "the seed is the batch's"
+    assert process_id(sandbox) == before
+
+
+def test_players_travel_once(sandbox: Sandbox) -> None:
+    """The process keeps those that it had, by what they are and not by what they are called."""
+    fetched: list[str] = []
+
+    def on_demand(name: str, packed: PackedPlayer) -> OnDemand:
+        def fetch() -> PackedPlayer:
+            fetched.append(name)
+            return packed
+
+        return OnDemand(packed.sha256, fetch)
+
+    names = ("one", "two")
+    packed = {"one": on_demand("one", pack_heuristic("tactical")), "two": on_demand("two", pack_heuristic("random"))}
+    tactical_wins = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), packed, 30)]
+    sandbox.play(batch(ConnectFour(), 2, names), packed, 30)
+    assert fetched == ["one", "two"]
+    swapped = {"one": packed["two"], "two": on_demand("other two", pack_heuristic("tactical"))}
+    random_loses = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), swapped, 30)]
+    assert sum(filter(None, tactical_wins)) > 4
+    assert sum(filter(None, random_loses)) < -4
+    assert fetched == ["one", "two"], "two is another player now, and one that is known"
+
+
+@pytest.mark.parametrize(
+    ("rates", "kind", "detail"),
+    [
+        (ErrorRates(hang=1), "timeout", "no answer within 0.3 s"),
+        (ErrorRates(crash=1), "crash", "the process ended with code 3"),
+    ],
+    ids=["timeout", "crash"],
+)
+def test_who_hung_or_died_is_known_and_gone(sandbox: Sandbox, rates: ErrorRates, kind: str, detail: str) -> None:
+    """The process is ended, the player named, and the next batch has a fresh process."""
+    movers = set()
+    for seed in range(4):
+        sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
+        process = os.pidfd_open(process_id(sandbox))
+        with pytest.raises(SandboxError) as fault:
+            sandbox.play(batch(LevelGame(rates), seed=seed), agents(), 0.3 if kind == "timeout" else 30)
+        assert (fault.value.kind, fault.value.detail) == (kind, detail)
+        assert select.select([process], [], [], 10)[0], "the process has ended"
+        os.close(process)
+        movers.add(fault.value.mover)
+    assert movers == set(NAMES)
+    assert len(sandbox.play(batch(LevelGame(ErrorRates()), 3), agents(), 30)) == 3
+
+
+def test_a_process_killed_from_outside_is_nobodys_fault(sandbox: Sandbox) -> None:
+    """No player's code was running."""
+    sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
+    os.kill(process_id(sandbox), signal.SIGSTOP)
+    with pytest.raises(SandboxError) as stopped:
+        sandbox._receive(batch(LevelGame(ErrorRates())), 0.1)
+    assert (stopped.value.kind, stopped.value.mover) == ("infrastructure", None)
+    os.kill(process_id(sandbox), signal.SIGKILL)
+    with pytest.raises(SandboxError) as killed:
+        sandbox._receive(batch(LevelGame(ErrorRates())), 10)
+    assert (killed.value.kind, killed.value.detail) == ("infrastructure", "the process ended by SIGKILL")
+
+
+def test_what_the_rules_raise_is_nobodys_fault(sandbox: Sandbox) -> None:
+    """Here an opening that is none; what it was is told, and the process goes on."""
+    packed = {name: OnDemand(name, partial(pack_heuristic, name)) for name in ("random", "linear")}
+    with pytest.raises(SandboxError) as raised:
+        sandbox.play(batch(ConnectFour(), 1, ("random", "linear"), opening="x"), packed, 30)
+    assert raised.value.kind == "infrastructure"
+    assert "ValueError" in raised.value.detail
+
+
+def test_an_error_survives_the_way_through_ray() -> None:
+    """It is copied, as pickle does it."""
+    error = copy.copy(SandboxError("timeout", "a", "slow"))
+    assert (error.kind, error.mover, error.detail) == ("timeout", "a", "slow")
+
+
+_ORPHANED = """
+import sys, threading
+from connectfour.ranking.level_game import ErrorRates, LevelGame
+from tests.test_sandbox import Sandbox, agents, batch
+sandbox = Sandbox()
+sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
+print(sandbox._process.pid, flush=True)
+sandbox.play(batch(LevelGame(ErrorRates(hang=1))), agents(), 600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_a_hung_player_does_not_outlive_its_supervisor() -> None:
+    """Also if that is killed, as Ray kills a worker."""
+    with subprocess.Popen([sys.executable, "-c", _ORPHANED], stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout
+        process = os.pidfd_open(int(supervisor.stdout.readline()))
+        supervisor.kill()
+        assert select.select([process], [], [], 30)[0]
+        os.close(process)

@@ -1,0 +1,89 @@
+"""Who meets whom."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from connectfour.ranking.schedule import PAIRINGS, Pair, Pairing, next_round
+from connectfour.ranking.trueskill import JointPosterior, Tally, joint_posterior
+
+NAMES = [f"p{number}" for number in range(9)]
+
+
+def _ladder(names: list[str], games: int) -> JointPosterior:
+    """Each of ``names`` beats the next one mostly, from either seat."""
+    often, seldom = games * 3 // 4, games // 4
+    tallies: dict[Pair, Tally] = {}
+    for better, worse in pairwise(names):
+        tallies |= {(better, worse): Tally(often, 0, seldom), (worse, better): Tally(seldom, 0, often)}
+    return joint_posterior(names, tallies)
+
+
+@pytest.mark.parametrize("pairing", PAIRINGS)
+@pytest.mark.parametrize("players", [2, 3, 9])
+def test_nobody_plays_twice_in_a_round(pairing: Pairing, players: int) -> None:
+    """And pairs are of two players, in alphabetical order."""
+    names = NAMES[:players]
+    for seed in range(20):
+        pairs = next_round(pairing, names, _ladder(names, 8), {}, {}, np.random.default_rng(seed))
+        assert pairs
+        assert all(one < other for one, other in pairs)
+        assert max(Counter(name for pair in pairs for name in pair).values()) == 1
+
+
+def test_round_robin_lets_all_pairs_meet_equally_often() -> None:
+    """Whatever the rounds leave out comes first in the next."""
+    rng, played = np.random.default_rng(0), Counter[Pair]()
+    while played.total() < 36 * 4:
+        played.update(next_round("round_robin", NAMES, _ladder(NAMES, 8), played, {}, rng))
+    assert len(played) == 36
+    assert max(played.values()) - min(played.values()) <= 1
+
+
+def test_thompson_lets_neighbours_meet() -> None:
+    """Where the order is well known, pairs are near each other; where nothing is known, anyone meets anyone."""
+
+    def distances(posterior: JointPosterior) -> list[int]:
+        rng = np.random.default_rng(1)
+        rounds = [next_round("thompson", NAMES, posterior, {}, {}, rng) for _ in range(60)]
+        return [abs(int(one[1]) - int(other[1])) for pairs in rounds for one, other in pairs]
+
+    assert np.mean(distances(_ladder(NAMES, 400))) < 1.2
+    assert np.mean(distances(joint_posterior(NAMES, {}))) == pytest.approx(10 / 3, abs=0.5)
+
+
+def test_settled_pairs_sit_out() -> None:
+    """Four players, of whom the upper two are surely apart and the lower two are not."""
+    games = {("a", "b"): Tally(400, 0, 20), ("b", "c"): Tally(400, 0, 20), ("c", "d"): Tally(3, 0, 3)}
+    posterior = joint_posterior(["a", "b", "c", "d"], games)
+    met = Counter(
+        pair
+        for seed in range(60)
+        for pair in next_round("thompson", ["a", "b", "c", "d"], posterior, {}, {}, np.random.default_rng(seed))
+    )
+    assert met["c", "d"] > 5 * met["a", "b"]
+
+
+def test_games_in_flight_count_as_information() -> None:
+    """Doubt about a pair that is being played out already does not shuffle its order again."""
+    names = ["a", "b", "c", "d", "e"]
+    posterior = joint_posterior(names, {("a", "b"): Tally(3, 0, 2), ("c", "d"): Tally(4, 0, 1)})
+
+    def rounds(in_flight: dict[Pair, int]) -> Counter[Pair]:
+        return Counter(
+            pair
+            for seed in range(200)
+            for pair in next_round("thompson", names, posterior, {}, in_flight, np.random.default_rng(seed))
+        )
+
+    known = {(one, other): 10_000 for one in names for other in names if one < other}
+    alone, discounted = rounds({}), rounds(known)
+    # All doubt is in flight: the drawn order is the mean's, and only neighbours in it can meet.
+    order = posterior.order
+    neighbours = {tuple(sorted(pair)) for pair in pairwise(order)}
+    assert set(discounted) <= neighbours
+    assert len(alone) == 10
