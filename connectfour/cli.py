@@ -155,8 +155,9 @@ AddressOption = Annotated[
 @app.command()
 def rank(
     players: Annotated[
-        list[str], typer.Argument(help="Run folders (every frozen policy and the heuristics) and further players.")
-    ],
+        list[str] | None,
+        typer.Argument(help="Run folders (every frozen policy and the heuristics) and further players."),
+    ] = None,
     matches: Annotated[
         int | None, typer.Option(min=1, help="Play until so many games are in the log; by default 100 a player.")
     ] = None,
@@ -191,10 +192,12 @@ def rank(
     from connectfour.ranking.session import replay as replay_log
     from connectfour.ranking.tournament import Limits, Plan
 
-    folder = output or default_output(players)
+    folder = output or default_output(players or [])
     if replay:
         replay_log(folder, Console())
         return
+    if not players:
+        raise ConfigError("nobody is to be ranked: name a run folder or players, for example heuristic:linear")
     if until_sigma is not None and until_sigma <= 0:
         raise ConfigError(f"--until-sigma {until_sigma:g} is never reached: name a number above 0, such as 1")
     _use_cluster(address)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,13 +48,7 @@ def ray_session(cpus: int) -> Iterator[None]:
         return
     silence()
     if "RAY_ADDRESS" in os.environ:
-        try:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        except (ConnectionError, ValueError, RuntimeError):
-            raise ClusterError(
-                f"no Ray cluster answers at {os.environ['RAY_ADDRESS']!r}: start one with ray start --head, or leave "
-                "out the address"
-            ) from None
+        _connect(os.environ["RAY_ADDRESS"])
     else:
         ray.init(
             num_cpus=max(cpus, os.cpu_count() or 1),
@@ -65,6 +60,18 @@ def ray_session(cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str) -> None:
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    try:
+        if host and port.isdecimal():  # Ray itself tries for minutes
+            socket.create_connection((host, int(port)), timeout=10).close()
+        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError, OverflowError):
+        raise ClusterError(
+            f"no Ray cluster answers at {address!r}: start one with ray start --head, or leave out the address"
+        ) from None
 
 
 def cluster_size() -> tuple[int, float]:

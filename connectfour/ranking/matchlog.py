@@ -13,7 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +159,9 @@ class MatchLog:
 
 def _to_json(line: Entry | GameRecord | tuple[str, str]) -> dict[str, Any]:
     if isinstance(line, Entry):
-        return {"player": asdict(line)}
+        return {"player": vars(line)}
     if isinstance(line, GameRecord):
-        row = asdict(line)
-        return row if line.detail else {name: value for name, value in row.items() if name != "detail"}
+        return {name: value for name, value in vars(line).items() if name != "detail" or value}
     name, reason = line
     return {"set_aside": name, "reason": reason}
 

@@ -75,6 +75,9 @@ def rehearse(rehearsal: Rehearsal, figure: Path | None, console: Console) -> Acc
                 for mark in rehearsal.marks:
                     order = posterior_of(matches.upto(mark)).order
                     found[pairing][mark].append(pairwise_accuracy(order, levels))
+    seeds = len(rehearsal.seeds)
+    mean = f", mean of {seeds} seeds" if seeds > 1 else ""
+    console.print(f"Share of pairs in the right order, {rehearsal.agents} agents{mean}:", highlight=False)
     console.print(_accuracy_table(found, rehearsal))
     if figure:
         _draw(found, rehearsal, figure)
@@ -126,9 +129,7 @@ def _truth_table(matches: Matches, agents: Sequence[Agent]) -> Table:
 
 
 def _accuracy_table(found: Accuracies, rehearsal: Rehearsal) -> Table:
-    seeds = len(rehearsal.seeds)
-    title = f"pairs in the right order, {rehearsal.agents} agents" + (f", mean of {seeds} seeds" if seeds > 1 else "")
-    table = Table(title=title)
+    table = Table()
     table.add_column("games", justify="right")
     for pairing in rehearsal.pairings:
         table.add_column(pairing, justify="right")

@@ -10,6 +10,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _LARGEST_BATCH = 64
 _COLLECT_SECONDS = 0.5
+_OPENINGS_AT_ONCE = 32
 _FAULTS_TO_SET_ASIDE = 5
 
 
@@ -200,14 +202,9 @@ class Tournament:
             # The seat that this pair has had less often; both seats get the same opening.
             first, second = (other, one) if self._firsts[one, other] > self._firsts[other, one] else pair
             self._firsts[first, second] += 1
-            drawn.append(GameSpec(self._next_id, first, second, self._opening(pair, number // 2)))
+            drawn.append(GameSpec(self._next_id, first, second, _opening(self._plan, pair, number // 2)))
             self._next_id += 1
         return Batch(pair, tuple(drawn), self._plan.rules, (self._plan.seed, drawn[0].id))
-
-    def _opening(self, pair: Pair, number: int) -> str:
-        """Return the n-th opening of a pair, the same whenever it is played."""
-        rng = np.random.default_rng((self._plan.seed, zlib.crc32("\n".join(pair).encode()), number))
-        return format_moves(random_opening_moves(1, self._plan.opening_plies, rng)[0])
 
     def _rate(self) -> None:
         start = time.monotonic()
@@ -252,3 +249,15 @@ class Tournament:
             share,
             left,
         )
+
+
+def _opening(plan: Plan, pair: Pair, number: int) -> str:
+    """Return the n-th opening of a pair, the same whenever it is played."""
+    block, row = divmod(number, _OPENINGS_AT_ONCE)
+    return _openings(plan.opening_plies, plan.seed, pair, block)[row]
+
+
+@lru_cache(maxsize=1024)
+def _openings(plies: int, seed: int, pair: Pair, block: int) -> list[str]:
+    rng = np.random.default_rng((seed, zlib.crc32("\n".join(pair).encode()), block))
+    return [format_moves(columns) for columns in random_opening_moves(_OPENINGS_AT_ONCE, plies, rng)]

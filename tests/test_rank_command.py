@@ -1,0 +1,144 @@
+"""``connectfour rank`` and ``rehearse`` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import call, command
+
+HEURISTICS = ("heuristic:random", "heuristic:linear", "heuristic:tactical")
+
+
+def games(folder: Path) -> list[int]:
+    """Return the ids in the log of a ranking."""
+    lines = (folder / "matches.jsonl").read_text().splitlines()
+    return [row["id"] for line in lines if "id" in (row := json.loads(line))]
+
+
+@pytest.fixture(scope="module")
+def ranking(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A ranking of heuristics alone, and what the command printed."""
+    folder = tmp_path_factory.mktemp("rankings")
+    done = call("rank", *HEURISTICS, "--matches", 40, "--output", folder / "new" / "first", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    return folder / "new" / "first", done.stdout
+
+
+def test_players_alone_are_ranked_and_the_leaderboard_printed(ranking: tuple[Path, str]) -> None:
+    """With the anchors, a line of status, and where everything is; it fits 80 columns."""
+    folder, printed = ranking
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "crosstable.csv",
+        "leaderboard.csv",
+        "leaderboard.png",
+        "matches.jsonl",
+    ]
+    assert sorted(games(folder)) == list(range(1, 41))
+    assert "40 games" in printed
+    for name in ("random", "linear", "tactical", "minimax:2", "minimax:4"):
+        (line,) = [line for line in printed.splitlines() if f" {name} " in line]
+        assert len(line) <= 80
+    assert "/40 games, " in printed
+    assert f"every game: {folder}/matches.jsonl" in printed
+
+
+def test_replay_makes_the_tables_again(ranking: tuple[Path, str], tmp_path: Path) -> None:
+    """From a copy of the log alone, byte for byte, without naming players."""
+    folder, _ = ranking
+    (tmp_path / "matches.jsonl").write_bytes((folder / "matches.jsonl").read_bytes())
+    done = call("rank", "--replay", "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in ("leaderboard.csv", "crosstable.csv"):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_ctrl_c_stops_so_that_it_goes_on(tmp_path: Path) -> None:
+    """What was played counts, the tables are written, and the same command plays the rest."""
+    arguments = ("rank", *HEURISTICS, "--matches", 100_000, "--batch", 8, "--output", tmp_path)
+    process = subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout
+    assert process.stderr
+    for line in process.stdout:
+        if "/100,000 games" in line and not line.startswith("0/"):
+            process.send_signal(signal.SIGINT)
+            break
+    rest, errors = process.communicate()
+    assert process.returncode == 0
+    assert "Stopping after the games that are under way; the same command goes on" in errors
+    assert "leaderboard.csv" in rest
+    played = games(tmp_path)
+    assert len(played) == len(set(played)) >= 8
+    shorter = (*arguments[:5], len(played) + 16, *arguments[6:])
+    assert call(*shorter).returncode == 0
+    after = games(tmp_path)
+    assert after[: len(played)] == played
+    assert len(after) == len(set(after)) == len(played) + 16
+
+
+def test_until_everybody_is_known_well_or_settled(tmp_path: Path) -> None:
+    """Both end by themselves; started again, nothing is left to play."""
+    for option, value in (("--until-sigma", 3), ("--until-settled", 100)):
+        folder = tmp_path / option
+        arguments = ("rank", *HEURISTICS, option, value, "--output", folder)
+        assert call(*arguments).returncode == 0
+        played = games(folder)
+        assert 20 < len(played) < 5000
+        assert call(*arguments).returncode == 0
+        assert games(folder) == played
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("rank", "heuristic:nobody"), 5, "no heuristic is called 'nobody'"),
+        (("rank", "nowhere"), 3, "nowhere is no run folder"),
+        (("rank",), 2, "name a run folder or players"),
+        (("rank", "heuristic:linear", "--until-sigma", "0"), 2, "--until-sigma 0 is never reached"),
+        (("rank", "--replay", "--output", "nowhere"), 9, "matches.jsonl does not exist"),
+        (("rank", "heuristic:linear", "--matches", "4", "--address", "127.0.0.1:1"), 10, "no Ray cluster answers at"),
+        (("rehearse", "--num-matches", "4", "--address", "127.0.0.1:1"), 10, "no Ray cluster answers at"),
+        (("rank", "heuristic:linear", "--output", "file"), 1, "file"),
+    ],
+)
+def test_wrong_input_gets_one_sentence(arguments: tuple[str, ...], code: int, message: str, tmp_path: Path) -> None:
+    """And an exit code of its own, and no traceback."""
+    (tmp_path / "file").write_text("not a folder")
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert done.stderr.startswith("connectfour: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_ranking_and_rehearsing_on_a_cluster(tmp_path: Path) -> None:
+    """``--address`` of a running Ray, which stays."""
+    script = """
+import os, subprocess, sys
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+import ray
+address = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False).address_info["gcs_address"]
+for arguments in (["rehearse", "--num-matches", "30", "--hang-rate", "0"],
+                  ["rank", "heuristic:linear", "--matches", "12", "--output", "ranking"]):
+    done = subprocess.run([sys.executable, "-m", "connectfour", *arguments, "--address", address])
+    assert done.returncode == 0
+assert len([node for node in ray.nodes() if node["Alive"]]) == 1
+print("still here")
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, check=False, capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    assert "still here" in done.stdout
+    assert "Ray: 1 node, 2 cores" in done.stdout
+    assert len(games(tmp_path / "ranking")) == 12

@@ -1,0 +1,79 @@
+"""Rankings whose truth is known."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
+from connectfour.ranking.records import GameSpec
+from connectfour.ranking.rehearsal import Rehearsal, rehearse
+
+
+def test_the_better_agent_wins_more_often_and_the_nearer_the_less() -> None:
+    """Draws are for the close ones; seats do not matter."""
+    rules, rng = LevelGame(ErrorRates()), np.random.default_rng(0)
+    players = {level: Agent(f"agent of {level}", float(level)) for level in (50, 51, 55, 70)}
+    points, draws = {}, {}
+    for level in (51, 55, 70):
+        pair = (players[level], players[50])
+        names = (pair[0].name, pair[1].name)
+        games = [GameSpec(number, *(names if number % 2 else names[::-1])) for number in range(2000)]
+        records = rules.play(pair, names, games, rng, lambda _: None)
+        assert all(record.termination == ("win" if record.result else "draw") for record in records)
+        seen = [record.result if record.first == names[0] else -(record.result or 0) for record in records]
+        points[level] = fmean((result or 0) / 2 + 0.5 for result in seen)
+        draws[level] = fmean(result == 0 for result in seen)
+    assert 0.52 < points[51] < points[55] - 0.1 < points[70] - 0.2
+    assert points[70] > 0.99
+    assert draws[51] > draws[55] > draws[70]
+
+
+def test_accuracy_is_the_share_of_pairs_in_the_right_order() -> None:
+    """All right, all wrong, one of three wrong."""
+    levels = {"a": 3.0, "b": 2.0, "c": 1.0}
+    assert pairwise_accuracy(["a", "b", "c"], levels) == 1
+    assert pairwise_accuracy(["c", "b", "a"], levels) == 0
+    assert pairwise_accuracy(["b", "a", "c"], levels) == pytest.approx(2 / 3)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_rehearsal_recovers_the_order_and_draws_how(tmp_path: Path) -> None:
+    """Four seeds of a hundred games with errors of every kind; the bar is below the mean of twenty seeds, .98."""
+    text = io.StringIO()
+    rates = ErrorRates(error=0.1, invalid=0.01, hang=0.002)
+    rehearsal = Rehearsal(10, 100, rates, 0.5, ("thompson", "random"), (0, 1, 2, 3))
+    found = rehearse(rehearsal, tmp_path / "new" / "accuracy.png", Console(file=text, width=200))
+    assert rehearsal.marks == (10, 30, 100)
+    assert {mark: len(each) for mark, each in found["thompson"].items()} == {10: 4, 30: 4, 100: 4}
+    assert fmean(found["thompson"][100]) > 0.93
+    assert fmean(found["thompson"][10]) > 0.7
+    assert (tmp_path / "new" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    printed = text.getvalue()
+    assert re.search(r"Ray: 1 node, \d+ cores", printed)
+    assert len(re.findall(r"100/100 games, 0 pending, .*games/s.* s for games, .* s for log and ratings", printed)) == 8
+    assert "replayed: exception" in printed
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_single_rehearsal_shows_truth_and_faults() -> None:
+    """Each agent with its level, and what it lost by faults."""
+    text = io.StringIO()
+    rehearse(Rehearsal(4, 60, ErrorRates(invalid=0.3), 5, ("thompson",), (7,)), None, Console(file=text, width=200))
+    printed = text.getvalue()
+    for heading in (
+        "recovered order",
+        "true rank",
+        "games lost by faults",
+        "invalid result",
+        "of pairs in the right order, 4 agents:",
+    ):
+        assert heading in printed
+    for agent in make_agents(4, 7):
+        assert f"{agent.level:.1f}" in printed
