@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectfour.config import NetworkSettings
-from connectfour.networks import ConnectFourNetwork
+from connectfour.networks import ConnectFourNetwork, Precision
 from connectfour.players.player import Player
 from connectfour.players.snapshot import NetworkPlayer
 from connectfour.ranking.arena import ConnectFour
@@ -37,7 +37,7 @@ from connectfour.ranking.trueskill import Rating, update
 RESULTS = Path(__file__).parent / "ranking.json"
 
 _SECONDS = 6.0
-_BATCH = 512
+_BATCH = 2048
 
 
 def seconds_a_unit(*work: Callable[[], int]) -> list[float]:
@@ -53,11 +53,11 @@ def seconds_a_unit(*work: Callable[[], int]) -> list[float]:
     return [spent / units for spent, units in zip(seconds, done, strict=True)]
 
 
-def snapshots() -> tuple[Player, Player]:
+def snapshots(precision: Precision) -> tuple[Player, Player]:
     """Return two players with networks of the default size."""
     torch.manual_seed(0)
-    one, other = (NetworkPlayer(name, ConnectFourNetwork(NetworkSettings())) for name in ("one", "other"))
-    return one, other
+    networks = [ConnectFourNetwork(NetworkSettings(), precision=precision) for _ in range(2)]
+    return NetworkPlayer("one", networks[0]), NetworkPlayer("other", networks[1])
 
 
 def pettingzoo_game(players: tuple[Player, Player], rng: np.random.Generator) -> int:
@@ -114,7 +114,8 @@ def overhead() -> float:
     """Return the time of log, ratings and pairing as a share of the time of the games, 2,000 of ten snapshots."""
     torch.manual_seed(1)
     players: dict[str, Player] = {
-        f"p{number}": NetworkPlayer(f"p{number}", ConnectFourNetwork(NetworkSettings())) for number in range(10)
+        f"p{number}": NetworkPlayer(f"p{number}", ConnectFourNetwork(NetworkSettings(), precision="auto"))
+        for number in range(10)
     }
     with TemporaryDirectory() as folder:
         log = MatchLog(Path(folder) / "matches.jsonl")
@@ -134,12 +135,13 @@ def main() -> None:
     """Measure everything, print the table and write the results."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    players, rng = snapshots(), np.random.default_rng(0)
+    players, rng = snapshots("auto"), np.random.default_rng(0)
     games = [GameSpec(number, *(("one", "other") if number % 2 else ("other", "one"))) for number in range(_BATCH)]
     rules = ConnectFour(greedy=False)
+    single = snapshots("float32")  # the faster one for a single board
     ours, theirs = seconds_a_unit(
         lambda: len(rules.play(players, ("one", "other"), games, rng, lambda _: None)),
-        lambda: pettingzoo_game(players, rng),
+        lambda: pettingzoo_game(single, rng),
     )
     environment = trueskill.TrueSkill(tau=0, draw_probability=0.1, backend="scipy")
     margin = trueskill.calc_draw_margin(0.1, 2, environment)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from connectfour.errors import NotationError
 from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, to_planes
@@ -12,9 +13,9 @@ from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, to_planes
 FIRST_DISC, SECOND_DISC, EMPTY_CELL = "X", "O", "."
 
 
-def format_moves(columns: Iterable[int]) -> str:
+def format_moves(columns: Sequence[int] | NDArray[np.integer]) -> str:
     """Return 0-based ``columns`` as a move string."""
-    return "".join(str(int(column) + 1) for column in columns)
+    return (np.asarray(columns, dtype=np.uint8) + ord("1")).tobytes().decode()
 
 
 def parse_moves(moves: str) -> list[int]:

@@ -69,8 +69,12 @@ class PackedPlayer:
         """What identifies it, whatever it is called."""
         return hashlib.sha256(self.kind.encode() + b"\0" + self.data).hexdigest()
 
-    def unpack(self, *, greedy: bool = False) -> Player:
-        """Build the player; ``greedy`` makes a network play its most probable column.
+    def unpack(self, *, greedy: bool = False, fast: bool = False) -> Player:
+        """Build the player.
+
+        Args:
+            greedy: a network plays its most probable column.
+            fast: a network computes as it does in training, in bfloat16 where the processor multiplies it.
 
         Raises:
             SnapshotError: the weights do not fit their network.
@@ -79,7 +83,7 @@ class PackedPlayer:
             return make_heuristic(self.data.decode())
         from connectfour.players.snapshot import unpack_snapshot  # Torch only for those who need it
 
-        return unpack_snapshot(self, greedy=greedy)
+        return unpack_snapshot(self, greedy=greedy, fast=fast)
 
 
 def parse_player(spec: str, *, greedy: bool = False) -> Player:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 from connectfour.errors import SnapshotError
 from connectfour.game.bitboard import Columns
 from connectfour.league.snapshots import Snapshot, decode_snapshot
-from connectfour.networks import ConnectFourNetwork
+from connectfour.networks import ConnectFourNetwork, NetworkOutput, Precision
 from connectfour.players.player import PackedPlayer
 from heuristics import State
+
+_BATCH_MULTIPLE = 32
 
 
 class NetworkPlayer:
@@ -37,7 +39,7 @@ class NetworkPlayer:
     ) -> tuple[Columns, State]:
         """Evaluate all boards in one forward pass; the column is -1 where logits are not a number."""
         uniform = rng.random(len(observation))
-        logits = self._network(torch.from_numpy(observation), torch.from_numpy(action_mask)).logits
+        logits = self._logits(observation, action_mask)
         if self._greedy:
             columns = logits.argmax(dim=1).numpy()
         else:
@@ -48,14 +50,22 @@ class NetworkPlayer:
         broken = torch.isnan(logits).any(dim=1).numpy()
         return np.where(broken, -1, columns), state
 
+    def _logits(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> torch.Tensor:
+        # oneDNN compiles a bfloat16 product for each new batch size, which takes longer than the product itself.
+        missing = -len(observation) % _BATCH_MULTIPLE if len(observation) > 1 else 0
+        boards = torch.nn.functional.pad(torch.from_numpy(observation), (0, 0, 0, 0, 0, 0, 0, missing))
+        masks = torch.nn.functional.pad(torch.from_numpy(action_mask), (0, 0, 0, missing))
+        output: NetworkOutput = self._network(boards, masks)
+        return output.logits[: len(observation)]
 
-def build_network(snapshot: Snapshot) -> ConnectFourNetwork:
-    """Return the network of a snapshot with its weights.
+
+def build_network(snapshot: Snapshot, precision: Precision = "float32") -> ConnectFourNetwork:
+    """Return the network of a snapshot with its weights, to compute in ``precision``.
 
     Raises:
         SnapshotError: the weights do not fit the network that the snapshot names.
     """
-    network = ConnectFourNetwork(snapshot.network)
+    network = ConnectFourNetwork(snapshot.network, precision=precision)
     try:
         network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in snapshot.weights.items()})
     except RuntimeError:
@@ -65,10 +75,11 @@ def build_network(snapshot: Snapshot) -> ConnectFourNetwork:
     return network
 
 
-def unpack_snapshot(packed: PackedPlayer, *, greedy: bool = False) -> NetworkPlayer:
-    """Build the player of a snapshot's file.
+def unpack_snapshot(packed: PackedPlayer, *, greedy: bool, fast: bool) -> NetworkPlayer:
+    """Build the player of a snapshot's file; ``greedy`` and ``fast`` are those of ``PackedPlayer.unpack``.
 
     Raises:
         SnapshotError: it holds no snapshot, or its weights do not fit their network.
     """
-    return NetworkPlayer(packed.name, build_network(decode_snapshot(packed.data, packed.name)), greedy=greedy)
+    network = build_network(decode_snapshot(packed.data, packed.name), "auto" if fast else "float32")
+    return NetworkPlayer(packed.name, network, greedy=greedy)

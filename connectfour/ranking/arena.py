@@ -134,7 +134,7 @@ class ConnectFour:
 
     def build(self, packed: PackedPlayer) -> Player:
         """Build a player."""
-        return packed.unpack(greedy=self.greedy)
+        return packed.unpack(greedy=self.greedy, fast=True)
 
     def play(
         self,

@@ -27,7 +27,7 @@ from connectfour.ranking.trueskill import JointPosterior
 if TYPE_CHECKING:
     from connectfour.ranking.runner import MatchRunner
 
-_LARGEST_BATCH = 64
+_LARGEST_BATCH = 256
 _COLLECT_SECONDS = 0.5
 _OPENINGS_AT_ONCE = 32
 _FAULTS_TO_SET_ASIDE = 5
@@ -175,7 +175,7 @@ class Tournament:
         if self._plan.batch_games:
             return self._plan.batch_games
         if limits.matches is None:
-            return _LARGEST_BATCH // 4
+            return _LARGEST_BATCH // 16
         # So many that everyone meets about twenty opponents, and even, for both seats.
         wanted = limits.matches // (10 * len(self._playing))
         return 1 if wanted < 2 else min(_LARGEST_BATCH, wanted // 2 * 2)
