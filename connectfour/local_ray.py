@@ -51,7 +51,9 @@ def ray_session(cpus: int) -> Iterator[None]:
         _connect(os.environ["RAY_ADDRESS"])
     else:
         ray.init(
-            num_cpus=max(cpus, os.cpu_count() or 1),
+            num_cpus=max(
+                cpus, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+            ),
             include_dashboard=False,
             logging_level=logging.ERROR,
             log_to_driver=False,
@@ -60,6 +62,10 @@ def ray_session(cpus: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _connect(address: str) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,13 +16,16 @@ from connectfour.ranking.level_game import Agent, LevelGame
 from connectfour.ranking.records import GameRecord
 
 
+@dataclass(frozen=True)
 class OneFails(LevelGame):
-    """A game in which the agent ``broken`` always raises."""
+    """A game in which the agent ``broken`` always raises, hangs or dies."""
+
+    fault: Literal["raise", "hang", "die"] = "raise"
 
     def build(self, packed: PackedPlayer) -> Agent:
         """Build an agent."""
         name, level = json.loads(packed.data)
-        return Agent(name, level, fault=_raise if name == "broken" else None)
+        return Agent(name, level, fault=_FAULTS[self.fault] if name == "broken" else None)
 
 
 class SlowGame(LevelGame):
@@ -27,9 +33,20 @@ class SlowGame(LevelGame):
 
     def play(self, *args: Any) -> list[GameRecord]:
         """Play after a moment."""
-        time.sleep(0.1)
+        time.sleep(1)
         return super().play(*args)
 
 
 def _raise(rng: np.random.Generator) -> None:
     raise RuntimeError("broken")
+
+
+def _hang(rng: np.random.Generator) -> None:
+    time.sleep(3600)
+
+
+def _die(rng: np.random.Generator) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+_FAULTS = {"raise": _raise, "hang": _hang, "die": _die}

@@ -50,6 +50,8 @@ def test_the_leaderboard_counts_every_game_once(folder: Path) -> None:
     strong, middle, weak = lines
     assert (strong.games, strong.wins, strong.draws, strong.losses) == (14, 12, 2, 0)
     assert (strong.win_rate_first, strong.win_rate_second) == (1.0, (5 + 0.5 + 0.5) / 7)
+    assert (strong.wins_first, strong.draws_first, strong.losses_first) == (7, 0, 0)
+    assert (strong.wins_second, strong.draws_second, strong.losses_second) == (5, 2, 0)
     assert (weak.faults, weak.set_aside, strong.faults) == (1, "too slow", 0)
     assert (middle.games, middle.wins, middle.draws, middle.losses) == (5, 2, 1, 2)
     assert sum(line.wins for line in lines) == sum(line.losses for line in lines) == 15
@@ -107,8 +109,8 @@ def test_a_replay_makes_the_same_bytes_from_the_log_alone(folder: Path) -> None:
     log.write_text("\n".join([*lines[:3], *reversed(lines[3:])]) + "\n")
     replay(folder, console)
     assert (folder / "crosstable.csv").read_bytes() == before["crosstable.csv"]
-    order_free = [row[:-3] for row in csv.reader((folder / "leaderboard.csv").open())]
-    assert order_free == [row[:-3] for row in csv.reader(before["leaderboard.csv"].decode().splitlines())]
+    order_free = [row[:-2] for row in csv.reader((folder / "leaderboard.csv").open())]
+    assert order_free == [row[:-2] for row in csv.reader(before["leaderboard.csv"].decode().splitlines())]
 
 
 def test_without_a_log_there_is_nothing_to_replay(tmp_path: Path) -> None:
@@ -116,6 +118,9 @@ def test_without_a_log_there_is_nothing_to_replay(tmp_path: Path) -> None:
     with pytest.raises(RankingError, match=r"matches\.jsonl does not exist: name a folder that connectfour rank"):
         replay(tmp_path, Console(quiet=True))
     assert not list(tmp_path.iterdir())
+    (tmp_path / "matches.jsonl").write_text("")
+    with pytest.raises(RankingError, match="holds no games"):
+        replay(tmp_path, Console(quiet=True))
 
 
 def test_faults_are_shown_by_player_and_kind(folder: Path) -> None:

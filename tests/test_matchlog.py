@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def log(tmp_path: Path) -> MatchLog:
     log = MatchLog(tmp_path / "matches.jsonl")
     with log.writing():
         log.append([Entry("a", "heuristic"), Entry("b", "snapshot", 3, "abc", 0.5)])
-        log.append([game(1), game(2, "b", "a", 0), game(3, "a", "b", -1)])
+        log.append([{"rules": "usual"}, replace(game(1), seed=(5, 1, 2)), game(2, "b", "a", 0), game(3, "a", "b", -1)])
     return log
 
 
@@ -36,6 +37,8 @@ def test_what_is_written_is_read(log: MatchLog) -> None:
     assert [each.id for each in matches.games] == [1, 2, 3]
     assert matches.tallies == {("a", "b"): Tally(1, 0, 1), ("b", "a"): Tally(0, 1, 0)}
     assert matches.next_id == 4
+    assert matches.games[0].seed == (5, 1, 2)
+    assert matches.settings == {"rules": "usual"}
 
 
 def test_a_torn_last_line_is_mended(log: MatchLog) -> None:
@@ -85,13 +88,35 @@ def test_faults_are_the_losers() -> None:
     assert matches.tallies == {("a", "b"): Tally(1, 0, 2)}
 
 
+def test_a_fault_after_some_moves_is_repeated_too() -> None:
+    """A deterministic player that plays the same full column again tells nothing new; one that never moved may."""
+    matches = Matches()
+    for number in (1, 2):
+        spec = GameSpec(number, "a", "b", "4455")
+        matches.add(GameRecord.of(spec, "illegal", -1, moves="445511"))
+        matches.add(GameRecord.of(GameSpec(number + 10, "a", "b", "4455"), "timeout", -1, moves="4455"))
+    assert matches.repeated == {2}
+    assert matches.recent_faults("a") == (3, 3)
+    assert matches.recent_faults("b") == (0, 3)
+
+
+def test_only_the_latest_games_tell_whether_a_player_fails() -> None:
+    """Twenty of them."""
+    matches = Matches()
+    for number in range(100):
+        matches.add(game(number))
+    for number in range(100, 112):
+        matches.add(GameRecord.of(GameSpec(number, "a", "b"), "timeout", -1))
+    assert matches.recent_faults("a") == (12, 20)
+
+
 def test_damage_is_told_with_its_line(log: MatchLog) -> None:
     """No JSON, a missing column, an unknown player, an unknown end."""
     lines = log.path.read_text().splitlines()
-    row = json.loads(lines[3])
+    row = json.loads(lines[4])
     for damaged in ("{", '{"id": 2}', json.dumps({**row, "first": "c"}), json.dumps({**row, "termination": "rain"})):
-        log.path.write_text("\n".join([*lines[:3], damaged, *lines[4:]]) + "\n")
-        with pytest.raises(RankingError, match=r"line 4 of .*matches\.jsonl is damaged: remove that line"):
+        log.path.write_text("\n".join([*lines[:4], damaged, *lines[5:]]) + "\n")
+        with pytest.raises(RankingError, match=r"line 5 of .*matches\.jsonl is damaged: remove that line"):
             log.read()
 
 

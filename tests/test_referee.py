@@ -50,7 +50,9 @@ def asked(player: Player, boards: int = 3) -> dict[int, tuple[Any, str]]:
     return ask(player, *Boards(boards).observe(), state, np.random.default_rng(0)).faults
 
 
-@pytest.mark.parametrize("answer", ["", -10, 0.5, {}, float("nan"), None, [[0, 1, 2]], ["a", "b", "c"], 7])
+@pytest.mark.parametrize(
+    "answer", ["", -10, 0.5, {}, float("nan"), None, [[0, 1, 2]], ["a", "b", "c"], 7, [0.5] * 3, [float("nan")] * 3]
+)
 def test_an_invalid_result_is_told(answer: Any) -> None:
     """On every board, with what it was."""
     faults = asked(Strange(lambda observation: answer))
@@ -123,6 +125,7 @@ def test_games_end_with_the_fault_and_the_others_go_on() -> None:
     played = play_games(players, Boards(2), np.array([0, 1]), np.random.default_rng(0))
     assert played.faults == dict.fromkeys((0, 1), ("invalid_result", "answered -1"))
     assert played.results.tolist() == [-1, 1]
+    assert (played.columns >= 0).sum(axis=1).tolist() == [4, 5], "nothing is played after the fault"
     full = play_games(
         (Strange(lambda o: np.zeros(len(o), dtype=np.int64)),) * 2,
         Boards(1),
@@ -146,6 +149,7 @@ def test_records_hold_the_whole_game() -> None:
         (6, "tactical", "4433"),
     ]
     for record in records:
+        assert record.moves.startswith("4433")
         board = Boards(1)
         outcome = [int(board.play(np.array([int(move) - 1]))[0]) for move in record.moves]
         assert not any(outcome[:-1])

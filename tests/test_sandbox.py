@@ -118,12 +118,23 @@ def test_a_process_killed_from_outside_is_nobodys_fault(sandbox: Sandbox) -> Non
 
 
 def test_what_the_rules_raise_is_nobodys_fault(sandbox: Sandbox) -> None:
-    """Here an opening that is none; what it was is told, and the process goes on."""
+    """Here an opening that is none; what it was is told."""
     packed = {name: OnDemand(name, partial(pack_heuristic, name)) for name in ("random", "linear")}
     with pytest.raises(SandboxError) as raised:
         sandbox.play(batch(ConnectFour(), 1, ("random", "linear"), opening="x"), packed, 30)
     assert raised.value.kind == "infrastructure"
     assert "ValueError" in raised.value.detail
+
+
+def test_a_player_that_cannot_be_built_is_at_fault(sandbox: Sandbox) -> None:
+    """A snapshot whose file is none; its opponent is not to blame."""
+    broken = PackedPlayer("broken", "snapshot", b"no weights")
+    packed = {"random": OnDemand("random", partial(pack_heuristic, "random")), "broken": OnDemand("x", lambda: broken)}
+    for names in (("random", "broken"), ("broken", "random")):
+        with pytest.raises(SandboxError) as raised:
+            sandbox.play(batch(ConnectFour(), 1, names), packed, 30)
+        assert (raised.value.kind, raised.value.mover) == ("exception", "broken")
+        assert "holds no snapshot" in raised.value.detail
 
 
 def test_an_error_survives_the_way_through_ray() -> None:
@@ -138,7 +149,15 @@ from connectfour.ranking.level_game import ErrorRates, LevelGame
 from tests.test_sandbox import Sandbox, agents, batch
 sandbox = Sandbox()
 sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
-print(sandbox._process.pid, flush=True)
+
+
+def tell():
+    while sandbox._memory[0] == 255:
+        pass
+    print(sandbox._process.pid, flush=True)
+
+
+threading.Thread(target=tell, daemon=True).start()
 sandbox.play(batch(LevelGame(ErrorRates(hang=1))), agents(), 600)
 """
 

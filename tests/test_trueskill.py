@@ -10,7 +10,7 @@ import trueskill
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from connectfour.ranking.trueskill import BETA, MU, SIGMA, Rating, Tally, joint_posterior, update
+from connectfour.ranking.trueskill import BETA, MU, SIGMA, Rating, Tally, _draw_terms, joint_posterior, update
 
 ENVIRONMENT = trueskill.TrueSkill(tau=0, draw_probability=0.1, backend="scipy")
 MARGIN = trueskill.calc_draw_margin(0.1, 2, ENVIRONMENT)
@@ -41,14 +41,25 @@ def test_a_draw_of_equals_is_right_for_any_margin(margin: float) -> None:
     assert second == first
 
 
+@pytest.mark.parametrize("margin", [1e-4, 1e-7, 1e-10])
+def test_a_draw_within_a_tiny_margin_is_a_difference_of_zero(margin: float) -> None:
+    """Conditioning two normals on their performances being equal."""
+    one, other = Rating(27, 3), Rating(22, 5)
+    first, second = update(one, other, 0, margin)
+    variance = 2 * BETA**2 + 9 + 25
+    assert first == pytest.approx((27 - 9 / variance * 5, math.sqrt(9 - 81 / variance)), rel=1e-6)
+    assert second == pytest.approx((22 + 25 / variance * 5, math.sqrt(25 - 625 / variance)), rel=1e-6)
+
+
 @pytest.mark.parametrize("result", [1, 0])
-@pytest.mark.parametrize("gap", [230.0, 1e4, 1e8])
+@pytest.mark.parametrize("gap", [230.0, 1e4, 1e8, 1e10])
 def test_extreme_upsets_stay_finite(result: int, gap: float) -> None:
     """The package raises FloatingPointError at a gap of 230."""
     low, high = Rating(0, 1), Rating(gap, 1)
     after = update(low, high, result, MARGIN)
     assert low.mu < after[0].mu <= after[1].mu + 1 < high.mu + 1
-    assert all(0.9 < rating.sigma < 1 for rating in after)
+    expected = math.sqrt(1 - 1 / (2 * BETA**2 + 2))  # the performances were the same, as good as exactly
+    assert [rating.sigma for rating in after] == pytest.approx([expected, expected], abs=1e-4)
     confirmed = update(high, low, 1, MARGIN)
     assert confirmed[0] == pytest.approx(high)
 
@@ -68,6 +79,28 @@ def test_moments_of_a_draw_against_quadrature() -> None:
 
 
 Games = dict[tuple[str, str], Tally]
+
+
+@pytest.mark.parametrize("margin", [1e-9, 1e-6, 0.01, 0.4, 0.99, 1.01, 5.0])
+def test_terms_of_draws_are_right_at_any_margin(margin: float) -> None:
+    """The mass of N(gap, 1) within the margin, and the derivatives of its logarithm, against quadrature."""
+    gap = np.array([-7.0, -1.0, 0.0, 0.02, 0.9, 1.1, 30.0])
+    log_mass, upper, lower, shift, bend = _draw_terms(gap, np.full(7, margin))
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    distance = margin * nodes
+    for row, x in enumerate(gap):
+        exponent = -((distance - x) ** 2) / 2
+        top = exponent.max()
+        part = weights * margin * np.exp(exponent - top) / math.sqrt(2 * math.pi)
+        mass = part.sum()
+        mean = (part * distance).sum() / mass
+        variance = (part * (distance - mean) ** 2).sum() / mass
+        assert log_mass[row] == pytest.approx(math.log(mass) + top, rel=1e-9)
+        assert shift[row] == pytest.approx(mean - x, rel=1e-7, abs=1e-7)
+        assert bend[row] == pytest.approx(variance - 1, rel=1e-6)
+        for found, end in ((upper, margin), (lower, -margin)):
+            density = math.exp(-((end - x) ** 2) / 2 - top) / math.sqrt(2 * math.pi)
+            assert found[row] == pytest.approx(density / mass, rel=1e-7, abs=1e-12)
 
 
 def _log_posterior(point: np.ndarray, names: list[str], games: Games) -> float:
@@ -146,13 +179,15 @@ def test_intervals_cover_the_truth() -> None:
 
 
 def test_better_than_is_a_probability() -> None:
-    """Both ways round they make one, and calibration is the model's."""
+    """The share of draws from the posterior in which it is so; both ways round they make one."""
     names, _, games = _simulate(3)
     posterior = joint_posterior(names, games)
+    drawn = np.random.default_rng(0).multivariate_normal(posterior.mean, posterior.covariance, 20_000)
     for one in range(len(names)):
         for other in range(one):
             better = posterior.probability_better(one, other)
             assert better + posterior.probability_better(other, one) == pytest.approx(1)
+            assert better == pytest.approx((drawn[:, one] > drawn[:, other]).mean(), abs=0.02)
             assert (better > 0.5) == (posterior.mu[one] > posterior.mu[other])
     assert posterior.order == [names[row] for row in np.argsort(-posterior.mu)]
     assert posterior.order != sorted(names)

@@ -74,7 +74,11 @@ def play_games(
         rng: source of chance.
         tell_mover: told before and after each call of a player.
     """
-    states = [player.initial_state(len(boards)) for player in players]
+    states = []
+    for index, player in enumerate(players):
+        tell_mover(index)
+        states.append(player.initial_state(len(boards)))
+    tell_mover(None)
     played = Played(np.zeros(len(boards), np.int8), np.full((len(boards), CELLS), -1, np.int8), {})
     alive = np.arange(len(boards))
     ply = 0

@@ -123,7 +123,9 @@ class RankingDisplay:
         line = status_line(progress, self._limits)
         if self._live:
             self._next = now + _SECONDS_BETWEEN_STANDINGS
-            table = standings_table(standings(progress.matches), title="", most=max(3, self._console.height - 8))
+            table = standings_table(
+                standings(progress.matches, progress.posterior), title="", most=max(3, self._console.height - 8)
+            )
             self._live.update(Group(table, Text(line)), refresh=True)
         else:
             self._next = now + _SECONDS_BETWEEN_LINES

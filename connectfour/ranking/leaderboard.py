@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from connectfour.league.snapshots import write_atomically
@@ -31,7 +31,7 @@ class Standing:
         win_rate_first, win_rate_second: share of points by seat, a draw being half of one; None without games.
         faults: games lost by a fault.
         graded: share of solved positions in which its best column keeps the result.
-        trueskill_mu, trueskill_sigma: sequential TrueSkill in the order of the log.
+        wins_first … losses_second: the games by seat.
         set_aside: why it plays no more.
     """
 
@@ -53,8 +53,12 @@ class Standing:
     win_rate_second: float | None
     faults: int
     graded: float | None
-    trueskill_mu: float
-    trueskill_sigma: float
+    wins_first: int
+    draws_first: int
+    losses_first: int
+    wins_second: int
+    draws_second: int
+    losses_second: int
     set_aside: str = ""
 
 
@@ -69,14 +73,13 @@ def standings(matches: Matches, posterior: JointPosterior | None = None) -> list
         return []
     posterior = posterior or posterior_of(matches)
     mus, sigmas = posterior.mu, posterior.sigma
-    sequential = sequential_ratings(matches, posterior.margin)
     order = [posterior.players.index(name) for name in posterior.order]
     lines = []
     for rank, row in enumerate(order, start=1):
         name = posterior.players[row]
         mu, sigma = float(mus[row]), float(sigmas[row])
         as_first, as_second = _seats(name, matches.tallies)
-        entry, rating = matches.players[name], sequential[name]
+        entry = matches.players[name]
         lines.append(
             Standing(
                 rank=rank,
@@ -97,8 +100,12 @@ def standings(matches: Matches, posterior: JointPosterior | None = None) -> list
                 win_rate_second=_share(as_second),
                 faults=sum(matches.faults.get(name, {}).values()),
                 graded=entry.graded,
-                trueskill_mu=rating.mu,
-                trueskill_sigma=rating.sigma,
+                wins_first=as_first.wins,
+                draws_first=as_first.draws,
+                losses_first=as_first.losses,
+                wins_second=as_second.wins,
+                draws_second=as_second.draws,
+                losses_second=as_second.losses,
                 set_aside=matches.set_aside.get(name, ""),
             )
         )
@@ -130,11 +137,17 @@ def sequential_ratings(matches: Matches, margin: float) -> dict[str, Rating]:
 
 
 def write_tables(matches: Matches, folder: Path) -> list[Standing]:
-    """Write ``leaderboard.csv`` and ``crosstable.csv`` into ``folder``, and return the leaderboard."""
-    lines = standings(matches)
+    """Write ``leaderboard.csv`` and ``crosstable.csv`` into ``folder``, and return the leaderboard.
+
+    The last two columns of the first are sequential TrueSkill, in the order of the log.
+    """
+    posterior = posterior_of(matches)
+    lines = standings(matches, posterior)
+    sequential = sequential_ratings(matches, posterior.margin)
     columns = [field.name for field in fields(Standing)]
-    rows = [[_cell(asdict(line)[column]) for column in columns] for line in lines]
-    _write_csv(folder / "leaderboard.csv", [columns, *rows])
+    rows = [[*vars(line).values(), *sequential[line.player]] for line in lines]
+    header = [*columns, "trueskill_mu", "trueskill_sigma"]
+    _write_csv(folder / "leaderboard.csv", [header, *([_cell(value) for value in row] for row in rows)])
     names = [line.player for line in lines]
     tallies = matches.tallies
     table = [[name, *(_against(tallies, name, other) for other in names)] for name in names]

@@ -25,8 +25,8 @@ from connectfour.ranking.referee import ask
 from heuristics import State
 
 LEVELS = 100.0
-_NOISE = 5.0
-_DRAW_MARGIN = 0.5
+_NOISE = 2.5
+_DRAW_MARGIN = 0.25
 _FULL_COLUMN = 6
 
 Fault = Callable[[np.random.Generator], Any]
@@ -94,7 +94,7 @@ class LevelGame:
         for name in (game.first, game.second):
             agent = players[names.index(name)]
             assert isinstance(agent, Agent)  # noqa: S101  # nobody else plays this game
-            agent = replace(agent, fault=fault if name == culprit else agent.fault)
+            agent = replace(agent, fault=(fault if name == culprit else None) or agent.fault)
             tell_mover(names.index(name))
             answer = ask(agent, *_BOARD, np.zeros((1, 0), dtype=np.int64), rng)
             tell_mover(None)
@@ -182,7 +182,7 @@ def pairwise_accuracy(order: Sequence[str], levels: dict[str, float]) -> float:
 
 
 def make_agents(count: int, seed: int) -> list[Agent]:
-    """Return agents with levels drawn uniformly from [0, 100); two levels of noise are about 7 of them apart."""
+    """Return agents with levels drawn uniformly from [0, 100); a game's noise is 2.5."""
     rng = np.random.default_rng((seed, count))
     width = len(str(count))
     return [Agent(f"agent_{number:0{width}d}", float(rng.uniform(0, LEVELS))) for number in range(1, count + 1)]

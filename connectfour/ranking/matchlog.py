@@ -1,8 +1,9 @@
 """The log of a ranking: append-only JSON lines, on disk before anything is concluded from them.
 
-``matches.jsonl`` holds one line a game (``GameRecord``), and a line for each player that joined and each that was set
-aside, so that all tables can be made again from it alone. A batch of games is written and flushed at once. A process
-that is killed while it writes leaves at most one torn line, at the end, which the next one removes.
+``matches.jsonl`` holds one line a game (``GameRecord``), a line for each player that joined and each that was set
+aside, and one that says how games are played, so that all tables can be made again from it alone. A batch of games is
+written and flushed at once. A process that is killed while it writes leaves at most one torn line, at the end, which
+the next one removes.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from typing import Any
 from connectfour.errors import RankingError
 from connectfour.ranking.records import TERMINATIONS, GameRecord
 from connectfour.ranking.trueskill import Tally
+
+_RECENT_GAMES = 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,10 @@ class Matches:
         games: in the order of the log, each id once.
         set_aside: reasons by player.
         repeated: ids of games that repeat an earlier one move for move; they are not counted.
+        faults: games lost by faults, by player and kind.
+        terminations: how many games ended how.
+        played: games that count, by player.
+        settings: how games are played; the same for all of them.
     """
 
     players: dict[str, Entry] = field(default_factory=dict)
@@ -62,6 +69,8 @@ class Matches:
     faults: dict[str, Counter[str]] = field(default_factory=dict)
     terminations: Counter[str] = field(default_factory=Counter)
     played: Counter[str] = field(default_factory=Counter)
+    settings: dict[str, Any] = field(default_factory=dict)
+    _recent: dict[str, deque[bool]] = field(default_factory=dict)
 
     def add(self, game: GameRecord) -> None:
         """Take in a game; one whose id is known already, or that repeats another, is not counted."""
@@ -73,16 +82,23 @@ class Matches:
         if game.result is None:
             return
         line = (game.first, game.second, game.moves)
-        # A game ended by a fault may have no moves, and so be like another without repeating it.
-        if game.at_fault is None and game.moves:
+        # A game that a fault ended at its first move is like others without repeating them.
+        if len(game.moves) > len(game.opening):
             if line in self._seen:
                 self.repeated.add(game.id)
                 return
             self._seen.add(line)
         self.played.update((game.first, game.second))
+        for name in (game.first, game.second):
+            self._recent.setdefault(name, deque(maxlen=_RECENT_GAMES)).append(game.at_fault == name)
         if game.at_fault:
             self.faults.setdefault(game.at_fault, Counter())[game.termination] += 1
         self._tallies.setdefault((game.first, game.second), [0, 0, 0])[1 - game.result] += 1
+
+    def recent_faults(self, name: str) -> tuple[int, int]:
+        """Return how many of a player's last games ended by its faults, and how many games these are."""
+        recent = self._recent.get(name, deque())
+        return sum(recent), len(recent)
 
     @property
     def next_id(self) -> int:
@@ -104,6 +120,10 @@ class Matches:
         for game in self.games[:games]:
             earlier.add(game)
         return earlier
+
+
+Line = Entry | GameRecord | dict[str, Any] | tuple[str, str]
+"""A player who joins, a game, the settings of all games, or a player who is set aside with the reason."""
 
 
 class MatchLog:
@@ -149,19 +169,21 @@ class MatchLog:
             self._stream = stream
             yield self.read()
 
-    def append(self, lines: Iterable[Entry | GameRecord | tuple[str, str]]) -> None:
-        """Write players who join, games, and players set aside with the reason; they are on disk afterwards."""
+    def append(self, lines: Iterable[Line]) -> None:
+        """Write lines; they are on disk afterwards."""
         text = "".join(json.dumps(_to_json(line), separators=(",", ":")) + "\n" for line in lines)
         self._stream.write(text.encode())
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
 
-def _to_json(line: Entry | GameRecord | tuple[str, str]) -> dict[str, Any]:
+def _to_json(line: Line) -> dict[str, Any]:
     if isinstance(line, Entry):
         return {"player": vars(line)}
     if isinstance(line, GameRecord):
         return {name: value for name, value in vars(line).items() if name != "detail" or value}
+    if isinstance(line, dict):
+        return {"settings": line}
     name, reason = line
     return {"set_aside": name, "reason": reason}
 
@@ -170,10 +192,12 @@ def _take_in(matches: Matches, row: dict[str, Any]) -> None:
     if "player" in row:
         entry = Entry(**row["player"])
         matches.players[entry.name] = entry
+    elif "settings" in row:
+        matches.settings = dict(row["settings"])
     elif "set_aside" in row:
         matches.set_aside[row["set_aside"]] = row["reason"]
     else:
-        game = GameRecord(**row)
+        game = GameRecord(**{**row, "seed": tuple(row["seed"])})
         if game.termination not in TERMINATIONS or game.result not in {1, 0, -1, None}:
             raise ValueError(game)
         if not {game.first, game.second} <= matches.players.keys():

@@ -44,6 +44,7 @@ class GameRecord:
         result: 1 if ``first`` won, 0 for a draw, -1 if ``second`` won, None if the game counts for nobody.
         termination: how it ended.
         seconds: its share of the time that its batch took.
+        seed: of the batch that it was played in.
         detail: what a fault looked like.
     """
 
@@ -55,6 +56,7 @@ class GameRecord:
     result: int | None
     termination: Termination
     seconds: float
+    seed: tuple[int, ...] = ()
     detail: str = ""
 
     @classmethod

@@ -72,7 +72,8 @@ def _asked(
         columns, after = np.asarray(columns), np.asarray(after)
     except (TypeError, ValueError):
         raise _InvalidResultError(f"answered {given!r}") from None
-    if columns.shape != observation.shape[:1] or columns.dtype.kind not in "iu" or after.shape != state.shape:
+    fits = columns.shape == observation.shape[:1] and after.shape == state.shape
+    if not fits or columns.dtype.kind not in "iu" or after.dtype.kind not in "iu":
         raise _InvalidResultError(f"answered {columns.tolist()!r}")
     outside = np.flatnonzero((columns < 0) | (columns >= COLUMNS))
     faults: dict[int, tuple[Termination, str]] = {

@@ -105,7 +105,7 @@ def _play(
                 RankingDisplay(console, limits) as display,
             ):
                 progress = tournament.run(limits, display.show)
-    games_seconds = len(matches.games) / progress.games_per_second - progress.rating_seconds
+    games_seconds = progress.seconds - progress.rating_seconds
     console.print(
         f"{pairing}, seed {seed}: {status_line(progress, limits)}; {games_seconds:.1f} s for games, "
         f"{progress.rating_seconds:.1f} s for log and ratings",

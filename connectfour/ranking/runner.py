@@ -52,6 +52,11 @@ class _Attempt:
     batch: Batch
     number: int = 1
 
+    @property
+    def seed(self) -> tuple[int, ...]:
+        """Of all chance in it: another attempt has another."""
+        return (*self.batch.seed, self.number)
+
 
 class MatchRunner:
     """Plays batches on whatever Ray is connected to.
@@ -75,12 +80,13 @@ class MatchRunner:
         self._waiting: deque[_Attempt] = deque()
         self._flight: dict[Any, tuple[_Attempt, float]] = {}
         self._failed_in_a_row = 0
+        self._withdrawn: set[str] = set()
         self.lost: Counter[str] = Counter()
 
     @property
     def capacity(self) -> int:
-        """How many batches keep all cores busy while results are taken in."""
-        return 2 * max(1, int(cluster_size()[1]))
+        """How many batches keep all cores busy while results are taken in; more would be drawn knowing less."""
+        return 1 + max(1, int(cluster_size()[1]))
 
     @property
     def pending(self) -> list[Batch]:
@@ -93,8 +99,12 @@ class MatchRunner:
         self._launch()
 
     def withdraw(self, name: str) -> None:
-        """Forget what player ``name`` was to play and is not in flight."""
-        self._waiting = deque(attempt for attempt in self._waiting if name not in attempt.batch.names)
+        """Forget what player ``name`` was to play, and what it would have to play again."""
+        self._withdrawn.add(name)
+        self._waiting = deque(attempt for attempt in self._waiting if self._wanted(attempt))
+
+    def _wanted(self, attempt: _Attempt) -> bool:
+        return self._withdrawn.isdisjoint(attempt.batch.names)
 
     def collect(self, timeout: float) -> list[GameRecord]:
         """Return the games of a batch that came to an end within ``timeout`` seconds, or none.
@@ -130,9 +140,11 @@ class MatchRunner:
         while self._waiting and len(self._flight) < self.capacity:
             attempt = self._waiting.popleft()
             packed = {name: self._packed[name] for name in attempt.batch.names}
-            batch = replace(attempt.batch, seed=(*attempt.batch.seed, attempt.number))
+            batch = replace(attempt.batch, seed=attempt.seed)
             reference = _play.remote(batch, packed, self._deadline)
-            self._flight[reference] = attempt, time.monotonic() + self._deadline + _START_SECONDS
+            # Batches that find no free core wait for those before them.
+            turns = 1 + len(self._flight)
+            self._flight[reference] = attempt, time.monotonic() + turns * (self._deadline + _START_SECONDS)
 
     def _result(self, reference: Any, attempt: _Attempt) -> list[GameRecord]:
         try:
@@ -145,6 +157,8 @@ class MatchRunner:
         if found.kind == "infrastructure":
             return self._again(attempt, "exception", found.detail)
         if len(attempt.batch.games) > 1:
+            if not self._wanted(attempt):
+                return []
             self.lost[f"split after {found.kind}"] += 1
             self._waiting.extendleft(
                 _Attempt(replace(attempt.batch, games=(game,), seed=(*attempt.batch.seed, game.id)))
@@ -153,12 +167,13 @@ class MatchRunner:
             return []
         (game,) = attempt.batch.games
         result = -1 if found.mover == game.first else 1
-        return [GameRecord.of(game, found.kind, result, seconds=self._deadline, detail=found.detail)]
+        seconds = self._deadline if found.kind == "timeout" else 0.0
+        return [GameRecord.of(game, found.kind, result, seconds=seconds, seed=attempt.seed, detail=found.detail)]
 
     def _replayed(self, attempt: _Attempt, records: Sequence[GameRecord]) -> list[GameRecord]:
         """Return the games that were played, and have those played again that the rules could not play."""
         failed = {record.id: record for record in records if record.termination == "infrastructure"}
-        played = [record for record in records if record.id not in failed]
+        played = [replace(record, seed=attempt.seed) for record in records if record.id not in failed]
         if failed:
             games = tuple(game for game in attempt.batch.games if game.id in failed)
             detail = next(iter(failed.values())).detail
@@ -166,6 +181,8 @@ class MatchRunner:
         return played
 
     def _again(self, attempt: _Attempt, kind: str, detail: str) -> list[GameRecord]:
+        if not self._wanted(attempt):
+            return []
         games = attempt.batch.games
         self.lost[kind] += len(games)
         if attempt.number <= self._retries:

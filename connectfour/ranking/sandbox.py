@@ -72,6 +72,9 @@ class Batch:
     seed: tuple[int, ...]
 
 
+Fault = Literal["exception", "timeout", "crash", "infrastructure"]
+
+
 @dataclass(frozen=True)
 class OnDemand:
     """A player that is fetched only where it is not known yet."""
@@ -81,14 +84,14 @@ class OnDemand:
 
 
 class SandboxError(Exception):
-    """The process was ended, or ended itself.
+    """The process was ended, ended itself, or could not play.
 
     Attributes:
         kind: what happened; ``infrastructure`` if no player's code was running.
         mover: the player whose code was running.
     """
 
-    def __init__(self, kind: Literal["timeout", "crash", "infrastructure"], mover: str | None, detail: str) -> None:
+    def __init__(self, kind: Fault, mover: str | None, detail: str) -> None:
         """Say what happened while ``mover`` was to move."""
         super().__init__(kind, mover, detail)
         self.kind, self.mover, self.detail = kind, mover, detail
@@ -121,7 +124,7 @@ class Sandbox:
         except SandboxError:
             self.close()
             raise
-        except OSError as error:
+        except OSError as error:  # the process is gone, or cannot be started
             self.close()
             raise SandboxError("infrastructure", None, f"{type(error).__name__}: {error}") from None
         return records
@@ -166,10 +169,10 @@ class Sandbox:
         except (EOFError, ConnectionResetError):
             raise self._error("crash", batch, self._how_it_ended()) from None
         if isinstance(found, Exception):
-            raise SandboxError("infrastructure", None, f"{type(found).__name__}: {found}")
+            raise self._error("exception", batch, str(found))
         return found
 
-    def _error(self, kind: Literal["timeout", "crash"], batch: Batch, detail: str) -> SandboxError:
+    def _error(self, kind: Fault, batch: Batch, detail: str) -> SandboxError:
         mover = self._memory[0]
         if mover == _NOBODY:
             return SandboxError("infrastructure", None, detail)
@@ -199,15 +202,16 @@ def main() -> None:
             batch, wanted, needed = pipe.recv()
             try:
                 known.update(needed)
-                for sha256 in wanted:
+                for index, sha256 in enumerate(wanted):
                     if (batch.rules, sha256) not in built:
+                        tell_mover(index)
                         built[batch.rules, sha256] = batch.rules.build(known[sha256])
+                        tell_mover(None)
                 players = (built[batch.rules, wanted[0]], built[batch.rules, wanted[1]])
                 pipe.send("ready")
                 rng = np.random.default_rng(batch.seed)
                 records = batch.rules.play(players, batch.names, batch.games, rng, tell_mover)
-            except Exception as error:  # noqa: BLE001  # the supervisor decides what to do about it
-                tell_mover(None)
+            except Exception as error:  # noqa: BLE001  # the supervisor reads who it was, and ends this process
                 records = RuntimeError(f"{type(error).__name__}: {error}")
             pipe.send(records)
 

@@ -1,8 +1,9 @@
 """Which pairs meet next.
 
-``thompson`` (Thompson-Swiss): draw every skill from the posterior, sort, and let neighbours meet. Whoever may be equal
-meets often, whoever is certainly far apart seldom. Games in flight count as if their result were known to be the
-expected one: they narrow the posterior that skills are drawn from, so that the same doubt is not played out twice.
+``thompson`` (Thompson-Swiss): draw every skill from the posterior, narrowed to a part of its width, sort, and let
+neighbours meet. Whoever may be equal meets often, whoever is certainly far apart seldom. Games in flight count as if
+their result were known to be the expected one: they narrow the posterior that skills are drawn from, so that the same
+doubt is not played out twice.
 ``round_robin`` lets all pairs meet equally often, ``random`` draws them.
 
 There is no pairing by highest match quality: it locks onto few pairs and orders nobody else.
@@ -10,7 +11,6 @@ There is no pairing by highest match quality: it locks onto few pairs and orders
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Literal, get_args
@@ -22,6 +22,9 @@ from connectfour.ranking.trueskill import BETA, Floats, JointPosterior
 
 Pairing = Literal["thompson", "round_robin", "random"]
 PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
+
+# The share of the posterior's deviation that is drawn. In simulations a half to none orders sooner than all of it.
+_TEMPERATURE = 0.5
 
 # Pairs sit out a round whose order is this much less in doubt than that of the most doubtful pair.
 _SETTLED = 0.3
@@ -44,19 +47,17 @@ def next_round(
         pairing: the scheme.
         players: who may play, at least two.
         posterior: of these players and perhaps others.
-        played: games so far by pair.
+        played: games by pair, those under way included.
         in_flight: games under way by pair.
         rng: source of chance.
     """
     if pairing == "thompson":
         return _neighbours(_by_drawn_skill(players, posterior, in_flight, rng), posterior, rng)
-    games: Counter[Pair] = Counter(played)
-    games.update(in_flight)
     candidates = [_pair(*two) for two in combinations(players, 2)]
     rng.shuffle(candidates)
     if pairing == "round_robin":
-        fewest = min(games[pair] for pair in candidates)
-        candidates = [pair for pair in candidates if games[pair] == fewest]
+        fewest = min(played.get(pair, 0) for pair in candidates)
+        candidates = [pair for pair in candidates if played.get(pair, 0) == fewest]
     return _disjoint(candidates)
 
 
@@ -79,7 +80,8 @@ def _by_drawn_skill(
             precision += count * _information(float(gap)) * np.outer(difference, difference)
     # x = L^-T z has the covariance (L L^T)^-1.
     factor = np.linalg.cholesky(precision)
-    drawn = posterior.mean[here] + np.linalg.solve(factor.T, rng.standard_normal(len(players)))
+    noise = np.linalg.solve(factor.T, rng.standard_normal(len(players)))
+    drawn = posterior.mean[here] + _TEMPERATURE * noise
     return [players[row] for row in np.argsort(-drawn).tolist()]
 
 

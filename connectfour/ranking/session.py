@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from connectfour.errors import RankingError
 from connectfour.interrupt import stop_signals
 from connectfour.players.player import PackedPlayer
-from connectfour.ranking.display import RankingDisplay, draw_leaderboard, standings_table
+from connectfour.ranking.display import RankingDisplay, draw_leaderboard, fault_table, standings_table
 from connectfour.ranking.entrants import entry, find_entrants
 from connectfour.ranking.leaderboard import Standing, write_tables
 from connectfour.ranking.matchlog import Matches, MatchLog
@@ -42,6 +43,7 @@ def rank(
         raise RankingError("there is nobody to play against: name at least two players")
     log = MatchLog(output / LOG)
     with log.writing() as matches:
+        _agree(plan, log, matches)
         _join(players, log, matches, console)
         limits = limits or Limits(matches=_GAMES_A_PLAYER * len(players))
         _play(players, log, matches, limits, plan, deadline, console)
@@ -57,7 +59,10 @@ def replay(output: Path, console: Console) -> list[Standing]:
     log = MatchLog(output / LOG)
     if not log.path.is_file():
         raise RankingError(f"{log.path} does not exist: name a folder that connectfour rank has written")
-    return report(log.read(), output, console)
+    matches = log.read()
+    if not matches.players:
+        raise RankingError(f"{log.path} holds no games: name a folder that connectfour rank has written")
+    return report(matches, output, console)
 
 
 def report(matches: Matches, output: Path, console: Console) -> list[Standing]:
@@ -66,6 +71,8 @@ def report(matches: Matches, output: Path, console: Console) -> list[Standing]:
     title = f"{output.resolve().name}: {len(matches.games):,} games"
     draw_leaderboard(matches, lines, output / "leaderboard.png", title)
     console.print(standings_table(lines, title=title))
+    if matches.faults:
+        console.print(fault_table(matches))
     for name, reason in matches.set_aside.items():
         console.print(f"{name} was set aside: {reason}.", highlight=False)
     if matches.repeated:
@@ -78,6 +85,23 @@ def report(matches: Matches, output: Path, console: Console) -> list[Standing]:
         highlight=False,
     )
     return lines
+
+
+def _agree(plan: Plan, log: MatchLog, matches: Matches) -> None:
+    """See that all games of a log are played alike: others are games of other players."""
+    settings = {"rules": repr(plan.rules), "opening_plies": plan.opening_plies}
+    if not matches.settings:
+        log.append([settings])
+        matches.settings.update(settings)
+    elif matches.settings != settings:
+        raise RankingError(
+            f"the games in {log.path} were played with {_listed(matches.settings)}, not {_listed(settings)}: rank into "
+            "another --output"
+        )
+
+
+def _listed(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def _join(players: dict[str, PackedPlayer], log: MatchLog, matches: Matches, console: Console) -> None:
@@ -115,3 +139,5 @@ def _play(
         promise = "Stopping after the games that are under way; the same command goes on"
         with stop_signals(tournament.interrupt, promise), RankingDisplay(console, limits) as display:
             tournament.run(limits, display.show)
+        if tournament.stalled:
+            console.print("Stopped: more games of this kind do not make skills better known.", highlight=False)

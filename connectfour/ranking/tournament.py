@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 _LARGEST_BATCH = 256
 _COLLECT_SECONDS = 0.5
 _OPENINGS_AT_ONCE = 32
-_FAULTS_TO_SET_ASIDE = 5
+_FAULTS_TO_SET_ASIDE = 3
+# A ranking until a given sigma gives up when so many games a player have not lowered it to this share.
+_GAMES_IN_VAIN = 300
+_NOTICEABLE = 0.99
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class Progress:
         lost: faults of the machines so far.
         games_per_second: since it was started.
         rating_seconds: spent on ratings, pairing and the log since it was started.
-        share_done: in [0, 1]; None where the limit gives no estimate.
-        seconds_left: the same as time.
+        seconds: since it was started.
+        seconds_left: until the limit; None where it gives no estimate.
     """
 
     matches: Matches
@@ -88,7 +91,7 @@ class Progress:
     lost: Counter[str]
     games_per_second: float
     rating_seconds: float
-    share_done: float | None
+    seconds: float
     seconds_left: float | None
 
 
@@ -107,7 +110,11 @@ class Tournament:
         self._firsts = Counter((game.first, game.second) for game in matches.games)
         self._rating_seconds = 0.0
         self._order: tuple[list[str], int] | None = None
+        self._best_sigma = (float("inf"), self._games_at_start)
+        self.stalled = False
         self.interrupted = False
+        for name in self._playing:
+            self._consider(name)
 
     def interrupt(self) -> None:
         """End after the batches that are in flight."""
@@ -145,7 +152,12 @@ class Tournament:
         if limits.sigma is not None:
             self._rate()
             index = [self._posterior.players.index(name) for name in self._playing]
-            if self._posterior.sigma[index].max() <= limits.sigma:
+            sigma = float(self._posterior.sigma[index].max())
+            if sigma < _NOTICEABLE * self._best_sigma[0]:
+                self._best_sigma = sigma, games
+            # Whoever always loses, or only repeats games, is never known better.
+            self.stalled = games - self._best_sigma[1] > _GAMES_IN_VAIN * len(self._playing)
+            if sigma <= limits.sigma or self.stalled:
                 return True
         return limits.settled is not None and games - self._ordered_since(limits.settled) >= limits.settled
 
@@ -153,9 +165,12 @@ class Tournament:
         """Return after how many games in the log the order became what it is, at the earliest ``games`` ago."""
         self._rate()
         order, played = self._posterior.order, len(self._matches.games)
-        if self._order is None:  # started again: the log knows
-            earlier = self._matches.upto(max(0, played - games))
-            self._order = posterior_of(earlier).order, len(earlier.games)
+        if self._order is None:  # started again: the log knows, in steps of a tenth
+            self._order = [], 0
+            for number in range(max(0, played - games), played, max(1, games // 10)):
+                earlier = posterior_of(self._matches.upto(number), self._posterior).order
+                if self._order[0] != earlier:
+                    self._order = earlier, number
         if self._order[0] != order:
             self._order = order, played
         return self._order[1]
@@ -176,8 +191,8 @@ class Tournament:
             return self._plan.batch_games
         if limits.matches is None:
             return _LARGEST_BATCH // 16
-        # So many that everyone meets about twenty opponents, and even, for both seats.
-        wanted = limits.matches // (10 * len(self._playing))
+        # So many that everyone meets about ten opponents, and even, for both seats.
+        wanted = limits.matches // (5 * len(self._playing))
         return 1 if wanted < 2 else min(_LARGEST_BATCH, wanted // 2 * 2)
 
     def _batch(self, count: int) -> Batch:
@@ -192,17 +207,18 @@ class Tournament:
             played: Counter[Pair] = Counter()
             for (first, second), games in self._firsts.items():
                 played[min(first, second), max(first, second)] += games
+            start = time.monotonic()
             pairs = next_round(self._plan.pairing, self._playing, self._posterior, played, in_flight, self._rng)
+            self._rating_seconds += time.monotonic() - start
             self._round.extend(pairs)
         pair = self._round.popleft()
         drawn = []
         for _ in range(count):
-            one, other = pair
-            number = self._firsts[one, other] + self._firsts[other, one]
-            # The seat that this pair has had less often; both seats get the same opening.
-            first, second = (other, one) if self._firsts[one, other] > self._firsts[other, one] else pair
+            # The seat that this pair has had less often; both seats get the same openings.
+            first, second = min(_seats(pair), key=lambda seats: self._firsts[seats])
+            opening = _opening(self._plan, pair, self._firsts[first, second])
             self._firsts[first, second] += 1
-            drawn.append(GameSpec(self._next_id, first, second, _opening(self._plan, pair, number // 2)))
+            drawn.append(GameSpec(self._next_id, first, second, opening))
             self._next_id += 1
         return Batch(pair, tuple(drawn), self._plan.rules, (self._plan.seed, drawn[0].id))
 
@@ -221,24 +237,20 @@ class Tournament:
             self._consider(name)
 
     def _consider(self, name: str) -> None:
-        """Set a player aside whose games mostly end by its faults."""
-        faults, played = self._matches.faults[name], self._matches.played[name]
-        if name in self._matches.set_aside or faults.total() < _FAULTS_TO_SET_ASIDE or 2 * faults.total() <= played:
+        """Set a player aside whose latest games mostly ended by its faults."""
+        faults, games = self._matches.recent_faults(name)
+        if name in self._matches.set_aside or faults < _FAULTS_TO_SET_ASIDE or 2 * faults <= games:
             return
-        kinds = ", ".join(f"{count} {kind}" for kind, count in faults.most_common())
-        reason = f"{faults.total()} of its {played} games ended by its faults ({kinds})"
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self._matches.faults[name].most_common())
+        reason = f"{faults} of its last {games} games ended by its faults (in all: {kinds})"
         self._log.append([(name, reason)])
         self._matches.set_aside[name] = reason
         self._runner.withdraw(name)
 
     def _progress(self, limits: Limits, start: float) -> Progress:
         elapsed = time.monotonic() - start
-        played = len(self._matches.games) - self._games_at_start
-        speed = played / elapsed if elapsed else 0.0
-        share = left = None
-        if limits.matches:
-            share = min(1.0, len(self._matches.games) / limits.matches)
-            left = (limits.matches - len(self._matches.games)) / speed if speed else None
+        speed = (len(self._matches.games) - self._games_at_start) / elapsed if elapsed else 0.0
+        left = (limits.matches - len(self._matches.games)) / speed if limits.matches and speed else None
         return Progress(
             self._matches,
             self._posterior,
@@ -246,9 +258,19 @@ class Tournament:
             self._runner.lost,
             speed,
             self._rating_seconds,
-            share,
+            elapsed,
             left,
         )
+
+
+def _seats(pair: Pair) -> tuple[Pair, Pair]:
+    """Return both ways to seat a pair; which comes first is by chance, but always the same."""
+    one, other = pair
+    return (pair, (other, one)) if _number(pair) % 2 else ((other, one), pair)
+
+
+def _number(pair: Pair) -> int:
+    return zlib.crc32("\n".join(pair).encode())
 
 
 def _opening(plan: Plan, pair: Pair, number: int) -> str:
@@ -259,5 +281,5 @@ def _opening(plan: Plan, pair: Pair, number: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _openings(plies: int, seed: int, pair: Pair, block: int) -> list[str]:
-    rng = np.random.default_rng((seed, zlib.crc32("\n".join(pair).encode()), block))
+    rng = np.random.default_rng((seed, _number(pair), block))
     return [format_moves(columns) for columns in random_opening_moves(_OPENINGS_AT_ONCE, plies, rng)]

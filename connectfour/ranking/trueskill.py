@@ -36,6 +36,9 @@ _SQRT2 = math.sqrt(2)
 _PHI = 1 / math.sqrt(2 * math.pi)
 _MILLS = math.sqrt(math.pi / 2)
 
+# Beyond it the variance that is left is less than what rounding makes of it.
+_GREAT_UPSET = 1e4
+
 # Nodes enough for exp(k * y) with |k| <= 1 on [-1, 1] to full precision.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(12)
 _NODE_PAIRS = tuple(zip(_NODES.tolist(), _WEIGHTS.tolist(), strict=True))
@@ -76,11 +79,8 @@ def update(first: Rating, second: Rating, result: int, margin: float) -> tuple[R
 
 def _won(gap: float) -> tuple[float, float]:
     """Return how far N(gap, 1) shifts, and by how much its variance shrinks, once it is known to be positive."""
-    ratio = float(erfcx(-gap / _SQRT2))
-    shift = 1 / (_MILLS * ratio) if ratio else -gap
-    # For a great upset shift is nearly -gap, and the difference drowns in rounding.
-    shrink = shift * (shift + gap) if gap > -1e4 else 1.0
-    return shift, shrink
+    shift = 1 / (_MILLS * float(erfcx(-gap / _SQRT2)))
+    return shift, shift * (shift + gap) if gap > -_GREAT_UPSET else 1.0
 
 
 def _drawn(gap: float, margin: float) -> tuple[float, float]:
@@ -107,7 +107,7 @@ def _drawn(gap: float, margin: float) -> tuple[float, float]:
         mass = 0.5 * (math.erf(above / _SQRT2) - math.erf(below / _SQRT2))
         lower, upper = _PHI * math.exp(-below * below / 2) / mass, _PHI * math.exp(-above * above / 2) / mass
     shift = upper - lower
-    return shift, shift * shift + above * upper - below * lower
+    return shift, shift * shift + above * upper - below * lower if gap < _GREAT_UPSET else 1.0
 
 
 class Tally(NamedTuple):
