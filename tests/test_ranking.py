@@ -97,7 +97,7 @@ def test_a_ranking_ends_and_goes_on(run: Path) -> None:
     assert max(by_opening.values()) >= 2, "both seats get the same opening"
     assert lines[0].player in {"minimax:2", "minimax:4", "tactical"}, "nets that never learned do not win"
     assert all(len(game.seed) == 3 for game in matches.games)
-    with pytest.raises(RankingError, match="were played with .*greedy=True.*, not .*greedy=False.*another --output"):
+    with pytest.raises(RankingError, match=r"were played with .*greedy=True.*, not .*greedy=False.*another --output"):
         rank([str(run)], run, Limits(matches=100), Plan(ConnectFour(greedy=False)), 60, QUIET)
     assert {line.player: line.graded for line in lines}["v0001"] == 0.4, "as the manifest says"
     assert {line.player: line.graded for line in lines}["minimax:4"] == pytest.approx(0.775, abs=0.01)
@@ -245,7 +245,7 @@ def test_killed_in_the_middle_of_a_line_it_goes_on(run: Path) -> None:
 
 
 _TWO_NODES = """
-import json, sys
+import contextlib, json, os, signal, sys
 from pathlib import Path
 from ray.cluster_utils import Cluster
 import ray
@@ -265,7 +265,13 @@ removed_at = []
 def show(progress):
     if not removed_at and len(progress.matches.games) >= 10:
         removed_at.append(len(progress.matches.games))
+        raylet = second.all_processes["raylet"][0].process.pid
+        children = [file.read_text() for file in Path(f"/proc/{raylet}/task").glob("*/children")]
+        workers = [int(pid) for pid in " ".join(children).split()]
         cluster.remove_node(second, allow_graceful=False)
+        for worker in workers:  # a machine that is gone takes its processes along
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
 
 with log.writing() as matches:
     entries = [Entry(agent.name, "agent") for agent in agents]
