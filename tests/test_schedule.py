@@ -58,14 +58,16 @@ def test_thompson_lets_neighbours_meet() -> None:
 
 def test_settled_pairs_sit_out() -> None:
     """Four players, of whom the upper two are surely apart and the lower two are not."""
-    games = {("a", "b"): Tally(400, 0, 20), ("b", "c"): Tally(400, 0, 20), ("c", "d"): Tally(3, 0, 3)}
+    games = {("c", "d"): Tally(3, 0, 3)}
+    for better, worse in (("a", "b"), ("b", "c")):
+        games |= {(better, worse): Tally(400, 0, 20), (worse, better): Tally(20, 0, 400)}
     posterior = joint_posterior(["a", "b", "c", "d"], games)
     met = Counter(
         pair
         for seed in range(60)
         for pair in next_round("thompson", ["a", "b", "c", "d"], posterior, {}, {}, np.random.default_rng(seed))
     )
-    assert met["c", "d"] > 5 * met["a", "b"]
+    assert met == {("c", "d"): 60}
 
 
 def test_games_in_flight_count_as_information() -> None:
@@ -86,4 +88,4 @@ def test_games_in_flight_count_as_information() -> None:
     order = posterior.order
     neighbours = {tuple(sorted(pair)) for pair in pairwise(order)}
     assert set(discounted) <= neighbours
-    assert len(alone) == 10
+    assert len(alone) > len(discounted)

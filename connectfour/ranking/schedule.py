@@ -12,7 +12,7 @@ There is no pairing by highest match quality: it locks onto few pairs and orders
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Literal, get_args
 
 import numpy as np
@@ -52,7 +52,7 @@ def next_round(
         rng: source of chance.
     """
     if pairing == "thompson":
-        return _neighbours(_by_drawn_skill(players, posterior, in_flight, rng), posterior, rng)
+        return _neighbours(_by_drawn_skill(players, posterior, in_flight, rng), posterior)
     candidates = [_pair(*two) for two in combinations(players, 2)]
     rng.shuffle(candidates)
     if pairing == "round_robin":
@@ -93,14 +93,16 @@ def _information(gap: float) -> float:
     return float(density**2 / (win * (1 - win)) / scale**2)
 
 
-def _neighbours(order: Sequence[str], posterior: JointPosterior, rng: np.random.Generator) -> list[Pair]:
-    """Pair an order of players from the top, or from the second on, but for pairs whose order is settled."""
+def _neighbours(order: Sequence[str], posterior: JointPosterior) -> list[Pair]:
+    """Pair an order of players from the top or from the second on, whatever is more in doubt; settled pairs sit out."""
     index = {name: number for number, name in enumerate(posterior.players)}
-    start = int(rng.integers(2)) if len(order) > 2 else 0
-    pairs = list(zip(order[start::2], order[start + 1 :: 2], strict=False))
-    better = np.array([posterior.probability_better(index[one], index[other]) for one, other in pairs])
-    doubt = np.minimum(better, 1 - better)
-    return [_pair(*pair) for pair, left in zip(pairs, doubt, strict=True) if left >= _SETTLED * doubt.max()]
+    doubts = []
+    for one, other in pairwise(order):
+        better = posterior.probability_better(index[one], index[other])
+        doubts.append((min(better, 1 - better), _pair(one, other)))
+    chosen = max(doubts[::2], doubts[1::2], key=lambda pairs: sum(doubt for doubt, _ in pairs))
+    most = max(doubt for doubt, _ in chosen)
+    return [pair for doubt, pair in chosen if doubt >= _SETTLED * most]
 
 
 def _disjoint(candidates: Sequence[Pair]) -> list[Pair]:
