@@ -15,10 +15,11 @@ install: ## Install everything into .venv with the versions of poetry.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and was not found: install one, or run make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) scripts/bootstrap.py
 
-league: install ## Train a league for about five minutes and rank it (CONFIG=configs/quick.yaml)
+league: install ## Train a league for five minutes, rank it, export the best (CONFIG=configs/quick.yaml)
 	@run=runs/$(basename $(notdir $(CONFIG)))-$$(date +%Y%m%d-%H%M%S) && \
 	$(BIN)/connectfour train --config $(CONFIG) --run-dir $$run && \
-	$(BIN)/connectfour rank $$run
+	$(BIN)/connectfour rank $$run && \
+	$(BIN)/connectfour export-onnx $$run --output $$run/model.onnx
 
 test: install ## Run the tests
 	@$(BIN)/python -m pytest

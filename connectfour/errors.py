@@ -9,7 +9,8 @@
     ├── TrainingError         7   training itself failed
     ├── PositionsError        8   a file of graded positions cannot be read
     ├── RankingError          9   players cannot be ranked, or a log of games is damaged
-    └── ClusterError         10   there is no Ray cluster where one was named
+    ├── ClusterError         10   there is no Ray cluster where one was named
+    └── ExportError          11   a policy cannot be exported, or is not the same afterwards
 
 The number is the exit code of the command line. A message is one sentence that says what was wrong, with the value,
 and what to do about it.
@@ -74,3 +75,9 @@ class ClusterError(ConnectFourError):
     """There is no Ray cluster where one was named."""
 
     exit_code = 10
+
+
+class ExportError(ConnectFourError):
+    """A policy cannot be exported, or is not the same afterwards."""
+
+    exit_code = 11

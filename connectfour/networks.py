@@ -79,7 +79,7 @@ class LineFeatures(nn.Module):
         The sums are computed in ``dtype``; they are small whole numbers, exact in any float type.
         """
         held = planes.flatten(1).to(dtype) @ self.cells.to(dtype)
-        return (held.to(torch.int8)[:, None, :] == self.codes).view(torch.int8)
+        return (held.to(torch.int8)[:, None, :] == self.codes).to(torch.int8)
 
 
 def _mirror_ordered(lines: Bits) -> Bits:

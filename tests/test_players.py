@@ -9,11 +9,12 @@ import pytest
 
 from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.errors import ConnectFourError, PlayerError, RunFolderError, SnapshotError
+from connectfour.export.onnx import export_onnx
 from connectfour.game.bitboard import Boards, Outcome
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore
 from connectfour.networks import ConnectFourNetwork
-from connectfour.players.player import Player, parse_player
+from connectfour.players.player import Player, pack_player, parse_player
 from heuristics import HEURISTICS
 
 NETWORK = NetworkSettings(width=16)
@@ -32,7 +33,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-SPECS = [*(f"heuristic:{name}" for name in HEURISTICS), "heuristic:minimax:3", "snapshot:v1", "snapshot:main:greedy"]
+SPECS = [
+    *(f"heuristic:{name}" for name in HEURISTICS),
+    "heuristic:minimax:3",
+    "snapshot:v1",
+    "snapshot:main:greedy",
+    "onnx",
+]
 
 
 @pytest.fixture(params=SPECS)
@@ -42,6 +49,10 @@ def player(request: pytest.FixtureRequest, run: Path) -> Player:
     if spec.startswith("snapshot:"):
         name, _, greedy = spec.removeprefix("snapshot:").partition(":")
         return parse_player(f"snapshot:{run}/{name}", greedy=bool(greedy))
+    if spec == "onnx":
+        if not (run / "model.onnx").exists():
+            export_onnx(pack_player(f"snapshot:{run}/v1"), "as named", run / "model.onnx")
+        return parse_player(f"onnx:{run}/model.onnx")
     return parse_player(spec)
 
 

@@ -1,4 +1,4 @@
-"""The one contract of all players, and players by name: ``heuristic:linear``, ``snapshot:runs/NAME/v0003``."""
+"""The one contract of all players, and players by name: ``heuristic:linear``, ``snapshot:RUN/v3``, ``onnx:FILE``."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class PackedPlayer:
 
     Attributes:
         name: what it is called in tables.
-        kind: ``heuristic``, ``snapshot`` or ``main``.
-        data: its weights' file; of a heuristic, its name.
+        kind: ``heuristic``, ``snapshot``, ``main`` or ``onnx``.
+        data: its weights' file or model; of a heuristic, its name.
         iteration: of training, when it was frozen.
         graded: the share of solved positions (dev half) that its run's manifest notes.
     """
@@ -81,6 +81,10 @@ class PackedPlayer:
         """
         if self.kind == "heuristic":
             return make_heuristic(self.data.decode())
+        if self.kind == "onnx":
+            from connectfour.players.onnx import unpack_onnx
+
+            return unpack_onnx(self, greedy=greedy)
         from connectfour.players.snapshot import unpack_snapshot  # Torch only for those who need it
 
         return unpack_snapshot(self, greedy=greedy, fast=fast)
@@ -106,7 +110,7 @@ def pack_player(spec: str) -> PackedPlayer:
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in _KINDS or not rest:
         raise PlayerError(
-            f"{spec!r} is no player: write heuristic:NAME or snapshot:RUN/vN, for example heuristic:linear"
+            f"{spec!r} is no player: write heuristic:NAME, snapshot:RUN/vN or onnx:FILE, for example heuristic:linear"
         )
     return _KINDS[kind](rest)
 
@@ -168,4 +172,14 @@ def pack_member(folder: Path, member: Member, name: str) -> PackedPlayer:
     return PackedPlayer(name, member.kind, data, member.iteration, member.graded)
 
 
-_KINDS: dict[str, Callable[[str], PackedPlayer]] = {"heuristic": pack_heuristic, "snapshot": _pack_snapshot}
+def _pack_onnx(location: str) -> PackedPlayer:
+    from connectfour.players.onnx import pack_onnx  # onnxruntime only for those who need it
+
+    return pack_onnx(location)
+
+
+_KINDS: dict[str, Callable[[str], PackedPlayer]] = {
+    "heuristic": pack_heuristic,
+    "snapshot": _pack_snapshot,
+    "onnx": _pack_onnx,
+}

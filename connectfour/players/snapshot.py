@@ -11,6 +11,7 @@ from connectfour.game.bitboard import Columns
 from connectfour.league.snapshots import Snapshot, decode_snapshot
 from connectfour.networks import ConnectFourNetwork, NetworkOutput, Precision
 from connectfour.players.player import PackedPlayer
+from connectfour.players.policy import choose_columns
 from heuristics import State
 
 _BATCH_MULTIPLE = 32
@@ -39,16 +40,8 @@ class NetworkPlayer:
     ) -> tuple[Columns, State]:
         """Evaluate all boards in one forward pass; the column is -1 where logits are not a number."""
         uniform = rng.random(len(observation))
-        logits = self._logits(observation, action_mask)
-        if self._greedy:
-            columns = logits.argmax(dim=1).numpy()
-        else:
-            cumulative = torch.softmax(logits.double(), dim=1).cumsum(dim=1).numpy()
-            # The last entry is 1 only up to rounding: scale, so that no draw falls behind the last legal column.
-            columns = np.argmax(cumulative > uniform[:, None] * cumulative[:, -1:], axis=1)
-        # Nobody would notice that weights are broken: NaN passes for the greatest of numbers.
-        broken = torch.isnan(logits).any(dim=1).numpy()
-        return np.where(broken, -1, columns), state
+        logits = self._logits(observation, action_mask).numpy()
+        return choose_columns(logits, uniform, greedy=self._greedy), state
 
     def _logits(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> torch.Tensor:
         # oneDNN compiles a bfloat16 product for each new batch size, which takes longer than the product itself.

@@ -1,0 +1,1 @@
+"""The league's policies for the world outside."""

@@ -1,0 +1,134 @@
+"""An ONNX model as a player: ``onnx:model.onnx``. Needs onnxruntime, and neither Torch nor Ray.
+
+A model is refused unless it is one file with the inputs and outputs that ``connectfour.export`` writes. Loading it runs
+no code from the file and unpickles nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from connectfour.errors import PlayerError
+from connectfour.game.bitboard import COLUMNS, ROWS, Columns
+from connectfour.players.player import PackedPlayer
+from connectfour.players.policy import choose_columns
+from heuristics import State
+
+MOST_BYTES = 256 * 2**20
+INPUTS = {
+    "observation": (onnx.TensorProto.INT8, (ROWS, COLUMNS, 2)),
+    "action_mask": (onnx.TensorProto.INT8, (COLUMNS,)),
+}
+OUTPUTS = {
+    "logits": (onnx.TensorProto.FLOAT, (COLUMNS,)),
+    "probabilities": (onnx.TensorProto.FLOAT, (COLUMNS,)),
+    "value": (onnx.TensorProto.FLOAT, ()),
+}
+"""Names with element type and shape after the batch axis, which is dynamic."""
+
+
+def pack_onnx(location: str) -> PackedPlayer:
+    """Read a model's file.
+
+    Raises:
+        PlayerError: there is no such file, or it is no model of a player.
+    """
+    path = Path(location)
+    if not path.is_file():
+        raise PlayerError(f"{path} is no file: write onnx:FILE, as connectfour export-onnx has written it")
+    if path.stat().st_size > MOST_BYTES:
+        raise PlayerError(
+            f"{path} has {path.stat().st_size:,} bytes, more than the {MOST_BYTES:,} of any model of ours"
+        )
+    data = path.read_bytes()
+    check_model(data, str(path))
+    return PackedPlayer(path.stem, "onnx", data)
+
+
+def check_model(data: bytes, source: str) -> onnx.ModelProto:
+    """Return the model in ``data``; ``source`` names it in errors.
+
+    Raises:
+        PlayerError: it is none, keeps data in other files, or has other inputs or outputs.
+    """
+    try:
+        model = onnx.load_model_from_string(data)
+        onnx.checker.check_model(model)
+    except (DecodeError, onnx.checker.ValidationError, ValueError):
+        raise PlayerError(f"{source} is no valid ONNX model: export it again") from None
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise PlayerError(f"{source} keeps its weights in other files: save it as one file, without external data")
+    for kind, expected, found in (("inputs", INPUTS, model.graph.input), ("outputs", OUTPUTS, model.graph.output)):
+        described = {each.name: _describe(each) for each in found}
+        if described != expected:
+            raise PlayerError(
+                f"{source} has the {kind} {', '.join(described) or 'none'} where a player has "
+                f"{', '.join(expected)} in its shapes: export it with connectfour export-onnx"
+            )
+    return model
+
+
+def _describe(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]] | None:
+    """Return element type and shape after a dynamic batch axis, or None."""
+    tensor = value.type.tensor_type
+    sizes = tensor.shape.dim
+    if not sizes or not sizes[0].dim_param or any(size.dim_param for size in sizes[1:]):
+        return None
+    return tensor.elem_type, tuple(size.dim_value for size in sizes[1:])
+
+
+def open_session(data: bytes, source: str) -> onnxruntime.InferenceSession:
+    """Return an onnxruntime session on one core.
+
+    Raises:
+        PlayerError: onnxruntime does not take the model.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001  # onnxruntime's errors have no other common base
+        raise PlayerError(f"{source} cannot be run by onnxruntime ({type(error).__name__}): export it again") from None
+
+
+class OnnxPlayer:
+    """Plays an ONNX model's policy: one forward pass a move, no search."""
+
+    def __init__(self, name: str, session: onnxruntime.InferenceSession, *, greedy: bool = False) -> None:
+        """Sample columns from the policy, or with ``greedy`` play the most probable one."""
+        self.name = name
+        self._session, self._greedy = session, greedy
+
+    def initial_state(self, boards: int) -> State:
+        """Return no memory: the board says it all."""
+        return np.zeros((boards, 0), dtype=np.int64)
+
+    def act(
+        self,
+        observation: NDArray[np.integer],
+        action_mask: NDArray[np.integer],
+        state: State,
+        rng: np.random.Generator,
+    ) -> tuple[Columns, State]:
+        """Evaluate all boards in one forward pass; the column is -1 where logits are not a number."""
+        uniform = rng.random(len(observation))
+        inputs = {"observation": observation.astype(np.int8), "action_mask": action_mask.astype(np.int8)}
+        (logits,) = self._session.run(["logits"], inputs)
+        return choose_columns(logits, uniform, greedy=self._greedy), state
+
+
+def unpack_onnx(packed: PackedPlayer, *, greedy: bool = False) -> OnnxPlayer:
+    """Build the player of a model.
+
+    Raises:
+        PlayerError: it is no model of a player.
+    """
+    check_model(packed.data, packed.name)
+    return OnnxPlayer(packed.name, open_session(packed.data, packed.name), greedy=greedy)

@@ -1,0 +1,200 @@
+"""Policies as ONNX files: exported, verified, played, refused."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from connectfour.config import LeagueSettings, NetworkSettings
+from connectfour.errors import ExportError, PlayerError
+from connectfour.export import onnx as exporting
+from connectfour.export.onnx import best_player, export_onnx
+from connectfour.game.bitboard import Boards
+from connectfour.league.pool import OpponentPool
+from connectfour.league.snapshots import Snapshot, SnapshotStore, decode_snapshot
+from connectfour.networks import ConnectFourNetwork
+from connectfour.players.player import PackedPlayer, pack_player, parse_player
+from connectfour.players.snapshot import build_network
+from connectfour.ranking.grading import grade, load_positions
+from tests.test_cli import call
+
+
+def make_run(folder: Path, encoder: str = "lines") -> Path:
+    """A run folder with two snapshots and main, of which v0001 was graded best."""
+    settings = NetworkSettings(encoder=encoder, width=16)
+    store, pool, members = SnapshotStore(folder / "league"), OpponentPool(LeagueSettings()), []
+    for number, name in enumerate(("v0001", "v0002", "main"), start=1):
+        torch.manual_seed(number)
+        weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
+        kind = "main" if name == "main" else "snapshot"
+        snapshot = Snapshot(settings, weights)
+        member = store.save(name, kind, snapshot, iteration=number, env_steps=1)  # type: ignore[arg-type]
+        members.append(member.model_copy(update={"graded": 1 / number}))
+    for member in members[:2]:
+        pool.admit(member)
+    store.write_manifest({**pool.to_state(), "main": members[2].model_dump()})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run."""
+    return make_run(tmp_path_factory.mktemp("runs") / "demo")
+
+
+@pytest.fixture(scope="module")
+def model(run: Path) -> Path:
+    """Its v0001 as a file."""
+    export_onnx(pack_player(f"snapshot:{run}/v1"), "as named", run / "v1.onnx")
+    return run / "v1.onnx"
+
+
+@pytest.mark.parametrize("encoder", ["lines", "mlp", "resnet"])
+def test_every_encoder_is_exported_and_plays_the_same(encoder: str, tmp_path: Path) -> None:
+    """As onnxruntime sees it: any batch, and the same grade as the snapshot."""
+    run = make_run(tmp_path / "demo", encoder)
+    packed = pack_player(f"snapshot:{run}/main")
+    done = export_onnx(packed, "as named", tmp_path / "model.onnx")
+    assert 0 <= done.difference < 1e-4
+    assert done.positions >= 2000
+    assert done.size == (tmp_path / "model.onnx").stat().st_size
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    for batch in (1, 3):
+        observation, mask = Boards(batch).observe()
+        mask[0, 2] = 0
+        logits, probabilities, value = session.run(None, {"observation": observation, "action_mask": mask})
+        assert (logits.shape, probabilities.shape, value.shape) == ((batch, 7), (batch, 7), (batch,))
+        assert logits[0, 2] == np.finfo(np.float32).min
+        assert probabilities[0, 2] == 0
+    positions = load_positions("dev")
+    grades = [
+        grade(parse_player(spec, greedy=True), positions).overall
+        for spec in (f"snapshot:{run}/main", f"onnx:{done.path}")
+    ]
+    assert grades[0] == grades[1]
+
+
+def test_the_file_tells_where_it_is_from(model: Path, run: Path) -> None:
+    """One file, with metadata."""
+    loaded = onnx.load(model)
+    metadata = {entry.key: entry.value for entry in loaded.metadata_props}
+    assert metadata["player"] == "demo/v0001"
+    assert metadata["sha256"] == pack_player(f"snapshot:{run}/v1").sha256
+    assert metadata["opset"] == str(loaded.opset_import[0].version)
+    assert metadata["version"]
+    assert [file.name for file in run.glob("v1*")] == ["v1.onnx"]
+
+
+def test_the_best_is_the_leaderboards_first_network(tmp_path: Path) -> None:
+    """Or without a leaderboard the best graded; of several ranked the first that is a network of the run."""
+    run = make_run(tmp_path / "demo")
+    packed, why = best_player(str(run))
+    assert packed.name == "demo/v0001"
+    assert "graded best" in why
+    with (run / "leaderboard.csv").open("w", newline="") as stream:
+        rows: list[list[object]] = [["rank", "player"], [1, "minimax:4"], [2, "main@2"], [3, "v0002"], [4, "main@3"]]
+        csv.writer(stream).writerows(rows)
+    packed, why = best_player(str(run))
+    assert packed.name == "v0002"
+    assert why.startswith("rank 3 of ")
+
+
+def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here it has the weights of another snapshot; what stood there before stays."""
+    convert, other = exporting._convert, pack_player(f"snapshot:{run}/v2")
+
+    def mixed_up(policy: torch.nn.Module, player: PackedPlayer) -> tuple[bytes, int]:
+        return convert(exporting._Policy(build_network(decode_snapshot(other.data, "other"))), player)
+
+    monkeypatch.setattr(exporting, "_convert", mixed_up)
+    output = tmp_path / "model.onnx"
+    output.write_text("before")
+    with pytest.raises(
+        ExportError, match=r"onnxruntime does not play as Torch does at batch size 1 .*: nothing is written"
+    ):
+        export_onnx(pack_player(f"snapshot:{run}/v1"), "as named", output)
+    assert output.read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def _damaged(change: Callable[[onnx.ModelProto], None]) -> Callable[[bytes], bytes]:
+    def damage(data: bytes) -> bytes:
+        model = onnx.load_model_from_string(data)
+        change(model)
+        return bytes(model.SerializeToString())
+
+    return damage
+
+
+def _external(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    tensor.ClearField("raw_data")
+
+
+def _other_shape(model: onnx.ModelProto) -> None:
+    model.graph.input[1].type.tensor_type.shape.dim[1].dim_value = 8
+
+
+def _fixed_batch(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: b"no model", "is no valid ONNX model"),
+        (lambda data: data[: len(data) // 2], "is no valid ONNX model"),
+        (_damaged(_external), "keeps its weights in other files|is no valid ONNX model"),
+        (_damaged(_other_shape), "has the inputs observation, action_mask where a player has"),
+        (_damaged(_fixed_batch), "has the inputs observation, action_mask where a player has"),
+    ],
+    ids=["text", "half", "external", "shape", "batch"],
+)
+def test_a_model_that_is_no_player_is_refused(
+    damage: Callable[[bytes], bytes], message: str, model: Path, tmp_path: Path
+) -> None:
+    """With one sentence, before anything of it runs."""
+    (tmp_path / "bad.onnx").write_bytes(damage(model.read_bytes()))
+    with pytest.raises(PlayerError, match=message):
+        parse_player(f"onnx:{tmp_path}/bad.onnx")
+
+
+def test_other_models_and_huge_files_are_refused(tmp_path: Path) -> None:
+    """A valid model of something else; a file beyond all sizes; none at all."""
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph), tmp_path / "relu.onnx")
+    with pytest.raises(PlayerError, match="has the inputs x where a player has observation, action_mask"):
+        parse_player(f"onnx:{tmp_path}/relu.onnx")
+    with (tmp_path / "huge.onnx").open("wb") as stream:
+        stream.truncate(300 * 2**20)
+    with pytest.raises(PlayerError, match="more than the 268,435,456 of any model of ours"):
+        parse_player(f"onnx:{tmp_path}/huge.onnx")
+    with pytest.raises(PlayerError, match="is no file: write onnx:FILE"):
+        parse_player(f"onnx:{tmp_path}/nothing.onnx")
+
+
+def test_the_command_exports_ranks_and_refuses(run: Path, tmp_path: Path) -> None:
+    """The best of a run, into a file that takes part in a ranking; a heuristic is no network."""
+    done = call("export-onnx", run, "--output", tmp_path / "best.onnx")
+    assert done.returncode == 0, done.stderr
+    assert "demo/v0001 (graded best while it trained" in done.stdout
+    assert "opset 20; onnxruntime agrees with Torch on 2,100 positions" in done.stdout
+    assert call("match", f"onnx:{tmp_path}/best.onnx", "heuristic:random", "--games", 10).returncode == 0
+    refused = call("export-onnx", "heuristic:linear", "--output", tmp_path / "linear.onnx")
+    assert (refused.returncode, refused.stderr) == (
+        11,
+        "connectfour: linear is no network but a heuristic: name a run or a snapshot\n",
+    )
+    assert not (tmp_path / "linear.onnx").exists()
