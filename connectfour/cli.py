@@ -257,7 +257,7 @@ def export_onnx(
     done = export(packed, why, output)
     Console().print(
         f"{done.path}: {done.player} ({done.why}), {done.size:,} bytes, opset {done.opset}; onnxruntime agrees with "
-        f"Torch on {done.positions:,} positions at batch sizes 1, 7 and 1,024 (differing by {done.difference:.1e} at most).",
+        f"Torch on {done.positions:,} positions at batch sizes 1, 7 and 1,024 (they differ by {done.difference:.1e}).",
         soft_wrap=True,
         highlight=False,
     )
