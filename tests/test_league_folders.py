@@ -76,7 +76,8 @@ def test_the_callback_is_asked_for(tmp_path: Path) -> None:
 
 def test_from_python_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) -> None:
     """A grid search over a learning rate, as in a notebook."""
-    search = SelfPlayPPOConfig.from_settings(tiny_settings("league.win_rate_threshold=0.001", "league.min_games=1"))
+    freezing = ("league.win_rate_threshold=0.001", "league.min_games=1", "rollout.mirror_share=0.0")
+    search = SelfPlayPPOConfig.from_settings(tiny_settings(*freezing))
     search.callbacks(SelfPlayCallback)
     search.training(lr=tune.grid_search([1e-3, 3e-3]))
     results = tune.Tuner(
