@@ -93,7 +93,7 @@ def test_a_ranking_ends_and_goes_on(run: Path) -> None:
     seats = Counter((game.first, game.second) for game in matches.games)
     assert all(abs(count - seats[second, first]) <= 1 for (first, second), count in seats.items())
     assert {len(game.opening) for game in matches.games} == {4}
-    by_opening = Counter((game.pair, game.opening) for game in matches.games)
+    by_opening = Counter((frozenset((game.first, game.second)), game.opening) for game in matches.games)
     assert max(by_opening.values()) >= 2, "both seats get the same opening"
     assert lines[0].player in {"minimax:2", "minimax:4", "tactical"}, "nets that never learned do not win"
     assert all(len(game.seed) == 3 for game in matches.games)

@@ -23,7 +23,7 @@ from connectfour.networks import ConnectFourNetwork
 from connectfour.players.onnx import INPUTS, OUTPUTS, check_model, open_session
 from connectfour.players.player import PackedPlayer, pack_player
 from connectfour.players.snapshot import build_network
-from connectfour.ranking.entrants import find_entrants
+from connectfour.ranking.entrants import find_entrants, is_player
 
 _TOLERANCE = 1e-4
 _BATCH_SIZES = (1, 7, 1024)
@@ -74,10 +74,9 @@ def best_player(spec: str) -> tuple[PackedPlayer, str]:
     Raises:
         PlayerError, RunFolderError, SnapshotError: ``spec`` names nobody, or a file is damaged.
     """
-    run = Path(spec)
-    if ":" in spec and not run.is_dir():
+    if is_player(spec):
         return pack_player(spec), "as named"
-    leaderboard = run / "leaderboard.csv"
+    leaderboard = Path(spec) / "leaderboard.csv"
     if leaderboard.is_file():
         members = find_entrants([spec])
         with leaderboard.open(newline="") as stream:

@@ -15,10 +15,9 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from connectfour.errors import PlayerError
-from connectfour.game.bitboard import COLUMNS, ROWS, Columns
+from connectfour.game.bitboard import COLUMNS, ROWS
 from connectfour.players.player import PackedPlayer
-from connectfour.players.policy import choose_columns
-from heuristics import State
+from connectfour.players.policy import PolicyPlayer
 
 MOST_BYTES = 256 * 2**20
 INPUTS = {
@@ -98,30 +97,19 @@ def open_session(data: bytes, source: str) -> onnxruntime.InferenceSession:
         raise PlayerError(f"{source} cannot be run by onnxruntime ({type(error).__name__}): export it again") from None
 
 
-class OnnxPlayer:
-    """Plays an ONNX model's policy: one forward pass a move, no search."""
+class OnnxPlayer(PolicyPlayer):
+    """Plays the policy of an ONNX model."""
 
     def __init__(self, name: str, session: onnxruntime.InferenceSession, *, greedy: bool = False) -> None:
-        """Sample columns from the policy, or with ``greedy`` play the most probable one."""
-        self.name = name
-        self._session, self._greedy = session, greedy
+        """Play the model of ``session``; ``greedy`` as in ``PolicyPlayer``."""
+        super().__init__(name, greedy=greedy)
+        self._session = session
 
-    def initial_state(self, boards: int) -> State:
-        """Return no memory: the board says it all."""
-        return np.zeros((boards, 0), dtype=np.int64)
-
-    def act(
-        self,
-        observation: NDArray[np.integer],
-        action_mask: NDArray[np.integer],
-        state: State,
-        rng: np.random.Generator,
-    ) -> tuple[Columns, State]:
-        """Evaluate all boards in one forward pass; the column is -1 where logits are not a number."""
-        uniform = rng.random(len(observation))
+    def logits(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Evaluate all boards in one forward pass."""
         inputs = {"observation": observation.astype(np.int8), "action_mask": action_mask.astype(np.int8)}
-        (logits,) = self._session.run(["logits"], inputs)
-        return choose_columns(logits, uniform, greedy=self._greedy), state
+        found: NDArray[np.float32] = self._session.run(["logits"], inputs)[0]
+        return found
 
 
 def unpack_onnx(packed: PackedPlayer, *, greedy: bool = False) -> OnnxPlayer:

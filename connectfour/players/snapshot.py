@@ -7,49 +7,32 @@ import torch
 from numpy.typing import NDArray
 
 from connectfour.errors import SnapshotError
-from connectfour.game.bitboard import Columns
 from connectfour.league.snapshots import Snapshot, decode_snapshot
 from connectfour.networks import ConnectFourNetwork, NetworkOutput, Precision
 from connectfour.players.player import PackedPlayer
-from connectfour.players.policy import choose_columns
-from heuristics import State
+from connectfour.players.policy import PolicyPlayer
 
 _BATCH_MULTIPLE = 32
 
 
-class NetworkPlayer:
-    """Plays a network's policy: one forward pass a move, no search."""
+class NetworkPlayer(PolicyPlayer):
+    """Plays the policy of a Torch network."""
 
     def __init__(self, name: str, network: ConnectFourNetwork, *, greedy: bool = False) -> None:
-        """Sample columns from the policy, or with ``greedy`` play the most probable one."""
-        self.name = name
+        """Play ``network``; ``greedy`` as in ``PolicyPlayer``."""
+        super().__init__(name, greedy=greedy)
         self._network = network.eval()
-        self._greedy = greedy
-
-    def initial_state(self, boards: int) -> State:
-        """Return no memory: the board says it all."""
-        return np.zeros((boards, 0), dtype=np.int64)
 
     @torch.inference_mode()
-    def act(
-        self,
-        observation: NDArray[np.integer],
-        action_mask: NDArray[np.integer],
-        state: State,
-        rng: np.random.Generator,
-    ) -> tuple[Columns, State]:
-        """Evaluate all boards in one forward pass; the column is -1 where logits are not a number."""
-        uniform = rng.random(len(observation))
-        logits = self._logits(observation, action_mask).numpy()
-        return choose_columns(logits, uniform, greedy=self._greedy), state
-
-    def _logits(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> torch.Tensor:
+    def logits(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Evaluate all boards in one forward pass."""
         # oneDNN compiles a bfloat16 product for each new batch size, which takes longer than the product itself.
         missing = -len(observation) % _BATCH_MULTIPLE if len(observation) > 1 else 0
         boards = torch.nn.functional.pad(torch.from_numpy(observation), (0, 0, 0, 0, 0, 0, 0, missing))
         masks = torch.nn.functional.pad(torch.from_numpy(action_mask), (0, 0, 0, missing))
         output: NetworkOutput = self._network(boards, masks)
-        return output.logits[: len(observation)]
+        found: NDArray[np.float32] = output.logits[: len(observation)].numpy()
+        return found
 
 
 def build_network(snapshot: Snapshot, precision: Precision = "float32") -> ConnectFourNetwork:

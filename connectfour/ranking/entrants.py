@@ -25,8 +25,8 @@ def find_entrants(specs: Iterable[str]) -> dict[str, PackedPlayer]:
         RankingError: two players have the same name.
     """
     specs = list(specs)
-    runs = [spec for spec in specs if not _is_player(spec)]
-    found = [pack_player(spec) for spec in specs if _is_player(spec)]
+    runs = [spec for spec in specs if not is_player(spec)]
+    found = [pack_player(spec) for spec in specs if is_player(spec)]
     for run in map(Path, runs):
         found += _members(run, f"{run.resolve().name}/" if len(runs) > 1 else "")
     found += [pack_heuristic(name) for name in ANCHORS]
@@ -37,7 +37,8 @@ def find_entrants(specs: Iterable[str]) -> dict[str, PackedPlayer]:
     return by_name
 
 
-def _is_player(spec: str) -> bool:
+def is_player(spec: str) -> bool:
+    """Tell whether ``spec`` names a player, and not a run folder."""
     return ":" in spec and not Path(spec).is_dir()
 
 

@@ -71,8 +71,3 @@ class GameRecord:
         if self.termination not in PLAYER_FAULTS:
             return None
         return self.second if self.result == 1 else self.first
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """The two players in alphabetical order."""
-        return (self.first, self.second) if self.first < self.second else (self.second, self.first)
