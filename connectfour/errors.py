@@ -10,7 +10,9 @@
     ├── PositionsError        8   a file of graded positions cannot be read
     ├── RankingError          9   players cannot be ranked, or a log of games is damaged
     ├── ClusterError         10   there is no Ray cluster where one was named
-    └── ExportError          11   a policy cannot be exported, or is not the same afterwards
+    ├── ExportError          11   a policy cannot be exported, or is not the same afterwards
+    ├── PictureError         12   a game cannot be drawn into a file
+    └── ServerError          13   the web app cannot be served
 
 The number is the exit code of the command line. A message is one sentence that says what was wrong, with the value,
 and what to do about it.
@@ -81,3 +83,15 @@ class ExportError(ConnectFourError):
     """A policy cannot be exported, or is not the same afterwards."""
 
     exit_code = 11
+
+
+class PictureError(ConnectFourError):
+    """A game cannot be drawn into a file."""
+
+    exit_code = 12
+
+
+class ServerError(ConnectFourError):
+    """The web app cannot be served."""
+
+    exit_code = 13

@@ -69,7 +69,7 @@ def main() -> None:
     constraint_file = VENV / "constraints.txt"
     constraint_file.write_text("\n".join(constraints(lock)) + "\n")
     options = ["--quiet", "--no-warn-script-location", "--disable-pip-version-check", "--constraint", constraint_file]
-    wanted = ["--editable", ROOT, *project["dependency-groups"]["dev"]]
+    wanted = ["--editable", f"{ROOT}[web]", *project["dependency-groups"]["dev"]]
     subprocess.run([PYTHON, "-m", "pip", "install", *options, *wanted], check=True)
     # Compile now: where Python is told not to write bytecode, every start of Ray and Torch would pay for it.
     subprocess.run([PYTHON, "-m", "compileall", "-q", "-j", "0", VENV / "lib"], stdout=subprocess.DEVNULL, check=False)

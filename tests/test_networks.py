@@ -154,7 +154,7 @@ def test_no_illegal_move_in_ten_thousand_plies(greedy: bool, trained: bool) -> N
             torch.autograd.backward(loss)
             optimizer.step()
         assert loss.item() < 0.1
-    _play_legally(NetworkPlayer("net", network, greedy=greedy), 10_000)
+    _play_legally(NetworkPlayer("net", network, temperature=0.0 if greedy else 1.0), 10_000)
 
 
 def _module() -> ActionMaskingRLModule:

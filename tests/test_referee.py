@@ -111,7 +111,7 @@ def test_logits_that_are_no_number_are_an_invalid_result() -> None:
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
     for greedy in (True, False):
-        faults = asked(NetworkPlayer("broken", network, greedy=greedy))
+        faults = asked(NetworkPlayer("broken", network, temperature=0.0 if greedy else 1.0))
         assert faults == dict.fromkeys(range(3), ("invalid_result", "answered -1"))
 
 

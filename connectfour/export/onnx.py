@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import warnings
@@ -24,6 +23,7 @@ from connectfour.players.onnx import INPUTS, OUTPUTS, check_model, open_session
 from connectfour.players.player import PackedPlayer, pack_player
 from connectfour.players.snapshot import build_network
 from connectfour.ranking.entrants import find_entrants, is_player
+from connectfour.ranking.table import LEADERBOARD, read_leaderboard
 
 _TOLERANCE = 1e-4
 _BATCH_SIZES = (1, 7, 1024)
@@ -76,14 +76,12 @@ def best_player(spec: str) -> tuple[PackedPlayer, str]:
     """
     if is_player(spec):
         return pack_player(spec), "as named"
-    leaderboard = Path(spec) / "leaderboard.csv"
-    if leaderboard.is_file():
+    if ranked := read_leaderboard(Path(spec)):
         members = find_entrants([spec])
-        with leaderboard.open(newline="") as stream:
-            names = [row["player"] for row in csv.DictReader(stream)]
-        for rank, name in enumerate(names, start=1):
+        for row in ranked:
+            name = row["player"]
             if name in members and members[name].kind in {"snapshot", "main"}:
-                return members[name], f"rank {rank} of {leaderboard}"
+                return members[name], f"rank {row['rank']} of {Path(spec) / LEADERBOARD}"
     return pack_player(f"snapshot:{spec}/best"), f"graded best while it trained; {spec} has no leaderboard yet"
 
 

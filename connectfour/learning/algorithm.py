@@ -252,7 +252,7 @@ class SelfPlayPPO(PPO):  # type: ignore[misc]  # Ray's classes are untyped here
         return self._grade(Snapshot(self.settings.network, module_weights(self)))
 
     def _grade(self, snapshot: Snapshot) -> float:
-        player = NetworkPlayer(MAIN, build_network(snapshot), greedy=True)
+        player = NetworkPlayer(MAIN, build_network(snapshot), temperature=0.0)
         share = grade(player, self._graded_positions).overall
         return share.value_preserving / share.positions
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from connectfour.errors import PlayerError
 from connectfour.game.bitboard import COLUMNS, ROWS
 from connectfour.players.player import PackedPlayer
-from connectfour.players.policy import PolicyPlayer
+from connectfour.players.policy import Evaluation, PolicyPlayer
 
 MOST_BYTES = 256 * 2**20
 INPUTS = {
@@ -100,16 +100,15 @@ def open_session(data: bytes, source: str) -> onnxruntime.InferenceSession:
 class OnnxPlayer(PolicyPlayer):
     """Plays the policy of an ONNX model."""
 
-    def __init__(self, name: str, session: onnxruntime.InferenceSession, *, greedy: bool = False) -> None:
-        """Play the model of ``session``; ``greedy`` as in ``PolicyPlayer``."""
-        super().__init__(name, greedy=greedy)
+    def __init__(self, name: str, session: onnxruntime.InferenceSession, *, temperature: float = 1.0) -> None:
+        """Play the model of ``session``; ``temperature`` as in ``PolicyPlayer``."""
+        super().__init__(name, temperature=temperature)
         self._session = session
 
-    def logits(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> NDArray[np.float32]:
+    def evaluate(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> Evaluation:
         """Evaluate all boards in one forward pass."""
         inputs = {"observation": observation.astype(np.int8), "action_mask": action_mask.astype(np.int8)}
-        found: NDArray[np.float32] = self._session.run(["logits"], inputs)[0]
-        return found
+        return Evaluation(*self._session.run(["logits", "value"], inputs))
 
 
 def unpack_onnx(packed: PackedPlayer, *, greedy: bool = False) -> OnnxPlayer:
@@ -119,4 +118,4 @@ def unpack_onnx(packed: PackedPlayer, *, greedy: bool = False) -> OnnxPlayer:
         PlayerError: it is no model of a player.
     """
     check_model(packed.data, packed.name)
-    return OnnxPlayer(packed.name, open_session(packed.data, packed.name), greedy=greedy)
+    return OnnxPlayer(packed.name, open_session(packed.data, packed.name), temperature=0.0 if greedy else 1.0)

@@ -162,6 +162,16 @@ def run_members(folder: Path) -> dict[str, Member]:
     return members
 
 
+def newest_run(folder: Path = Path("runs")) -> Path | None:
+    """Return the run in ``folder`` whose league changed last, or None."""
+    manifests = folder.glob("*/league/manifest.json")
+    return max(
+        (file.parent.parent for file in manifests),
+        key=lambda run: run.joinpath("league", "manifest.json").stat().st_mtime,
+        default=None,
+    )
+
+
 def pack_member(folder: Path, member: Member, name: str) -> PackedPlayer:
     """Read a snapshot of the run ``folder``, to be called ``name``.
 

@@ -10,7 +10,7 @@ from connectfour.errors import SnapshotError
 from connectfour.league.snapshots import Snapshot, decode_snapshot
 from connectfour.networks import ConnectFourNetwork, NetworkOutput, Precision
 from connectfour.players.player import PackedPlayer
-from connectfour.players.policy import PolicyPlayer
+from connectfour.players.policy import Evaluation, PolicyPlayer
 
 _BATCH_MULTIPLE = 32
 
@@ -18,21 +18,21 @@ _BATCH_MULTIPLE = 32
 class NetworkPlayer(PolicyPlayer):
     """Plays the policy of a Torch network."""
 
-    def __init__(self, name: str, network: ConnectFourNetwork, *, greedy: bool = False) -> None:
-        """Play ``network``; ``greedy`` as in ``PolicyPlayer``."""
-        super().__init__(name, greedy=greedy)
+    def __init__(self, name: str, network: ConnectFourNetwork, *, temperature: float = 1.0) -> None:
+        """Play ``network``; ``temperature`` as in ``PolicyPlayer``."""
+        super().__init__(name, temperature=temperature)
         self._network = network.eval()
 
     @torch.inference_mode()
-    def logits(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> NDArray[np.float32]:
+    def evaluate(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> Evaluation:
         """Evaluate all boards in one forward pass."""
         # oneDNN compiles a bfloat16 product for each new batch size, which takes longer than the product itself.
         missing = -len(observation) % _BATCH_MULTIPLE if len(observation) > 1 else 0
         boards = torch.nn.functional.pad(torch.from_numpy(observation), (0, 0, 0, 0, 0, 0, 0, missing))
         masks = torch.nn.functional.pad(torch.from_numpy(action_mask), (0, 0, 0, missing))
         output: NetworkOutput = self._network(boards, masks)
-        found: NDArray[np.float32] = output.logits[: len(observation)].numpy()
-        return found
+        count = len(observation)
+        return Evaluation(output.logits[:count].numpy(), output.value[:count].numpy())
 
 
 def build_network(snapshot: Snapshot, precision: Precision = "float32") -> ConnectFourNetwork:
@@ -58,4 +58,4 @@ def unpack_snapshot(packed: PackedPlayer, *, greedy: bool, fast: bool) -> Networ
         SnapshotError: it holds no snapshot, or its weights do not fit their network.
     """
     network = build_network(decode_snapshot(packed.data, packed.name), "auto" if fast else "float32")
-    return NetworkPlayer(packed.name, network, greedy=greedy)
+    return NetworkPlayer(packed.name, network, temperature=0.0 if greedy else 1.0)

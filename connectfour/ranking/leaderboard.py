@@ -10,6 +10,7 @@ from pathlib import Path
 
 from connectfour.league.snapshots import write_atomically
 from connectfour.ranking.matchlog import Matches
+from connectfour.ranking.table import LEADERBOARD
 from connectfour.ranking.trueskill import JointPosterior, Rating, Tally, joint_posterior, update
 
 _DEVIATIONS_OF_95_PERCENT = 1.959964
@@ -147,7 +148,7 @@ def write_tables(matches: Matches, folder: Path) -> list[Standing]:
     columns = [field.name for field in fields(Standing)]
     rows = [[*vars(line).values(), *sequential[line.player]] for line in lines]
     header = [*columns, "trueskill_mu", "trueskill_sigma"]
-    _write_csv(folder / "leaderboard.csv", [header, *([_cell(value) for value in row] for row in rows)])
+    _write_csv(folder / LEADERBOARD, [header, *([_cell(value) for value in row] for row in rows)])
     names = [line.player for line in lines]
     tallies = matches.tallies
     table = [[name, *(_against(tallies, name, other) for other in names)] for name in names]

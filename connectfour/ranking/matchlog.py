@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from connectfour.errors import RankingError
-from connectfour.ranking.records import TERMINATIONS, GameRecord
+from connectfour.ranking.records import GameRecord
 from connectfour.ranking.trueskill import Tally
 
 _RECENT_GAMES = 20
@@ -181,7 +181,7 @@ def _to_json(line: Line) -> dict[str, Any]:
     if isinstance(line, Entry):
         return {"player": vars(line)}
     if isinstance(line, GameRecord):
-        return {name: value for name, value in vars(line).items() if name != "detail" or value}
+        return line.to_json()
     if isinstance(line, dict):
         return {"settings": line}
     name, reason = line
@@ -197,9 +197,7 @@ def _take_in(matches: Matches, row: dict[str, Any]) -> None:
     elif "set_aside" in row:
         matches.set_aside[row["set_aside"]] = row["reason"]
     else:
-        game = GameRecord(**{**row, "seed": tuple(row["seed"])})
-        if game.termination not in TERMINATIONS or game.result not in {1, 0, -1, None}:
-            raise ValueError(game)
+        game = GameRecord.from_json(row)
         if not {game.first, game.second} <= matches.players.keys():
             raise ValueError(game)
         matches.add(game)

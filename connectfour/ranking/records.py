@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -65,9 +66,35 @@ class GameRecord:
         played = {"moves": game.opening, "seconds": 0.0, **rest}
         return cls(game.id, game.first, game.second, game.opening, result=result, termination=termination, **played)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return its line of a log."""
+        return {name: value for name, value in vars(self).items() if name != "detail" or value}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> GameRecord:
+        """Return the game of a line of a log.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is none.
+        """
+        game = cls(**{**row, "seed": tuple(row["seed"])})
+        if game.termination not in TERMINATIONS or game.result not in {1, 0, -1, None}:
+            raise ValueError(game)
+        return game
+
     @property
     def at_fault(self) -> str | None:
         """The player who ended the game by a fault, or None."""
         if self.termination not in PLAYER_FAULTS:
             return None
         return self.second if self.result == 1 else self.first
+
+    @property
+    def ending(self) -> str:
+        """How it ended, in words."""
+        if self.result is None:
+            return "not played"
+        if self.result == 0:
+            return "draw"
+        winner, loser = (self.first, self.second) if self.result == 1 else (self.second, self.first)
+        return f"{winner} wins" + (f" by a fault of {loser} ({self.termination})" if self.at_fault else "")

@@ -15,9 +15,10 @@ from connectfour.ranking.display import RankingDisplay, draw_leaderboard, fault_
 from connectfour.ranking.entrants import entry, find_entrants
 from connectfour.ranking.leaderboard import Standing, write_tables
 from connectfour.ranking.matchlog import Matches, MatchLog
+from connectfour.ranking.recorded import LOG, read_games
+from connectfour.ranking.table import PICTURE
 from connectfour.ranking.tournament import Limits, Plan, Tournament
 
-LOG = "matches.jsonl"
 _GAMES_A_PLAYER = 100
 
 
@@ -56,20 +57,14 @@ def replay(output: Path, console: Console) -> list[Standing]:
     Raises:
         RankingError: there is no log, or it is damaged.
     """
-    log = MatchLog(output / LOG)
-    if not log.path.is_file():
-        raise RankingError(f"{log.path} does not exist: name a folder that connectfour rank has written")
-    matches = log.read()
-    if not matches.players:
-        raise RankingError(f"{log.path} holds no games: name a folder that connectfour rank has written")
-    return report(matches, output, console)
+    return report(read_games(output), output, console)
 
 
 def report(matches: Matches, output: Path, console: Console) -> list[Standing]:
     """Write tables and picture, and print the leaderboard."""
     lines = write_tables(matches, output)
     title = f"{output.resolve().name}: {len(matches.games):,} games"
-    draw_leaderboard(matches, lines, output / "leaderboard.png", title)
+    draw_leaderboard(matches, lines, output / PICTURE, title)
     console.print(standings_table(lines, title=title))
     if matches.faults:
         console.print(fault_table(matches))

@@ -1,10 +1,9 @@
-"""The command line: parsing and wiring only."""
+"""Commands that tell who is stronger: parsing and wiring only."""
 
 from __future__ import annotations
 
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,70 +11,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from connectfour import __version__
-from connectfour.config import describe, get_setting, load_settings
-from connectfour.errors import ConfigError, ConnectFourError
+from connectfour.errors import ConfigError
 from connectfour.ranking.schedule import Pairing
 
-app = typer.Typer(
-    name="connectfour",
-    help="A self-play league for RLlib that can be trusted, on the solved game of Connect Four.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML file of settings; what it leaves out is default.")
-]
-OverrideOption = Annotated[
-    list[str] | None,
-    typer.Option("-p", metavar="KEY=VALUE", help="Override one setting by its dotted name; may be repeated."),
+AddressOption = Annotated[
+    str | None, typer.Option(help="Ray cluster to use, as ray.init takes it (auto: the one that runs here).")
 ]
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"connectfour {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Read the options that stand before a command."""
-
-
-@app.command()
-def train(
-    config: ConfigOption = None,
-    run_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the new run; by default runs/CONFIG-DATE-TIME.", show_default=False)
-    ] = None,
-    override: OverrideOption = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder, from its newest checkpoint.")
-    ] = None,
-) -> None:
-    """Train by self-play PPO, freezing snapshots into a league, until a limit or Ctrl-C."""
-    if resume and (config or run_dir):
-        raise ConfigError("--resume takes the settings and the folder of its run: leave out --config and --run-dir")
-    if resume:
-        from connectfour.learning import train as training
-
-        training.resume(resume, override or [], Console())
-        return
-    settings = load_settings(config, override or [])
-    from connectfour.learning import train as training
-
-    training.train(settings, run_dir or training.default_run_dir(config), Console())
-
-
-@app.command()
 def match(
     player: Annotated[
         str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN, snapshot:RUN/main or snapshot:RUN/best.")
@@ -107,7 +50,6 @@ def match(
     Console().print(table)
 
 
-@app.command()
 def grade(
     player: Annotated[
         str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN, snapshot:RUN/main or snapshot:RUN/best.")
@@ -147,12 +89,6 @@ def grade(
     Console().print(table)
 
 
-AddressOption = Annotated[
-    str | None, typer.Option(help="Ray cluster to use, as ray.init takes it (auto: the one that runs here).")
-]
-
-
-@app.command()
 def rank(
     players: Annotated[
         list[str] | None,
@@ -207,7 +143,6 @@ def rank(
     rank_players(players, folder, limits, plan, deadline, Console())
 
 
-@app.command()
 def rehearse(
     num_agents: Annotated[int, typer.Option(min=2, help="Agents, with levels from 0 to 100.")] = 10,
     num_matches: Annotated[int, typer.Option(min=1, help="Games of a ranking.")] = 1000,
@@ -244,61 +179,7 @@ def rehearse(
     rehearse_ranking(rehearsal, figure, Console())
 
 
-@app.command()
-def export_onnx(
-    player: Annotated[str, typer.Argument(help="A run folder, whose best network is taken, or a snapshot.")],
-    output: Annotated[Path, typer.Option(help="The file to write.")] = Path("model.onnx"),
-) -> None:
-    """Export a policy as one ONNX file, verified: onnxruntime must play it as Torch does, or nothing is written."""
-    from connectfour.export.onnx import best_player
-    from connectfour.export.onnx import export_onnx as export
-
-    packed, why = best_player(player)
-    done = export(packed, why, output)
-    Console().print(
-        f"{done.path}: {done.player} ({done.why}), {done.size:,} bytes, opset {done.opset}; onnxruntime agrees with "
-        f"Torch on {done.positions:,} positions at batch sizes 1, 7 and 1,024 (they differ by {done.difference:.1e}).",
-        soft_wrap=True,
-        highlight=False,
-    )
-
-
 def _use_cluster(address: str | None) -> None:
     """Name the Ray cluster to use; Ray reads it when it is imported."""
     if address:
         os.environ["RAY_ADDRESS"] = address
-
-
-@app.command()
-def settings(config: ConfigOption = None, override: OverrideOption = None) -> None:
-    """List every setting with its value and meaning."""
-    current = load_settings(config, override or [])
-    table = Table("setting", "value", "meaning", box=None)
-    for name, description in describe():
-        table.add_row(name, str(get_setting(current, name)), description)
-    Console().print(table)
-
-
-def main() -> None:
-    """Run the command line; an expected error is one sentence and its exit code."""
-    try:
-        app()
-    except ConnectFourError as error:
-        sys.stderr.write(f"connectfour: {error}\n")
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        reason = (error.strerror or type(error).__name__).lower()
-        sys.stderr.write(f"connectfour: {error.filename}: {reason}; check the path, its permissions and free space\n")
-        sys.exit(1)
-
-
-def export_onnx_main() -> None:
-    """Run ``export-onnx`` as a command of its own."""
-    sys.argv.insert(1, "export-onnx")
-    main()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,113 @@
+"""How fast the web app answers when many play at once.
+
+    python -m benchmarks.visitors [--run RUN] [--visitors 10] [--seconds 30]
+
+Starts ``connectfour app`` as users do, and lets visitors play: each sends its next move as soon as the last one was
+answered, or with ``--think`` after a pause as people make. What is timed is a move from the request to the whole
+answer, the agent's reply and the analysis in it. A report, not a test: it depends on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import httpx
+import numpy as np
+
+from connectfour.game.single import Game
+
+
+class Visitor:
+    """A browser, as far as the server can tell."""
+
+    def __init__(self, address: str, number: int) -> None:
+        """Open the page."""
+        self.seconds: list[float] = []
+        self._random = random.Random(number)
+        self._http = httpx.Client(base_url=address, timeout=60)
+        config = self._http.get("config").json()
+        ids = {component["props"].get("elem_id"): component["id"] for component in config["components"]}
+        self._board = ids["board"]
+        (opponent,) = [each["props"] for each in config["components"] if each["props"].get("elem_id") == "opponent"]
+        self._players = [choice[1] for choice in opponent["choices"]]
+        self._events = {
+            name: dependency["id"]
+            for dependency in config["dependencies"]
+            for target, name in dependency["targets"]
+            if target == self._board
+        }
+        self._view: dict[str, Any] = {}
+
+    def play(self, until: float, think: float) -> None:
+        """Play game after game against the strongest player."""
+        while time.monotonic() < until:
+            game = Game.parse(self._view.get("moves", ""))
+            if game.over:
+                self._view = {}
+                continue
+            start = time.perf_counter()
+            self._view = self._drop(self._random.choice(game.legal))
+            self.seconds.append(time.perf_counter() - start)
+            time.sleep(think * self._random.uniform(0.5, 1.5))
+
+    def _drop(self, column: int) -> dict[str, Any]:
+        strongest = self._players[-1]
+        answer = self._http.post(
+            "gradio_api/run/predict",
+            json={
+                "data": [self._view, "first", strongest, strongest, 0, ""],
+                "event_data": {"column": column},
+                "fn_index": self._events["drop"],
+                "trigger_id": self._board,
+                "session_hash": f"visitor{id(self)}",
+            },
+        )
+        answer.raise_for_status()
+        view: dict[str, Any] = answer.json()["data"][0]
+        return view
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", help="run folder; by default the newest one in runs/")
+    parser.add_argument("--visitors", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--think", type=float, default=0.0, help="mean pause before a move, in seconds")
+    parser.add_argument("--port", type=int, default=7870)
+    chosen = parser.parse_args()
+    command = [sys.executable, "-m", "connectfour", "app", "--port", str(chosen.port)]
+    command += ["--run", chosen.run] if chosen.run else []
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    try:
+        lines = iter(server.stdout or [])
+        address = next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
+        visitors = [Visitor(address, number) for number in range(chosen.visitors)]
+        until = time.monotonic() + chosen.seconds
+        threads = [threading.Thread(target=each.play, args=(until, chosen.think)) for each in visitors]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait()
+    seconds = np.concatenate([each.seconds for each in visitors])
+    middle, slow = np.quantile(seconds, [0.5, 0.95])
+    print(
+        f"{chosen.visitors} visitors, {chosen.think:g} s of thought: {len(seconds):,} moves, "
+        f"{len(seconds) / chosen.seconds:.0f}/s; median {1000 * middle:.0f} ms, 95 % within {1000 * slow:.0f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The web app: onnxruntime and Gradio, neither Ray nor Torch."""

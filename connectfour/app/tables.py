@@ -1,0 +1,77 @@
+"""The leaderboard as HTML, and recorded games as views of a board."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from connectfour.app.bundle import RecordedGame
+from connectfour.app.sitting import View
+from connectfour.ranking.records import GameRecord
+
+_EMPTY = "<p>Nobody was ranked: <code>connectfour rank RUN</code> makes a leaderboard.</p>"
+
+
+def leaderboard_html(rows: Sequence[Mapping[str, str]]) -> str:
+    """Return the rows of ``leaderboard.csv`` as a table."""
+    if not rows:
+        return _EMPTY
+    header = ("", "player", "skill", "± 95 %", "won/drawn/lost", "as first", "as second", "solved")
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(row))}</tr>" for row in rows)
+    return (
+        f'<div class="standings"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
+        "<p>Skill in TrueSkill units, from games of the league's members against each other; share of points by seat; "
+        "share of solved positions in which the best column keeps the result.</p>"
+    )
+
+
+def _cells(row: Mapping[str, str]) -> list[str]:
+    mu, high = float(row["mu"]), float(row["high95"])
+    return [
+        row["rank"],
+        row["player"],
+        f"{mu:.1f}",
+        f"{high - mu:.1f}",
+        f"{row['wins']}/{row['draws']}/{row['losses']}",
+        _share(row["win_rate_first"]),
+        _share(row["win_rate_second"]),
+        _share(row["graded"], 3),
+    ]
+
+
+def _share(text: str, digits: int = 2) -> str:
+    return f"{float(text):.{digits}f}" if text else "-"
+
+
+def picture_html(picture: bytes | None) -> str:
+    """Return a PNG as a part of the page itself."""
+    if picture is None:
+        return ""
+    data = base64.b64encode(picture).decode()
+    return (
+        '<div class="standings-picture"><img alt="Skills with 95 % intervals, and points of everyone against everyone" '
+        f'src="data:image/png;base64,{data}"></div>'
+    )
+
+
+def recorded_label(record: GameRecord) -> str:
+    """Return a recorded game as a line of a list."""
+    score = {1: "1:0", 0: "½:½", -1: "0:1"}.get(record.result or 0)
+    return f"{record.first} - {record.second}  {score} · {len(record.moves)} moves · no. {record.id}"
+
+
+def recorded_view(recorded: RecordedGame) -> View:
+    """Return what the board shows of a recorded game; its steps are taken in the browser."""
+    record, game = recorded.record, recorded.game
+    return {
+        "recorded": True,
+        "moves": game.moves,
+        "opening": len(record.opening),
+        "winning": sorted(map(list, game.winning_cells)),
+        "over": True,
+        "names": [record.first, record.second],
+        "status": "A draw." if record.result == 0 else f"{record.ending}.",
+        "turn": record.id,
+    }

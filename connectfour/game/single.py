@@ -1,0 +1,134 @@
+"""One game as people see it: moves to take back, cells to draw, a winning line to mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from connectfour.errors import NotationError
+from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, Planes
+from connectfour.game.notation import format_moves, parse_moves
+
+Cell = tuple[int, int]
+"""Row and column, row 0 on top."""
+
+_LINES = tuple(
+    tuple((row + i * down, column + i * right) for i in range(4))
+    for row in range(ROWS)
+    for column in range(COLUMNS)
+    for down, right in ((0, 1), (1, 0), (1, 1), (-1, 1))
+    if 0 <= row + 3 * down < ROWS and column + 3 * right < COLUMNS
+)
+
+
+@dataclass(frozen=True)
+class Game:
+    """A game from the empty board; playing and taking back give new games.
+
+    Attributes:
+        columns: the moves, 0-based.
+    """
+
+    columns: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, moves: str) -> Game:
+        """Return the game of a move string; spaces around it do not matter.
+
+        Raises:
+            NotationError: it is none.
+        """
+        return cls(tuple(parse_moves(moves.strip())))
+
+    @property
+    def moves(self) -> str:
+        """The game as a move string."""
+        return format_moves(self.columns)
+
+    @property
+    def mover(self) -> int:
+        """Whose turn it is, or would be: 0 who moved first, 1 the other."""
+        return len(self.columns) % 2
+
+    @cached_property
+    def board(self) -> Boards:
+        """The position as ``Boards`` of length 1."""
+        board = Boards(1)
+        for column in self.columns:
+            board.play(np.array([column]))
+        return board
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the game stands, seen by whoever moved last."""
+        return Outcome(int(self.board.outcome[0]))
+
+    @property
+    def over(self) -> bool:
+        """Whether the game has ended."""
+        return self.outcome != Outcome.ONGOING
+
+    @property
+    def winner(self) -> int | None:
+        """Who has won: 0 who moved first, 1 the other."""
+        return 1 - self.mover if self.outcome == Outcome.WIN else None
+
+    @property
+    def legal(self) -> tuple[int, ...]:
+        """The columns that take a disc, 0-based; none once the game is over."""
+        return tuple(int(column) for column in np.flatnonzero(self.board.legal()[0]))
+
+    @cached_property
+    def cells(self) -> dict[Cell, int]:
+        """Where discs lie, in the order they were played, and whose: 0 who moved first, 1 the other."""
+        height = [0] * COLUMNS
+        cells: dict[Cell, int] = {}
+        for ply, column in enumerate(self.columns):
+            cells[ROWS - 1 - height[column], column] = ply % 2
+            height[column] += 1
+        return cells
+
+    @property
+    def last(self) -> Cell | None:
+        """Where the last disc lies."""
+        return next(reversed(self.cells), None)
+
+    @property
+    def winning_cells(self) -> frozenset[Cell]:
+        """The cells of every four in a row of the winner."""
+        if self.winner is None:
+            return frozenset()
+        own = {cell for cell, owner in self.cells.items() if owner == self.winner}
+        return frozenset(cell for line in _LINES if own.issuperset(line) for cell in line)
+
+    def observe(self) -> tuple[Planes, Planes]:
+        """Return observation (1, 6, 7, 2) and action mask (1, 7), both int8, of whoever is to move."""
+        return self.board.observe()
+
+    def play(self, column: int) -> Game:
+        """Return the game after a disc in ``column``, 0-based.
+
+        Raises:
+            NotationError: the game is over, or the column is full or none.
+        """
+        if self.over:
+            raise NotationError("the game is over: start a new one, or take moves back")
+        if not 0 <= column < COLUMNS:
+            raise NotationError(f"{column + 1} is no column: name one from 1 to {COLUMNS}")
+        if column not in self.legal:
+            raise NotationError(f"column {column + 1} is full: choose another one")
+        return Game((*self.columns, column))
+
+    def upto(self, plies: int) -> Game:
+        """Return the game after its first ``plies`` moves."""
+        return Game(self.columns[:plies])
+
+    def take_back(self, seat: int | None) -> Game:
+        """Return the game before the last move of the player in ``seat``, or of anyone if it is None.
+
+        Without such a move nothing is taken back.
+        """
+        plies = range(len(self.columns) - 1, -1, -1)
+        return self.upto(next((ply for ply in plies if seat is None or ply % 2 == seat), len(self.columns)))
