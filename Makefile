@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install league test check format bench clean
+.PHONY: help install league app test check format bench clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ league: install ## Train a league for five minutes, rank it, export the best (CO
 	$(BIN)/connectfour train --config $(CONFIG) --run-dir $$run && \
 	$(BIN)/connectfour rank $$run && \
 	$(BIN)/connectfour export-onnx $$run --output $$run/model.onnx
+
+app: install ## Play against the newest run in the browser
+	@$(BIN)/connectfour app
 
 test: install ## Run the tests
 	@$(BIN)/python -m pytest

@@ -13,35 +13,16 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.errors import ExportError, PlayerError
 from connectfour.export import onnx as exporting
 from connectfour.export.onnx import best_player, export_onnx
 from connectfour.game.bitboard import Boards
-from connectfour.league.pool import OpponentPool
-from connectfour.league.snapshots import Snapshot, SnapshotStore, decode_snapshot
-from connectfour.networks import ConnectFourNetwork
+from connectfour.league.snapshots import decode_snapshot
 from connectfour.players.player import PackedPlayer, pack_player, parse_player
 from connectfour.players.snapshot import build_network
 from connectfour.ranking.grading import grade, load_positions
+from tests.runs import make_run
 from tests.test_cli import call
-
-
-def make_run(folder: Path, encoder: str = "lines") -> Path:
-    """A run folder with two snapshots and main, of which v0001 was graded best."""
-    settings = NetworkSettings(encoder=encoder, width=16)
-    store, pool, members = SnapshotStore(folder / "league"), OpponentPool(LeagueSettings()), []
-    for number, name in enumerate(("v0001", "v0002", "main"), start=1):
-        torch.manual_seed(number)
-        weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
-        kind = "main" if name == "main" else "snapshot"
-        snapshot = Snapshot(settings, weights)
-        member = store.save(name, kind, snapshot, iteration=number, env_steps=1)  # type: ignore[arg-type]
-        members.append(member.model_copy(update={"graded": 1 / number}))
-    for member in members[:2]:
-        pool.admit(member)
-    store.write_manifest({**pool.to_state(), "main": members[2].model_dump()})
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -7,30 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.errors import ConnectFourError, PlayerError, RunFolderError, SnapshotError
 from connectfour.export.onnx import export_onnx
 from connectfour.game.bitboard import Boards, Outcome
-from connectfour.league.pool import OpponentPool
-from connectfour.league.snapshots import Snapshot, SnapshotStore
-from connectfour.networks import ConnectFourNetwork
 from connectfour.players.player import Player, pack_player, parse_player
 from heuristics import HEURISTICS
-
-NETWORK = NetworkSettings(width=16)
+from tests.runs import make_run
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder with one snapshot and a main."""
-    folder = tmp_path_factory.mktemp("runs") / "demo"
-    store = SnapshotStore(folder / "league")
-    pool = OpponentPool(LeagueSettings())
-    weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(NETWORK).state_dict().items()}
-    pool.admit(store.save("v0001", "snapshot", Snapshot(NETWORK, weights), iteration=3, env_steps=900))
-    main = store.save("main", "main", Snapshot(NETWORK, weights), iteration=4, env_steps=1200)
-    store.write_manifest({**pool.to_state(), "main": main.model_dump()})
-    return folder
+    """A run folder."""
+    return make_run(tmp_path_factory.mktemp("runs") / "demo")
 
 
 SPECS = [
@@ -113,7 +101,7 @@ def test_nothing_is_remembered_outside_the_state(player: Player) -> None:
         ("heuristic:nobody", PlayerError, "no heuristic is called 'nobody'"),
         ("robot:r2", PlayerError, "is no player"),
         ("snapshot:nowhere/v1", RunFolderError, "nowhere is no run folder"),
-        ("snapshot:{run}/v9", SnapshotError, "no snapshot 'v9': it has v0001, main, best"),
+        ("snapshot:{run}/v9", SnapshotError, "no snapshot 'v9': it has v0001, v0002, main, best"),
         ("snapshot:{run}/linear", SnapshotError, "no snapshot 'linear'"),
     ],
 )

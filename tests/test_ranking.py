@@ -14,11 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.errors import RankingError
-from connectfour.league.pool import OpponentPool
-from connectfour.league.snapshots import Snapshot, SnapshotStore
-from connectfour.networks import ConnectFourNetwork
 from connectfour.ranking.arena import ConnectFour
 from connectfour.ranking.entrants import ANCHORS, find_entrants
 from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents
@@ -29,26 +25,15 @@ from connectfour.ranking.sandbox import Batch, Rules
 from connectfour.ranking.session import rank
 from connectfour.ranking.tournament import Limits, Plan, Progress, Tournament
 from tests.level_games import OneFails
+from tests.runs import make_run
 
-NETWORK = NetworkSettings(width=16)
 QUIET = Console(quiet=True)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run folder with two heuristics, two snapshots and a main."""
-    folder = tmp_path / "demo"
-    store = SnapshotStore(folder / "league")
-    pool = OpponentPool(LeagueSettings(heuristics=["random", "linear"], opponent_count=5))
-    members = []
-    for number, kind in ((1, "snapshot"), (2, "snapshot"), (3, "main")):
-        weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(NETWORK).state_dict().items()}
-        name = "main" if kind == "main" else f"v{number:04d}"
-        members.append(store.save(name, kind, Snapshot(NETWORK, weights), iteration=10 * number, env_steps=900))  # type: ignore[arg-type]
-    for member in members[:2]:
-        pool.admit(member.model_copy(update={"graded": 0.4}))
-    store.write_manifest({**pool.to_state(), "main": members[2].model_dump()})
-    return folder
+    return make_run(tmp_path / "demo", heuristics=("random", "linear"))
 
 
 def play(
@@ -71,7 +56,7 @@ def play(
 def test_everybody_of_a_run_is_ranked_with_the_anchors(run: Path) -> None:
     """Frozen policies, heuristics, the newest checkpoint's policy and a further player, once each."""
     found = find_entrants([str(run), "heuristic:minimax:3", f"snapshot:{run}/v1"])
-    assert set(found) == {"random", "linear", "v0001", "v0002", "main@30", "minimax:3", "demo/v0001", *ANCHORS}
+    assert set(found) == {"random", "linear", "v0001", "v0002", "main@3", "minimax:3", "demo/v0001", *ANCHORS}
     assert found["v0001"].sha256 == found["demo/v0001"].sha256
     two = find_entrants([str(run), f"{run}/"])
     assert "demo/v0001" in two
@@ -99,7 +84,7 @@ def test_a_ranking_ends_and_goes_on(run: Path) -> None:
     assert all(len(game.seed) == 3 for game in matches.games)
     with pytest.raises(RankingError, match=r"were played with .*greedy=True.*, not .*greedy=False.*another --output"):
         rank([str(run)], run, Limits(matches=100), Plan(ConnectFour(greedy=False)), 60, QUIET)
-    assert {line.player: line.graded for line in lines}["v0001"] == 0.4, "as the manifest says"
+    assert {line.player: line.graded for line in lines}["v0001"] == 1.0, "as the manifest says"
     assert {line.player: line.graded for line in lines}["minimax:4"] == pytest.approx(0.775, abs=0.01)
 
 
@@ -121,7 +106,7 @@ def test_another_player_of_the_same_name_is_refused(run: Path) -> None:
 def test_every_kind_of_fault_is_told_apart(tmp_path: Path) -> None:
     """Players lose by theirs; the machines' are played again under the same ids."""
     rates = ErrorRates(error=0.1, invalid=0.3, crash=0.04, hang=0.03, lost=0.01)
-    matches, progress = play(tmp_path, make_agents(4, 1), Limits(matches=150), LevelGame(rates), 0.5, batch_games=1)
+    matches, progress = play(tmp_path, make_agents(4, 1), Limits(matches=150), LevelGame(rates), 1.5, batch_games=1)
     assert sorted(game.id for game in matches.games) == list(range(1, 151))
     assert set(matches.terminations) >= {"win", "illegal", "invalid_result", "exception", "crash", "timeout"}
     assert matches.terminations["infrastructure"] == 0

@@ -176,7 +176,9 @@ class _Table:
         ) -> list[Any]:
             for player in (opponent, other):
                 if player not in self._roster:
-                    raise gr.Error(f"Nobody here is called {player!r}: choose somebody of the list.")
+                    raise gr.Error(
+                        f"Nobody here is called {player!r}: choose somebody of the list.", print_exception=False
+                    )
             asked = _Asked(moves or "", told, request)
             sitting = answer(Sitting.of(kept, seat, opponent, other, temperature), asked).answered(self._roster)
             return [sitting.view(self._roster), sitting.game.moves, *self._controls(sitting)]

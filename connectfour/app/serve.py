@@ -10,6 +10,8 @@ from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Gradio asks matplotlib for its backend at every event; undecided, it would load all of it and write a cache of fonts.
+os.environ.setdefault("MPLBACKEND", "agg")
 
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
@@ -49,7 +51,7 @@ class OnlyTheGame:
         await self._app(scope, receive, send)
 
 
-def serve(bundle: Path, host: str, port: int, announce: Callable[[str], None] = print) -> None:
+def serve(bundle: Path, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serve ``bundle`` until Ctrl-C.
 
     Args:

@@ -28,8 +28,8 @@ from connectfour.errors import ExportError
 from connectfour.export.bundle import write_bundle
 from connectfour.league.snapshots import write_atomically
 
-_PACKAGES = (connectfour, heuristics)
-_LIBRARIES = ("gradio", "numpy", "onnx", "onnxruntime", "pydantic", "safetensors")
+_ROOTS = {package.__name__: Path(package.__file__ or "").parent for package in (connectfour, heuristics)}
+_LIBRARIES = ("gradio", "numpy", "onnx", "onnxruntime", "pydantic", "pyyaml", "safetensors", "starlette")
 """What the app's modules import."""
 
 _APP = '''"""Entry of the Space: the web app on the bundle beside this file."""
@@ -42,11 +42,11 @@ from connectfour.app.serve import serve
 if __name__ == "__main__":
     host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0")
     port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
-    serve(Path(__file__).parent / "bundle", host, port)
+    serve(Path(__file__).parent / "bundle", host, port, lambda address: print("Serving at", address, flush=True))
 '''
 
 _README = """---
-title: {title}
+title: "{title}"
 emoji: 🔵
 colorFrom: blue
 colorTo: yellow
@@ -93,12 +93,15 @@ def write_space(run: Path, output: Path, console: Console, *, top: int) -> list[
 
     Raises:
         RunFolderError, SnapshotError, RankingError, ExportError: as ``write_bundle``.
-        ExportError: a library that the app needs is not installed.
+        ExportError: a library that the app needs is not installed, or ``output`` holds other packages of our names.
     """
+    foreign = [name for name in _ROOTS if (output / name).exists() and not (output / "bundle").is_dir()]
+    if foreign:
+        raise ExportError(f"{output / foreign[0]} is there already, and of no Space: name another --output")
     requirements = pinned_requirements(_LIBRARIES)
     players = write_bundle(output / "bundle", console, run=run, top=top)
     _copy_modules(output)
-    title = f"Connect Four: {run.resolve().name}"
+    title = f"Connect Four: {run.resolve().name}".replace('"', "'")
     readme = _README.format(
         title=title,
         gradio=importlib.metadata.version("gradio"),
@@ -129,18 +132,17 @@ def _copy_modules(output: Path) -> None:
     """Copy the modules that the app loads, and what lies beside them for it; others of an earlier call go."""
     command = [sys.executable, "-c", _LIST_MODULES]
     listed = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # its own code
-    roots = {package.__name__: Path(package.__file__ or "").parent for package in _PACKAGES}
-    for name in roots:
+    for name in _ROOTS:
         shutil.rmtree(output / name, ignore_errors=True)
     for module in listed.stdout.split():
-        root = roots[module.partition(".")[0]]
+        root = _ROOTS[module.partition(".")[0]]
         source = root.parent / module.replace(".", "/")
         file = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
         target = output / file.relative_to(root.parent)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, target)
     static = Path("connectfour", "app", "static")
-    shutil.copytree(roots["connectfour"].parent / static, output / static)
+    shutil.copytree(_ROOTS["connectfour"].parent / static, output / static)
 
 
 def pinned_requirements(libraries: Sequence[str]) -> list[str]:

@@ -59,10 +59,12 @@ def write_film(film: Film, output: Path) -> int:
     GIF and MP4 show the moves one by one, a PNG the last position with the numbers of the moves on the discs.
 
     Raises:
-        PictureError: ``output`` has another ending, or cannot be written.
+        PictureError: ``output`` has another ending, or its folder does not exist.
     """
     if output.suffix.lower() not in FORMATS:
         raise PictureError(f"{output} is no picture or film: end its name with {', '.join(FORMATS[:-1])} or .png")
+    if not output.parent.is_dir():
+        raise PictureError(f"{output.parent} is no folder: make it first, or name another one")
     temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix.lower()}")
     try:
         frames = _write(film, temporary)

@@ -44,7 +44,7 @@ for (let column = 0; column < COLUMNS; column++) {
   percents.push(draw("text", { x: x + CELL / 2, y: TOP - 26, class: "percent" }, board));
   hints.push(draw("path", { d: `M${x + 26} ${TOP - 14}h48l-24 38z`, class: "hint" }, board));
   draw("text", { x: x + CELL / 2, y: TOP + tall + 50, class: "label" }, board).textContent = column + 1;
-  const group = draw("g", { class: "column", role: "button", tabindex: 0, "aria-label": `Column ${column + 1}`, "data-column": column }, board);
+  const group = draw("g", { class: "lane", role: "button", tabindex: 0, "aria-label": `Column ${column + 1}`, "data-column": column }, board);
   draw("rect", { x, y: TOP - 10, width: CELL, height: tall + 22, rx: 8 }, group);
   columns.push(group);
 }
@@ -149,12 +149,12 @@ const ask = (event, data) => {
 };
 
 const take = () => {
-  const isNew = !view || view.moves !== props.value?.moves;
-  view = props.value;
+  const before = view;
+  view = props.value ? JSON.parse(JSON.stringify(props.value)) : null; // a copy: props change under our hands
   busy = false;
   clearTimeout(patience);
   element.setAttribute("aria-busy", "false");
-  if (view?.recorded && isNew) ply = view.moves.length;
+  if (view?.recorded && view.turn !== before?.turn) ply = view.moves.length;
   render();
 };
 
@@ -178,7 +178,7 @@ const step = (kind) => {
 };
 
 element.addEventListener("click", (event) => {
-  const column = event.target.closest(".column"), stepper = event.target.closest("[data-step]");
+  const column = event.target.closest(".lane"), stepper = event.target.closest("[data-step]");
   if (column) drop(Number(column.dataset.column));
   else if (stepper) step(stepper.dataset.step);
   else if (event.target.closest(".pause")) { paused = !paused; render(); }
@@ -193,7 +193,7 @@ const keys = (event) => {
     const kind = { ArrowLeft: "back", ArrowRight: "on", Home: "first", End: "last" }[event.key];
     if (kind && focused.type !== "range") { event.preventDefault(); step(kind); }
   } else if (/^[1-7]$/.test(event.key)) drop(Number(event.key) - 1);
-  else if ((event.key === "Enter" || event.key === " ") && focused?.closest(".column") && element.contains(focused)) {
+  else if ((event.key === "Enter" || event.key === " ") && focused?.closest(".lane") && element.contains(focused)) {
     event.preventDefault();
     drop(Number(focused.dataset.column));
   }

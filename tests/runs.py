@@ -1,0 +1,64 @@
+"""Small run folders for tests, made without training and without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from connectfour.config import LeagueSettings, NetworkSettings
+from connectfour.league.pool import OpponentPool
+from connectfour.league.snapshots import Snapshot, SnapshotStore
+from connectfour.networks import ConnectFourNetwork
+from connectfour.ranking.arena import ConnectFour
+from connectfour.ranking.entrants import entry, find_entrants
+from connectfour.ranking.matchlog import MatchLog
+from connectfour.ranking.recorded import LOG
+from connectfour.ranking.records import GameSpec
+from connectfour.ranking.session import report
+
+QUIET = Console(quiet=True)
+
+
+def make_run(folder: Path, encoder: str = "lines", heuristics: Sequence[str] = ()) -> Path:
+    """A run folder with v0001, v0002 and main of iterations 1, 2 and 3; the earlier was graded the better."""
+    settings = NetworkSettings(encoder=encoder, width=16)
+    league = LeagueSettings(heuristics=list(heuristics), opponent_count=5) if heuristics else LeagueSettings()
+    pool = OpponentPool(league)
+    store, members = SnapshotStore(folder / "league"), []
+    for number, name in enumerate(("v0001", "v0002", "main"), start=1):
+        torch.manual_seed(number)
+        weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
+        kind = "main" if name == "main" else "snapshot"
+        snapshot = Snapshot(settings, weights)
+        member = store.save(name, kind, snapshot, iteration=number, env_steps=1)  # type: ignore[arg-type]
+        members.append(member.model_copy(update={"graded": round(1 / number, 4)}))
+    for member in members[:2]:
+        pool.admit(member)
+    store.write_manifest({**pool.to_state(), "main": members[2].model_dump()})
+    return folder
+
+
+def make_ranked_run(folder: Path) -> Path:
+    """The same with a leaderboard: two games of everyone against everyone, played here."""
+    make_run(folder, heuristics=("random", "linear"))
+    players = find_entrants([str(folder)])
+    log, rules, rng = MatchLog(folder / LOG), ConnectFour(), np.random.default_rng(0)
+    built = {name: rules.build(player) for name, player in players.items()}
+    with log.writing() as matches:
+        entries = [entry(player) for player in players.values()]
+        matches.players.update({each.name: each for each in entries})
+        log.append(entries)
+        for one, other in combinations(players, 2):
+            first = matches.next_id
+            games = [GameSpec(first, one, other, "12"), GameSpec(first + 1, other, one, "12")]
+            played = rules.play((built[one], built[other]), (one, other), games, rng, lambda _: None)
+            log.append(played)
+            for game in played:
+                matches.add(game)
+        report(matches, folder, QUIET)
+    return folder

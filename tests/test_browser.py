@@ -1,0 +1,326 @@
+"""The web app in a real browser: whole games, wrong input, two visitors, and nothing that leaves this machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from connectfour.game.single import Game
+from tests.runs import make_ranked_run
+from tests.test_cli import command
+from tests.web import chromium, free_port, serving
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ranked run."""
+    return make_ranked_run(tmp_path_factory.mktemp("runs") / "demo")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium."""
+    program = chromium()
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=quiet)
+        yield browser
+        browser.close()
+
+
+def _contents(*folders: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def server(run: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """The app, serving the run; at the end nothing in the run and in all places that it might write to has changed."""
+    folder = tmp_path_factory.mktemp("server")
+    with serving(command("app", "--run", run, "--port", free_port()), folder) as (address, pid):
+        before = _contents(run, folder)
+        yield address, pid
+        assert _contents(run, folder) == before, "visitors leave nothing on the server"
+
+
+@pytest.fixture
+def page(server: tuple[str, int], browser: Browser) -> Iterator[Page]:
+    """A visitor's page; whatever is asked for lies on this machine, and no script fails."""
+    asked: list[str] = []
+    failed: list[str] = []
+    visitor = browser.new_context(viewport={"width": 1280, "height": 850}, reduced_motion="reduce").new_page()
+    visitor.on("request", lambda request: asked.append(request.url))
+    visitor.on("pageerror", lambda error: failed.append(str(error)))
+    visit(visitor, server[0])
+    yield visitor
+    visitor.context.close()
+    assert {urlsplit(url).hostname for url in asked if not url.startswith("data:")} == {"127.0.0.1"}
+    assert failed == []
+
+
+def visit(page: Page, address: str) -> None:
+    """Open the app and wait until one can play."""
+    page.goto(address)
+    expect(page.locator("#board .board")).to_have_attribute("data-turn", re.compile(r"\d"))
+
+
+def moves(page: Page) -> str:
+    """Return the move string of the board."""
+    return page.locator("#board .board").get_attribute("data-moves") or ""
+
+
+def answered(page: Page, since: str) -> str:
+    """Wait for the server's answer to what was asked at turn ``since``, and return the moves."""
+    expect(page.locator("#board .board")).not_to_have_attribute("data-turn", since)
+    return moves(page)
+
+
+def turn(page: Page) -> str:
+    """Return the number of the board's view."""
+    return page.locator("#board .board").get_attribute("data-turn") or ""
+
+
+def drop(page: Page, column: int) -> str:
+    """Click a column, 0-based, and return the moves after the agent's answer."""
+    since = turn(page)
+    page.locator(f'#board .lane[data-column="{column}"]').click(force=True)
+    return answered(page, since)
+
+
+def press(page: Page, key: str) -> str:
+    """Press a key and return the moves after the answer."""
+    since = turn(page)
+    page.keyboard.press(key)
+    return answered(page, since)
+
+
+def click(page: Page, selector: str) -> str:
+    """Click a button and return the moves after the answer."""
+    since = turn(page)
+    page.click(selector)
+    return answered(page, since)
+
+
+def paste(page: Page, text: str) -> str:
+    """Put a move string into the box and press Enter."""
+    since = turn(page)
+    box = page.locator("#moves textarea, #moves input").first
+    box.fill(text)
+    box.press("Enter")
+    return answered(page, since)
+
+
+def choose(page: Page, control: str, text: str) -> str:
+    """Choose the entry that begins with ``text`` in a list of players."""
+    since = turn(page)
+    if not page.locator(f"#{control}").get_by_role("option").count():
+        page.locator(f"#{control} input").click()
+    page.locator(f"#{control}").get_by_role("option", name=re.compile(rf"^{re.escape(text)} ·")).click()
+    return answered(page, since)
+
+
+def status(page: Page) -> str:
+    """Return the line over the board."""
+    return page.locator("#board .status").inner_text()
+
+
+def test_a_whole_game_by_clicks(page: Page) -> None:
+    """Every click gets an answer, discs lie where they fell, the end is told and the four marked; then a new game."""
+    choose(page, "opponent", "random")
+    game = Game()
+    while not game.over:
+        column = 0 if 0 in game.legal else game.legal[-1]
+        game = Game.parse(drop(page, column))
+        assert game.columns[-2 if not len(game.columns) % 2 else -1] == column
+        assert page.locator("#board .board [class^=disc]").count() == len(game.columns)
+    expected = {0: "You win!", 1: "random wins.", None: "A draw."}[game.winner]
+    assert status(page) == expected
+    assert page.locator("#board .ring.four").count() == len(game.winning_cells)
+    assert page.locator("#board .player.mover").count() == 0
+    assert page.locator("#moves textarea, #moves input").first.input_value() == game.moves
+    assert click(page, "#new") == ""
+    assert status(page) == "Your turn."
+
+
+def test_a_game_by_keyboard(page: Page) -> None:
+    """Keys 1 to 7 drop discs, but not while one types in a box."""
+    choose(page, "opponent", "linear")
+    game = Game()
+    while not game.over:
+        game = Game.parse(press(page, str(game.legal[0] + 1)))
+    assert status(page) in {"You win!", "linear wins.", "A draw."}
+    click(page, "#new")
+    box = page.locator("#moves textarea, #moves input").first
+    box.focus()
+    page.keyboard.type("44")
+    assert moves(page) == ""
+    assert box.input_value() == "44"
+
+
+def test_a_column_can_be_reached_by_tab(page: Page) -> None:
+    """And taken with Enter."""
+    column = page.get_by_role("button", name="Column 3")
+    column.focus()
+    assert press(page, "Enter")[0] == "3"
+
+
+def test_a_full_column_is_refused(page: Page) -> None:
+    """With a sentence; the board stays as it is."""
+    assert paste(page, "444444") == "444444"
+    assert page.locator('#board .lane[data-column="3"]').get_attribute("aria-disabled") == "true"
+    assert drop(page, 3) == "444444"
+    expect(page.locator("#board .notice")).to_have_text("Column 4 is full: choose another one.")
+    assert len(drop(page, 2)) == 8
+    expect(page.locator("#board .notice")).to_have_text("")
+
+
+def test_moves_are_taken_back(page: Page) -> None:
+    """One's own and the answer to it, until there are none."""
+    first = drop(page, 3)
+    second = drop(page, 2)
+    assert len(second) == 4
+    assert click(page, "#undo") == first
+    assert click(page, "#undo") == ""
+    assert click(page, "#undo") == ""
+    expect(page.locator("#board .notice")).to_have_text("There is no move to take back.")
+
+
+def test_hint_policy_and_chance_are_shown(page: Page) -> None:
+    """Bars over open columns that add up, a share for each side, the hint as an arrow."""
+    paste(page, "4444443")
+    assert len(moves(page)) == 8, "the agent answers a pasted position if it is its turn"
+    percents = [text.rstrip("%") for text in page.locator("#board .percent").all_text_contents()]
+    assert percents[3] == ""
+    assert sum(int(text) for text in percents if text) == pytest.approx(100, abs=4)
+    left, by, right = page.locator("#board .figures span").all_inner_texts()
+    assert int(left.rstrip("%")) + int(right.rstrip("%")) == 100
+    assert by.startswith("chance to win, says ")
+    assert page.locator("#board .hint.shown").count() == 0
+    click(page, "#hint")
+    assert page.locator("#board .hint.shown").count() == 1
+    expect(page.locator("#board .notice")).to_have_text(re.compile(r"Hint: column [1-7]\."))
+
+
+def test_the_opponent_is_changed(page: Page) -> None:
+    """The list goes from the weakest to the strongest with ratings, and whoever is chosen answers."""
+    page.locator("#opponent input").click()
+    offered = [text.strip(" ✓\n") for text in page.get_by_role("option").all_inner_texts()]
+    ratings = [float(text.rpartition("·")[2]) for text in offered]
+    assert ratings == sorted(ratings)
+    assert len(ratings) == 8
+    choose(page, "opponent", "minimax:2")
+    assert page.locator("#board .player b").all_inner_texts() == ["You", "minimax:2"]
+    assert paste(page, "12121") == "121211", "it stops the four"
+
+
+def test_sides_are_swapped_and_the_second_seat_chosen(page: Page) -> None:
+    """The agent moves as soon as it is its turn."""
+    since = turn(page)
+    page.get_by_label("Move second").check()
+    assert len(answered(page, since)) == 1
+    assert page.locator("#board .player b").first.inner_text() != "You"
+    assert len(click(page, "#swap")) == 2
+    assert page.get_by_label("Move first").is_checked()
+
+
+def test_a_move_string_is_pasted(page: Page) -> None:
+    """A game to go on with; one that is over; what is none is refused and changes nothing; a link does the same."""
+    assert paste(page, " 44 ") == "44"
+    for wrong, sentence in (("4x", "Move 2 of '4x' is 'x'"), ("4444444", "Column 4 is full at move 7")):
+        assert paste(page, wrong) == "44"
+        expect(page.locator("#board .notice")).to_contain_text(sentence)
+    assert paste(page, "1213141") == "1213141"
+    assert status(page) == "You win!"
+    page.goto(page.url.partition("?")[0] + "?moves=4433")
+    expect(page.locator("#board .board")).to_have_attribute("data-moves", "4433")
+
+
+def test_two_visitors_have_their_own_games(page: Page, browser: Browser, server: tuple[str, int]) -> None:
+    """And a reload begins anew."""
+    other = browser.new_context().new_page()
+    visit(other, server[0])
+    assert drop(page, 0)[0] == "1"
+    assert drop(other, 6)[0] == "7"
+    assert drop(page, 1)[::2] == "12"
+    assert drop(other, 5)[::2] == "76"
+    page.reload()
+    expect(page.locator("#board .board")).to_have_attribute("data-moves", "")
+    assert moves(other)[::2] == "76"
+    other.context.close()
+
+
+def test_agents_are_watched(page: Page) -> None:
+    """Each at its seat, move by move until the end; it can be held."""
+    page.get_by_label("Watch").check()
+    expect(page.locator("#other")).to_be_visible()
+    choose(page, "opponent", "random")
+    choose(page, "other", "linear")
+    assert page.locator("#board .player b").all_inner_texts() == ["random", "linear"]
+    page.wait_for_function("document.querySelector('#board .board').dataset.moves.length > 1")
+    page.click("#board .pause button")
+    held = moves(page)
+    since = turn(page)
+    assert page.locator("#board .pause button").inner_text() == "Go on"
+    page.click("#board .pause button")
+    assert answered(page, since).startswith(held)
+    page.wait_for_function("document.querySelector('#board .status').innerText.endsWith('wins.')", timeout=60_000)
+    assert Game.parse(moves(page)).over
+
+
+def test_leaderboard_and_recorded_games(page: Page) -> None:
+    """A row a player and the picture; a game step by step; one can go on from a position."""
+    page.get_by_role("tab", name="Leaderboard").click()
+    assert page.locator("#standings tbody tr").count() == 8
+    picture = page.locator(".standings-picture img")
+    expect(picture).to_be_visible()
+    assert page.evaluate("(image) => image.naturalWidth", picture.element_handle()) > 400
+    page.get_by_role("tab", name="Recorded games").click()
+    board = page.locator("#recorded .board")
+    expect(board).to_have_attribute("data-moves", re.compile(r"^12\d+"))
+    whole = board.get_attribute("data-moves") or ""
+    assert Game.parse(whole).over
+    page.click('#recorded [data-step="first"]')
+    expect(board).to_have_attribute("data-moves", "")
+    for _ in range(3):
+        page.click('#recorded [data-step="on"]')
+    page.keyboard.press("ArrowLeft")
+    expect(board).to_have_attribute("data-moves", whole[:2])
+    assert "Move 2 of" in page.locator("#recorded .status").inner_text()
+    page.locator("#game input").click()
+    page.get_by_role("option").nth(5).click()
+    expect(board).not_to_have_attribute("data-moves", whole[:2])
+    page.click('#recorded [data-step="first"]')
+    page.click('#recorded [data-step="on"]')
+    page.click('#recorded [data-step="play"]')
+    expect(page.locator("#board .board")).to_have_attribute("data-moves", "1")
+    assert page.get_by_label("Move second").is_checked()
+
+
+def test_it_fits_a_phone(browser: Browser, server: tuple[str, int]) -> None:
+    """Nothing is wider than the screen, and columns are wide enough for a finger."""
+    phone = browser.new_context(viewport={"width": 360, "height": 780}).new_page()
+    visit(phone, server[0])
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    box = phone.locator('#board .lane[data-column="0"]').bounding_box()
+    assert box is not None
+    assert box["width"] > 40
+    phone.get_by_role("tab", name="Leaderboard").click()
+    expect(phone.locator("#standings")).to_be_visible()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    phone.context.close()
+
+
+def test_the_server_has_neither_ray_nor_torch(page: Page, server: tuple[str, int]) -> None:
+    """After it has played."""
+    drop(page, 3)
+    maps = Path(f"/proc/{server[1]}/maps")
+    if not maps.exists():
+        pytest.skip("only Linux tells which libraries a process has loaded")
+    loaded = maps.read_text()
+    assert "onnxruntime" in loaded
+    assert "libtorch" not in loaded
+    assert "_raylet" not in loaded

@@ -1,0 +1,171 @@
+"""``connectfour play`` and ``connectfour replay`` as a user meets them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from connectfour.game.render import Film, draw_frame
+from connectfour.game.single import Game
+from connectfour.ranking.recorded import best_games, read_games
+from tests.runs import make_ranked_run
+from tests.test_cli import call, command
+
+
+def play(*options: object, lines: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``connectfour play`` with ``lines`` typed in."""
+    return subprocess.run(
+        command("play", *options),
+        input="".join(f"{line}\n" for line in lines),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_game_in_a_terminal(tmp_path: Path) -> None:
+    """Discs of both, wrong input, a hint, an undo; the game is told at the end."""
+    lines = ["4", "x", "9", "", "h", "u", "3", "q"]
+    done = play("--opponent", "heuristic:beat_last", lines=lines, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "You are X, beat_last is O." in done.stdout
+    assert ". . . O . . .\n. . . X . . .\n1 2 3 4 5 6 7" in done.stdout
+    assert "'x' is no move" in done.stdout
+    assert "9 is no column: name one from 1 to 7." in done.stdout
+    assert "'' is no move" in done.stdout
+    assert "Hint: 4, says a search" in done.stdout
+    assert ". . O . . . .\n. . X . . . .\n1 2 3 4 5 6 7" in done.stdout.rpartition("your move")[0]
+    assert "The game so far: 33 " in done.stdout
+
+
+def test_the_agent_moves_first_and_games_end(tmp_path: Path) -> None:
+    """Its win is told; a game that is over takes an undo or a new game."""
+    done = play(
+        *("--opponent", "heuristic:tactical", "--first", "agent", "--moves", "414141"),
+        lines=["4", "h", "u", "2", "n", "q"],
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0
+    assert "You are O, tactical is X." in done.stdout
+    assert "tactical plays 4." in done.stdout
+    assert "tactical wins." in done.stdout
+    assert "the game is over: start a new one, or take moves back." in done.stdout
+    assert "The game is over." in done.stdout
+    assert done.stdout.count("tactical wins.") == 2, "taken back, the agent wins again"
+    assert "The game so far: 4 " in done.stdout
+
+
+def test_the_human_wins(tmp_path: Path) -> None:
+    """And the end of the input ends the sitting."""
+    done = play("--opponent", "heuristic:always_same", "--moves", "4343", lines=["4", "4"], cwd=tmp_path)
+    assert done.returncode == 0
+    assert "You win!" in done.stdout
+
+
+def test_by_default_the_best_of_the_newest_run_plays(tmp_path: Path) -> None:
+    """Without one, a search."""
+    assert "minimax:4 is O" in play(lines=[], cwd=tmp_path).stdout
+    make_ranked_run(tmp_path / "runs" / "demo")
+    done = play("--seed", 1, lines=["h"], cwd=tmp_path)
+    assert "demo/v0001 is O" in done.stdout
+    assert "says demo/v0001, which gives you" in done.stdout
+
+
+def test_wrong_options_get_a_sentence(tmp_path: Path) -> None:
+    """A position that is none, a player that is none."""
+    done = play("--moves", "48", lines=[], cwd=tmp_path)
+    assert (done.returncode, done.stderr[:13]) == (6, "connectfour: ")
+    assert play("--opponent", "nobody", lines=[], cwd=tmp_path).returncode == 5
+
+
+@pytest.fixture(scope="module")
+def ranked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with recorded games."""
+    return make_ranked_run(tmp_path_factory.mktemp("runs") / "demo")
+
+
+@pytest.mark.parametrize("suffix", ["gif", "mp4", "png"])
+def test_a_recorded_game_becomes_a_picture(suffix: str, ranked: Path, tmp_path: Path) -> None:
+    """A frame a move, the last one the end of the game; nothing else is left in the folder."""
+    game = best_games(read_games(ranked), 1)[0]
+    output = tmp_path / f"game.{suffix}"
+    done = call("replay", ranked, "--output", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"game {game.id}, {game.first} against {game.second}, {game.ending}" in done.stdout
+    assert [file.name for file in tmp_path.iterdir()] == [output.name]
+    frames = iio.imread(output) if suffix == "png" else iio.imread(output, index=None)
+    expected = draw_frame(
+        Film(Game.parse(game.moves), (game.first, game.second), game.ending, len(game.opening)),
+        len(game.moves),
+        numbered=suffix == "png",
+    )
+    last = frames if suffix == "png" else frames[-1]
+    assert np.abs(last[..., :3].astype(int) - expected).mean() < 4
+    if suffix == "gif":
+        assert len(frames) == len(game.moves) + 1
+        with Image.open(output) as film:
+            film.seek(len(game.moves))
+            assert film.info["duration"] > 3000
+    if suffix == "mp4":
+        assert len(frames) > len(game.moves)
+
+
+def test_frames_show_what_happens() -> None:
+    """Both names, the disc where it fell in its colour, the four marked, whose turn it is."""
+    film = Film(Game.parse("1213141"), ("one", "other"), "one wins", opening=2)
+    empty, first, end = (draw_frame(film, ply).astype(int) for ply in (0, 1, 7))
+    amber, blue, mark = (240, 168, 48), (86, 180, 233), (214, 0, 108)
+
+    def near(frame: np.ndarray, x: int, y: int, colour: tuple[int, int, int], reach: int = 32) -> bool:
+        seen = frame[y - reach : y + reach, x - reach : x + reach]
+        return bool((np.abs(seen - colour).max(axis=2) < 12).sum() > 60)
+
+    bottom, column = 112 + 64 * 5 + 32, [16 + 64 * index + 32 for index in range(7)]
+    assert not near(empty, column[0], bottom, amber)
+    assert near(first, column[0], bottom, amber)
+    assert near(first, column[0], bottom, mark), "the last disc is marked"
+    assert near(end, column[1], bottom, blue)
+    for height in range(4):
+        assert near(end, column[0], bottom - 64 * height, mark), "the winning line is marked"
+    assert not near(end, column[1], bottom, mark)
+    for seat, y in ((0, 28), (1, 64)):
+        ringed = [near(draw_frame(film, ply).astype(int), 34, y, mark, reach=18) for ply in (0, 1, 7)]
+        assert ringed == [seat == 0, seat == 1, False]
+    other = draw_frame(Film(film.game, ("one", "else"), "one wins"), 0)
+    assert (other != empty).any(axis=(1, 2)).nonzero()[0].tolist()[0] > 40, "the second name is written"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--game", "999"), "the log has no game 999: its games have the numbers 1 to "),
+        (("--output", "{tmp}/game.avi"), "game.avi is no picture or film: end its name with .gif, .mp4 or .png"),
+        (("--output", "{tmp}/none/game.gif"), "none is no folder: make it first, or name another one"),
+    ],
+)
+def test_what_cannot_be_drawn_gets_a_sentence(
+    options: tuple[str, ...], message: str, ranked: Path, tmp_path: Path
+) -> None:
+    """And leaves nothing."""
+    named = [option.format(tmp=tmp_path) for option in options]
+    done = call("replay", ranked, *([] if "--output" in named else ["--output", tmp_path / "game.gif"]), *named)
+    assert done.returncode in {9, 12}
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_games_gets_a_sentence(ranked: Path, tmp_path: Path) -> None:
+    """Here a run that was never ranked."""
+    shutil.copytree(ranked / "league", tmp_path / "run" / "league")
+    done = call("replay", tmp_path / "run", "--output", tmp_path / "game.gif")
+    assert done.returncode == 9
+    assert "matches.jsonl does not exist: name a folder that connectfour rank has written" in done.stderr

@@ -1,0 +1,91 @@
+"""An agent's move in one game, and advice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from connectfour.errors import PlayerError
+from connectfour.game.single import Game
+from connectfour.players.player import parse_player
+from connectfour.players.policy import PolicyPlayer, choose_columns
+from connectfour.players.turn import advise, choose_column
+from heuristics import AlwaysSame, BeatLast, Linear, Random, State
+from tests.runs import make_run
+
+
+def test_memory_is_made_again_from_the_game() -> None:
+    """beat_last answers the last disc, always_same keeps to its column, whichever seat it has."""
+    assert choose_column(BeatLast(), Game.parse("4436"), seed=0) == 5
+    assert choose_column(BeatLast(), Game.parse("44367"), seed=0) == 6
+    for seed in range(5):
+        game = Game()
+        for _ in range(3):
+            game = game.play(choose_column(AlwaysSame(), game, seed))
+            game = game.play(next(column for column in game.legal if column != game.columns[0]))
+        assert len({*game.columns[::2]}) == 1
+
+
+def test_the_same_moves_get_the_same_answer() -> None:
+    """After moves were taken back too; another seed or another position gives others."""
+    game = Game.parse("44")
+    answers = [choose_column(Random(), game, seed) for seed in range(20)]
+    assert answers == [choose_column(Random(), game, seed) for seed in range(20)]
+    assert len(set(answers)) > 3
+    assert len({choose_column(Random(), Game.parse("44" * length), 0) for length in range(3)}) > 1
+
+
+def test_a_player_without_a_legal_move_is_named() -> None:
+    """Here one that always says column 4."""
+
+    class Stubborn(Linear):
+        name = "stubborn"
+
+        def choose(self, own, occupied, legal, state, uniform):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return np.full(len(own), 3), state
+
+    with pytest.raises(PlayerError, match="stubborn has no move after '444444': choose another opponent"):
+        choose_column(Stubborn(), Game.parse("444444"), 0)
+
+
+def test_advice_of_a_network_is_its_policy_and_value(tmp_path: Path) -> None:
+    """Probabilities of legal columns that sum to one; the best of them; a value."""
+    network = parse_player(f"snapshot:{make_run(tmp_path / 'run')}/v1")
+    advice = advise(Game.parse("444444"), network)
+    assert advice.probabilities is not None
+    assert advice.value is not None
+    assert sum(advice.probabilities) == pytest.approx(1)
+    assert advice.probabilities[3] == 0
+    assert advice.column == int(np.argmax(advice.probabilities))
+    assert -1 <= advice.value <= 1
+
+
+def test_advice_without_a_network_is_a_search() -> None:
+    """It takes the win, and stops one."""
+    assert advise(Game.parse("121213")).column == 0
+    assert advise(Game.parse("12121"), Linear()).column == 0
+    assert advise(Game.parse("1212")).probabilities is None
+
+
+def test_temperature_spreads_a_policy(tmp_path: Path) -> None:
+    """At 0 always the best column; higher ones play worse columns more often; illegal ones never."""
+    logits = np.array([[0.0, 1.0, 2.0, np.finfo(np.float32).min]] * 4000, dtype=np.float32)
+    uniform = np.random.default_rng(0).random(len(logits))
+    shares = {
+        temperature: np.bincount(choose_columns(logits, uniform, temperature), minlength=4) / len(logits)
+        for temperature in (0.0, 0.5, 1.0, 10.0)
+    }
+    assert shares[0.0].tolist() == [0, 0, 1, 0]
+    expected = np.exp(np.array([0, 1, 2]) / 0.5)
+    assert shares[0.5][:3] == pytest.approx(expected / expected.sum(), abs=0.03)
+    assert shares[0.5][0] < shares[1.0][0] < shares[10.0][0]
+    assert all(share[3] == 0 for share in shares.values())
+
+    player = parse_player(f"snapshot:{make_run(tmp_path / 'run')}/v1", greedy=True)
+    assert isinstance(player, PolicyPlayer)
+    assert {choose_column(player, Game(), seed) for seed in range(30)} == {advise(Game(), player).column}
+    assert len({choose_column(player.at(5.0), Game(), seed) for seed in range(30)}) > 3
+    state: State = player.initial_state(1)
+    assert state.size == 0
