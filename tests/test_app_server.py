@@ -78,7 +78,7 @@ def test_a_move_is_answered(server: httpx.Client) -> None:
         "44",
         {"moves": "9"},
         {"moves": "4" * 7},
-        {"moves": 5},
+        {"moves": [5]},
         {"moves": "1" * 10_000},
         {"turn": "x", "seed": []},
     ],
