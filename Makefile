@@ -40,6 +40,7 @@ format: install ## Format the code
 bench: install ## Measure speed
 	@$(BIN)/python -m benchmarks.game_core
 	@$(BIN)/python -m benchmarks.ranking
+	@$(BIN)/python -m benchmarks.inference
 	@$(BIN)/python -m benchmarks.speed
 
 clean: ## Remove .venv and caches; runs stay

@@ -1,0 +1,64 @@
+"""How fast an exported policy is evaluated: onnxruntime against Torch eager, on one core, in turns: ``make bench``.
+
+``python -m benchmarks.inference`` prints boards a second of a network of the default size, and their ratio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.ranking import seconds_a_unit
+from connectfour.config import NetworkSettings
+from connectfour.export.onnx import export_onnx
+from connectfour.game.openings import random_openings
+from connectfour.league.snapshots import Snapshot, SnapshotStore
+from connectfour.networks import ConnectFourNetwork
+from connectfour.players.onnx import pack_onnx, unpack_onnx
+from connectfour.players.player import pack_member
+from connectfour.players.policy import PolicyPlayer
+from connectfour.players.snapshot import unpack_snapshot
+
+_BATCHES = (1, 64, 1024)
+
+
+def rivals(folder: Path) -> tuple[PolicyPlayer, PolicyPlayer]:
+    """Return the same network as onnxruntime and as Torch evaluate it, both in float32."""
+    torch.manual_seed(0)
+    settings = NetworkSettings()
+    weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(settings).state_dict().items()}
+    member = SnapshotStore(folder / "league").save(
+        "main", "main", Snapshot(settings, weights), iteration=1, env_steps=1
+    )
+    packed = pack_member(folder, member, "main")
+    export_onnx(packed, "as named", folder / "model.onnx")
+    exported = unpack_onnx(pack_onnx(str(folder / "model.onnx")))
+    return exported, unpack_snapshot(packed, greedy=False, fast=False)
+
+
+def main() -> None:
+    """Measure and print."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    table = Table("boards at once", "onnxruntime, boards/s", "Torch, boards/s", "ratio", title="inference")
+    with TemporaryDirectory() as folder:
+        players = rivals(Path(folder))
+        for batch in _BATCHES:
+            inputs = random_openings(rng.integers(36, size=batch), rng).observe()
+
+            def evaluate(player: PolicyPlayer, inputs: tuple[np.ndarray, np.ndarray] = inputs) -> Callable[[], int]:
+                return lambda: len(player.evaluate(*inputs).value)
+
+            ours, theirs = seconds_a_unit(*map(evaluate, players))
+            table.add_row(f"{batch:,}", f"{1 / ours:,.0f}", f"{1 / theirs:,.0f}", f"{theirs / ours:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
