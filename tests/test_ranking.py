@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from itertools import combinations, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +104,26 @@ def test_another_player_of_the_same_name_is_refused(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_every_kind_of_fault_is_told_apart(tmp_path: Path) -> None:
+def test_every_kind_of_fault_is_told_apart() -> None:
     """Players lose by theirs; the machines' are played again under the same ids."""
-    rates = ErrorRates(error=0.1, invalid=0.3, crash=0.04, hang=0.03, lost=0.01)
-    matches, progress = play(tmp_path, make_agents(4, 1), Limits(matches=150), LevelGame(rates), 1.5, batch_games=1)
-    assert sorted(game.id for game in matches.games) == list(range(1, 151))
-    assert set(matches.terminations) >= {"win", "illegal", "invalid_result", "exception", "crash", "timeout"}
-    assert matches.terminations["infrastructure"] == 0
-    assert progress.lost["exception"] > 5
-    assert progress.lost["lost worker"] >= 1
-    answers = {game.detail for game in matches.games if game.termination == "invalid_result"}
+    agents = make_agents(4, 1)
+    rules = LevelGame(ErrorRates(error=0.1, invalid=0.3, crash=0.04, hang=0.03, lost=0.01))
+    runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=1.5)
+    for number, (one, other) in enumerate(islice(cycle(combinations(agents, 2)), 150), start=1):
+        names = (one.name, other.name)
+        runner.submit(Batch(names, (GameSpec(number, *names),), rules, (0, number)))
+    games: list[GameRecord] = []
+    while runner.pending:
+        games += runner.collect(60)
+    assert sorted(game.id for game in games) == list(range(1, 151))
+    terminations = Counter(game.termination for game in games)
+    assert set(terminations) >= {"win", "illegal", "invalid_result", "exception", "crash", "timeout"}
+    assert "infrastructure" not in terminations
+    assert runner.lost["exception"] > 5
+    assert runner.lost["lost worker"] >= 1
+    answers = {game.detail for game in games if game.termination == "invalid_result"}
     assert answers >= {"answered ''", "answered -10", "answered {}"}
-    for game in matches.games:
+    for game in games:
         if game.at_fault:
             assert game.result == (-1 if game.at_fault == game.first else 1)
 
@@ -161,7 +170,7 @@ def test_settled_means_settled_all_the_time(tmp_path: Path) -> None:
 def test_of_a_batch_only_the_game_that_hangs_is_lost(tmp_path: Path) -> None:
     """The others are played again, one by one, under their ids."""
     rules = LevelGame(ErrorRates(hang=0.02))
-    matches, progress = play(tmp_path, make_agents(2, 1), Limits(matches=64), rules, 0.5, batch_games=32)
+    matches, progress = play(tmp_path, make_agents(2, 1), Limits(matches=64), rules, 1.5, batch_games=32)
     assert sorted(game.id for game in matches.games) == list(range(1, 65))
     assert progress.lost["split after timeout"] >= 1
     assert matches.terminations["timeout"] <= 4
