@@ -65,7 +65,7 @@ def test_the_agent_moves_first_and_games_end(tmp_path: Path) -> None:
 
 def test_the_human_wins(tmp_path: Path) -> None:
     """And the end of the input ends the sitting."""
-    done = play("--opponent", "heuristic:always_same", "--moves", "4343", lines=["4", "4"], cwd=tmp_path)
+    done = play("--opponent", "heuristic:always_same", "--moves", "4343", "--seed", 1, lines=["4", "4"], cwd=tmp_path)
     assert done.returncode == 0
     assert "You win!" in done.stdout
 

@@ -5,6 +5,10 @@ players' code) count for nobody: the games are played again under the same ids, 
 
 A batch that a player hangs or kills is split, and its games are played again one by one, so that only the game in which
 it happens is lost.
+
+What is not wanted any more is forgotten, never cancelled: ``ray.cancel`` of a task that is just coming to its end takes
+the driver down (Ray 2.60, "Tried to complete task that was not pending"; https://github.com/ray-project/ray/pull/54798
+tells of the same race).
 """
 
 from __future__ import annotations
@@ -123,16 +127,13 @@ class MatchRunner:
         now = time.monotonic()
         for reference, (attempt, latest) in list(self._flight.items()):
             if now > latest:  # the supervisor itself is stuck
-                ray.cancel(reference, force=True)
                 del self._flight[reference]
                 records += self._again(attempt, "lost worker", "no answer from the worker")
         self._launch()
         return records
 
     def stop(self) -> None:
-        """Give up what is in flight."""
-        for reference in self._flight:
-            ray.cancel(reference, force=True)
+        """Give up what is in flight; workers end it by the deadline, and nobody hears of it."""
         self._flight.clear()
         self._waiting.clear()
 
