@@ -16,8 +16,8 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -73,6 +73,8 @@ class Visitor:
         )
         answer.raise_for_status()
         view: dict[str, Any] = answer.json()["data"][0]
+        if len(view["moves"]) <= len(self._view.get("moves", "")):
+            raise RuntimeError(f"the server did not play: {view['notice']}")
         return view
 
 
@@ -90,14 +92,14 @@ def main() -> None:
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     try:
         lines = iter(server.stdout or [])
-        address = next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
+        address = next((found[0] for line in lines if (found := re.search(r"http://\S+", line))), None)
+        if address is None:
+            sys.exit("the app did not start: see above")
         visitors = [Visitor(address, number) for number in range(chosen.visitors)]
         until = time.monotonic() + chosen.seconds
-        threads = [threading.Thread(target=each.play, args=(until, chosen.think)) for each in visitors]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(len(visitors)) as pool:
+            for done in [pool.submit(each.play, until, chosen.think) for each in visitors]:
+                done.result()
     finally:
         server.send_signal(signal.SIGINT)
         server.wait()

@@ -17,8 +17,8 @@ from rich.live import Live
 from rich.table import Table
 
 from connectfour.config import StopSettings
+from connectfour.files import write_atomically
 from connectfour.league.matchmaking import MAIN
-from connectfour.league.snapshots import write_atomically
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -28,6 +28,17 @@ def ray_session() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def ranked_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with leaderboard, games and the web app's bundle, for reading: whoever changes something takes a copy."""
+    from connectfour.export.bundle import write_bundle
+    from tests.runs import QUIET, make_ranked_run
+
+    run = make_ranked_run(tmp_path_factory.mktemp("ranked") / "demo")
+    write_bundle(run / "app", QUIET, run=run)
+    return run
+
+
 def tiny_settings(*overrides: str) -> RunSettings:
     """Settings of a league so small that an iteration takes a fraction of a second."""
     return load_settings(

@@ -24,22 +24,32 @@ from connectfour.ranking.session import report
 QUIET = Console(quiet=True)
 
 
-def make_run(folder: Path, encoder: str = "lines", heuristics: Sequence[str] = ()) -> Path:
-    """A run folder with v0001, v0002 and main of iterations 1, 2 and 3; the earlier was graded the better."""
+def make_run(
+    folder: Path,
+    encoder: str = "lines",
+    heuristics: Sequence[str] = (),
+    networks: Sequence[str] = ("v0001", "v0002", "main"),
+) -> Path:
+    """A run folder with ``networks`` of iterations 1, 2 and 3; the earlier was graded the better."""
     settings = NetworkSettings(encoder=encoder, width=16)
     league = LeagueSettings(heuristics=list(heuristics), opponent_count=5) if heuristics else LeagueSettings()
     pool = OpponentPool(league)
     store, members = SnapshotStore(folder / "league"), []
-    for number, name in enumerate(("v0001", "v0002", "main"), start=1):
+    for number, name in enumerate(networks, start=1):
         torch.manual_seed(number)
         weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
         kind = "main" if name == "main" else "snapshot"
         snapshot = Snapshot(settings, weights)
         member = store.save(name, kind, snapshot, iteration=number, env_steps=1)  # type: ignore[arg-type]
         members.append(member.model_copy(update={"graded": round(1 / number, 4)}))
-    for member in members[:2]:
-        pool.admit(member)
-    store.write_manifest({**pool.to_state(), "main": members[2].model_dump()})
+    mains = [member for member in members if member.kind == "main"]
+    for member in members:
+        if member not in mains:
+            pool.admit(member)
+    state = pool.to_state()
+    if mains:
+        state["main"] = mains[0].model_dump()
+    store.write_manifest(state)
     return folder
 
 

@@ -8,18 +8,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from connectfour.game.single import Game
-from tests.runs import make_ranked_run
-from tests.test_cli import command
+from connectfour.ranking.table import read_leaderboard
+from tests.commands import command
 from tests.web import chromium, free_port, serving
 
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ranked run."""
-    return make_ranked_run(tmp_path_factory.mktemp("runs") / "demo")
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +34,13 @@ def _contents(*folders: Path) -> dict[Path, bytes]:
 
 
 @pytest.fixture(scope="module")
-def server(run: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+def server(ranked_run: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
     """The app, serving the run; at the end nothing in the run and in all places that it might write to has changed."""
     folder = tmp_path_factory.mktemp("server")
-    with serving(command("app", "--run", run, "--port", free_port()), folder) as (address, pid):
-        before = _contents(run, folder)
+    with serving(command("app", "--run", ranked_run, "--port", free_port()), folder) as (address, pid):
+        before = _contents(ranked_run, folder)
         yield address, pid
-        assert _contents(run, folder) == before, "visitors leave nothing on the server"
+        assert _contents(ranked_run, folder) == before, "visitors leave nothing on the server"
 
 
 @pytest.fixture
@@ -98,19 +94,18 @@ def press(page: Page, key: str) -> str:
     return answered(page, since)
 
 
-def click(page: Page, selector: str) -> str:
-    """Click a button and return the moves after the answer."""
+def click(page: Page, name: str) -> str:
+    """Click a button of the board and return the moves after the answer."""
     since = turn(page)
-    page.click(selector)
+    page.click(f"#board [data-ask={name}]")
     return answered(page, since)
 
 
 def paste(page: Page, text: str) -> str:
     """Put a move string into the box and press Enter."""
     since = turn(page)
-    box = page.locator("#moves textarea, #moves input").first
-    box.fill(text)
-    box.press("Enter")
+    box(page).fill(text)
+    box(page).press("Enter")
     return answered(page, since)
 
 
@@ -121,6 +116,19 @@ def choose(page: Page, control: str, text: str) -> str:
         page.locator(f"#{control} input").click()
     page.locator(f"#{control}").get_by_role("option", name=re.compile(rf"^{re.escape(text)} ·")).click()
     return answered(page, since)
+
+
+def followed(before: Game, column: int, moves: str) -> Game:
+    """Return the game of ``moves``, which has the visitor's disc in ``column`` after ``before``, and then one more."""
+    game = Game.parse(moves)
+    assert game.upto(len(before.columns) + 1) == before.play(column)
+    assert game.over or len(game.columns) == len(before.columns) + 2
+    return game
+
+
+def box(page: Page) -> Locator:
+    """Return the box with the move string."""
+    return page.locator("#moves textarea, #moves input").first
 
 
 def status(page: Page) -> str:
@@ -134,15 +142,14 @@ def test_a_whole_game_by_clicks(page: Page) -> None:
     game = Game()
     while not game.over:
         column = 0 if 0 in game.legal else game.legal[-1]
-        game = Game.parse(drop(page, column))
-        assert game.columns[-2 if not len(game.columns) % 2 else -1] == column
+        game = followed(game, column, drop(page, column))
         assert page.locator("#board .board [class^=disc]").count() == len(game.columns)
     expected = {0: "You win!", 1: "random wins.", None: "A draw."}[game.winner]
     assert status(page) == expected
     assert page.locator("#board .ring.four").count() == len(game.winning_cells)
     assert page.locator("#board .player.mover").count() == 0
-    assert page.locator("#moves textarea, #moves input").first.input_value() == game.moves
-    assert click(page, "#new") == ""
+    expect(box(page)).to_have_value(game.moves)
+    assert click(page, "restart") == ""
     assert status(page) == "Your turn."
 
 
@@ -151,14 +158,47 @@ def test_a_game_by_keyboard(page: Page) -> None:
     choose(page, "opponent", "linear")
     game = Game()
     while not game.over:
-        game = Game.parse(press(page, str(game.legal[0] + 1)))
+        column = game.legal[len(game.columns) % len(game.legal)]
+        game = followed(game, column, press(page, str(column + 1)))
     assert status(page) in {"You win!", "linear wins.", "A draw."}
-    click(page, "#new")
-    box = page.locator("#moves textarea, #moves input").first
-    box.focus()
+    click(page, "restart")
+    box(page).focus()
     page.keyboard.type("44")
     assert moves(page) == ""
-    assert box.input_value() == "44"
+    expect(box(page)).to_have_value("44")
+
+
+def test_discs_lie_where_they_belong(page: Page) -> None:
+    """From the bottom up, in the colour of who played them, column 1 on the left."""
+    paste(page, "4435")
+    discs = [
+        (spot.get_attribute("transform"), spot.locator("g").get_attribute("class"))
+        for spot in page.locator("#board .board g[clip-path] > g").all()
+    ]
+    assert discs == [
+        ("translate(370 680)", "disc0"),
+        ("translate(370 580)", "disc1"),
+        ("translate(270 680)", "disc0"),
+        ("translate(470 680)", "disc1"),
+    ]
+    last = page.locator("#board .ring")
+    assert (last.get_attribute("cx"), last.get_attribute("cy")) == ("470", "680")
+
+
+def test_questions_are_asked_one_after_the_other(page: Page) -> None:
+    """A second click while the agent thinks is none; a button pressed meanwhile is obeyed afterwards."""
+    since = int(turn(page))
+    page.evaluate(
+        """() => {
+            const lane = document.querySelector('#board .lane[data-column="3"]');
+            for (const _ of [1, 2]) lane.dispatchEvent(new MouseEvent("click", { bubbles: true }));
+            document.querySelector("#board [data-ask=swap]").click();
+            document.querySelector("#board [data-ask=undo]").click();
+        }"""
+    )
+    expect(page.locator("#board .board")).to_have_attribute("data-turn", str(since + 2))
+    assert moves(page) == ""
+    assert page.locator("#board .player b").first.inner_text() == "You", "only the last of the buttons waits"
 
 
 def test_a_column_can_be_reached_by_tab(page: Page) -> None:
@@ -183,16 +223,15 @@ def test_moves_are_taken_back(page: Page) -> None:
     first = drop(page, 3)
     second = drop(page, 2)
     assert len(second) == 4
-    assert click(page, "#undo") == first
-    assert click(page, "#undo") == ""
-    assert click(page, "#undo") == ""
+    assert click(page, "undo") == first
+    assert click(page, "undo") == ""
+    assert click(page, "undo") == ""
     expect(page.locator("#board .notice")).to_have_text("There is no move to take back.")
 
 
 def test_hint_policy_and_chance_are_shown(page: Page) -> None:
     """Bars over open columns that add up, a share for each side, the hint as an arrow."""
-    paste(page, "4444443")
-    assert len(moves(page)) == 8, "the agent answers a pasted position if it is its turn"
+    assert paste(page, "444444") == "444444"
     percents = [text.rstrip("%") for text in page.locator("#board .percent").all_text_contents()]
     assert percents[3] == ""
     assert sum(int(text) for text in percents if text) == pytest.approx(100, abs=4)
@@ -200,21 +239,25 @@ def test_hint_policy_and_chance_are_shown(page: Page) -> None:
     assert int(left.rstrip("%")) + int(right.rstrip("%")) == 100
     assert by.startswith("chance to win, says ")
     assert page.locator("#board .hint.shown").count() == 0
-    click(page, "#hint")
-    assert page.locator("#board .hint.shown").count() == 1
-    expect(page.locator("#board .notice")).to_have_text(re.compile(r"Hint: column [1-7]\."))
+    bars = [float(bar.get_attribute("height") or 0) for bar in page.locator("#board .policy").all()]
+    best = bars.index(max(bars))
+    click(page, "hint")
+    arrows = page.locator("#board .hint").all()
+    assert [index for index, arrow in enumerate(arrows) if "shown" in (arrow.get_attribute("class") or "")] == [best]
+    expect(page.locator("#board .notice")).to_have_text(f"Hint: column {best + 1}.")
 
 
 def test_the_opponent_is_changed(page: Page) -> None:
     """The list goes from the weakest to the strongest with ratings, and whoever is chosen answers."""
     page.locator("#opponent input").click()
+    expect(page.get_by_role("option")).to_have_count(8)
     offered = [text.strip(" ✓\n") for text in page.get_by_role("option").all_inner_texts()]
     ratings = [float(text.rpartition("·")[2]) for text in offered]
     assert ratings == sorted(ratings)
-    assert len(ratings) == 8
     choose(page, "opponent", "minimax:2")
     assert page.locator("#board .player b").all_inner_texts() == ["You", "minimax:2"]
-    assert paste(page, "12121") == "121211", "it stops the four"
+    paste(page, "1212")
+    assert drop(page, 0) == "121211", "it stops the four"
 
 
 def test_sides_are_swapped_and_the_second_seat_chosen(page: Page) -> None:
@@ -223,20 +266,23 @@ def test_sides_are_swapped_and_the_second_seat_chosen(page: Page) -> None:
     page.get_by_label("Move second").check()
     assert len(answered(page, since)) == 1
     assert page.locator("#board .player b").first.inner_text() != "You"
-    assert len(click(page, "#swap")) == 2
-    assert page.get_by_label("Move first").is_checked()
+    assert len(click(page, "swap")) == 2
+    expect(page.get_by_label("Move first")).to_be_checked()
 
 
 def test_a_move_string_is_pasted(page: Page) -> None:
-    """A game to go on with; one that is over; what is none is refused and changes nothing; a link does the same."""
+    """One goes on from it, on the side to move; what is none is refused and changes nothing; a link does the same."""
     assert paste(page, " 44 ") == "44"
     for wrong, sentence in (("4x", "Move 2 of '4x' is 'x'"), ("4444444", "Column 4 is full at move 7")):
         assert paste(page, wrong) == "44"
         expect(page.locator("#board .notice")).to_contain_text(sentence)
     assert paste(page, "1213141") == "1213141"
-    assert status(page) == "You win!"
-    page.goto(page.url.partition("?")[0] + "?moves=4433")
-    expect(page.locator("#board .board")).to_have_attribute("data-moves", "4433")
+    assert status(page).endswith(" wins.")
+    assert page.locator("#board .ring.four").count() == 4
+    page.goto(page.url.partition("?")[0] + "?moves=443")
+    expect(page.locator("#board .board")).to_have_attribute("data-moves", "443")
+    expect(page.get_by_label("Move second")).to_be_checked()
+    assert status(page) == "Your turn."
 
 
 def test_two_visitors_have_their_own_games(page: Page, browser: Browser, server: tuple[str, int]) -> None:
@@ -254,27 +300,38 @@ def test_two_visitors_have_their_own_games(page: Page, browser: Browser, server:
 
 
 def test_agents_are_watched(page: Page) -> None:
-    """Each at its seat, move by move until the end; it can be held."""
+    """Each at its seat, move by move until the end; it can be held, and taken back."""
+    choose(page, "opponent", "tactical")
     page.get_by_label("Watch").check()
-    expect(page.locator("#other")).to_be_visible()
-    choose(page, "opponent", "random")
-    choose(page, "other", "linear")
-    assert page.locator("#board .player b").all_inner_texts() == ["random", "linear"]
     page.wait_for_function("document.querySelector('#board .board').dataset.moves.length > 1")
-    page.click("#board .pause button")
-    held = moves(page)
-    since = turn(page)
-    assert page.locator("#board .pause button").inner_text() == "Go on"
-    page.click("#board .pause button")
-    assert answered(page, since).startswith(held)
-    page.wait_for_function("document.querySelector('#board .status').innerText.endsWith('wins.')", timeout=60_000)
-    assert Game.parse(moves(page)).over
+    page.click("#board [data-pause]")
+    expect(page.locator("#board")).not_to_have_attribute("aria-busy", "true")
+    assert page.locator("#board [data-pause]").inner_text() == "Go on"
+    choose(page, "other", "random")
+    expect(page.locator("#board .player b")).to_have_text(["tactical", "random"])
+    assert paste(page, "1212") == "1212"
+    held = turn(page)
+    page.wait_for_timeout(2000)  # nothing is to happen: there is nothing to wait for
+    assert turn(page) == held
+    page.click("#board [data-pause]")
+    assert answered(page, held).startswith("1212")
+    page.wait_for_function("document.querySelector('#board .board').dataset.moves.length > 5")
+    assert len(click(page, "undo")) >= 5
+    assert page.locator("#board [data-pause]").inner_text() == "Go on", "it is held for who takes a move back"
+    assert paste(page, "121212") == "121212"
+    page.click("#board [data-pause]")
+    expect(page.locator("#board .status")).to_have_text("tactical wins.")
+    assert moves(page) == "1212121"
 
 
-def test_leaderboard_and_recorded_games(page: Page) -> None:
+def test_leaderboard_and_recorded_games(page: Page, ranked_run: Path) -> None:
     """A row a player and the picture; a game step by step; one can go on from a position."""
     page.get_by_role("tab", name="Leaderboard").click()
-    assert page.locator("#standings tbody tr").count() == 8
+    rows = page.locator("#standings tbody tr")
+    expect(rows).to_have_count(8)
+    best = read_leaderboard(ranked_run)[0]
+    cells = rows.first.locator("td").all_inner_texts()
+    assert cells[:4] == ["1", best.player, f"{best.mu:.1f}", f"{best.interval:.1f}"]
     picture = page.locator(".standings-picture img")
     expect(picture).to_be_visible()
     assert page.evaluate("(image) => image.naturalWidth", picture.element_handle()) > 400
@@ -297,7 +354,8 @@ def test_leaderboard_and_recorded_games(page: Page) -> None:
     page.click('#recorded [data-step="on"]')
     page.click('#recorded [data-step="play"]')
     expect(page.locator("#board .board")).to_have_attribute("data-moves", "1")
-    assert page.get_by_label("Move second").is_checked()
+    expect(page.locator("#board .board")).to_be_visible()
+    expect(page.get_by_label("Move second")).to_be_checked()
 
 
 def test_it_fits_a_phone(browser: Browser, server: tuple[str, int]) -> None:

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ import pytest
 from connectfour.config import dump_settings
 from connectfour.league.snapshots import SnapshotStore
 from connectfour.learning.run_folder import RunFolder, read_checkpoint
+from tests.commands import call, command
 from tests.conftest import tiny_settings
 
 TINY = tiny_settings(
@@ -27,16 +27,6 @@ TINY = tiny_settings(
     "checkpoint.every=2",
     "stop.minutes=10",
 )
-
-
-def command(*arguments: object) -> list[str]:
-    """Return the command line of ``connectfour``."""
-    return [sys.executable, "-m", "connectfour", *map(str, arguments)]
-
-
-def call(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run ``connectfour`` to its end."""
-    return subprocess.run(command(*arguments), cwd=cwd, capture_output=True, text=True, check=False)
 
 
 def rows(run: Path) -> list[dict[str, str]]:

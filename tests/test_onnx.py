@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import csv
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,14 +16,16 @@ from onnx import TensorProto, helper
 
 from connectfour.errors import ExportError, PlayerError
 from connectfour.export import onnx as exporting
-from connectfour.export.onnx import best_player, export_onnx
+from connectfour.export.onnx import export_onnx
 from connectfour.game.bitboard import Boards
-from connectfour.league.snapshots import decode_snapshot
+from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.player import PackedPlayer, pack_player, parse_player
 from connectfour.players.snapshot import build_network
 from connectfour.ranking.grading import grade, load_positions
+from connectfour.ranking.members import best_player
+from connectfour.ranking.table import read_leaderboard
+from tests.commands import call
 from tests.runs import make_run
-from tests.test_cli import call
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(run: Path) -> Path:
     """Its v0001 as a file."""
-    export_onnx(pack_player(f"snapshot:{run}/v1"), "as named", run / "v1.onnx")
+    export_onnx(pack_player(f"snapshot:{run}/v1"), run / "v1.onnx")
     return run / "v1.onnx"
 
 
@@ -43,7 +46,7 @@ def test_every_encoder_is_exported_and_plays_the_same(encoder: str, tmp_path: Pa
     """As onnxruntime sees it: any batch, and the same grade as the snapshot."""
     run = make_run(tmp_path / "demo", encoder)
     packed = pack_player(f"snapshot:{run}/main")
-    done = export_onnx(packed, "as named", tmp_path / "model.onnx")
+    done = export_onnx(packed, tmp_path / "model.onnx")
     assert 0 <= done.difference < 1e-4
     assert done.positions >= 2000
     assert done.size == (tmp_path / "model.onnx").stat().st_size
@@ -68,24 +71,28 @@ def test_the_file_tells_where_it_is_from(model: Path, run: Path) -> None:
     loaded = onnx.load(model)
     metadata = {entry.key: entry.value for entry in loaded.metadata_props}
     assert metadata["player"] == "demo/v0001"
-    assert metadata["sha256"] == pack_player(f"snapshot:{run}/v1").sha256
+    assert metadata["sha256"] == SnapshotStore(run / "league").members()["v0001"].sha256
     assert metadata["opset"] == str(loaded.opset_import[0].version)
     assert metadata["version"]
     assert [file.name for file in run.glob("v1*")] == ["v1.onnx"]
 
 
-def test_the_best_is_the_leaderboards_first_network(tmp_path: Path) -> None:
-    """Or without a leaderboard the best graded; of several ranked the first that is a network of the run."""
-    run = make_run(tmp_path / "demo")
+def test_the_best_is_the_leaderboards_first_network(ranked_run: Path, tmp_path: Path) -> None:
+    """Or without a leaderboard the best graded; also where several runs were ranked and names are longer."""
+    best = next(row.player for row in read_leaderboard(ranked_run) if row.player[0] in "vm" and row.player[1] != "i")
+    packed, why = best_player(str(ranked_run))
+    assert packed.name == best
+    assert re.fullmatch(r"rank \d of .*leaderboard.csv", why)
+    run = tmp_path / "demo"
+    shutil.copytree(ranked_run, run, ignore=shutil.ignore_patterns("app"))
+    for file, before, after in (("leaderboard.csv", ",{},", ",demo/{},"), ("matches.jsonl", '"{}"', '"demo/{}"')):
+        text = (run / file).read_text()
+        (run / file).write_text(text.replace(before.format(best), after.format(best)))
+    assert best_player(str(run)) == (packed, why.replace(str(ranked_run), str(run)))
+    (run / "leaderboard.csv").unlink()
     packed, why = best_player(str(run))
     assert packed.name == "demo/v0001"
     assert "graded best" in why
-    with (run / "leaderboard.csv").open("w", newline="") as stream:
-        rows: list[list[object]] = [["rank", "player"], [1, "minimax:4"], [2, "main@2"], [3, "v0002"], [4, "main@3"]]
-        csv.writer(stream).writerows(rows)
-    packed, why = best_player(str(run))
-    assert packed.name == "v0002"
-    assert why.startswith("rank 3 of ")
 
 
 def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +108,7 @@ def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypa
     with pytest.raises(
         ExportError, match=r"onnxruntime does not play as Torch does at batch size 1 .*: nothing is written"
     ):
-        export_onnx(pack_player(f"snapshot:{run}/v1"), "as named", output)
+        export_onnx(pack_player(f"snapshot:{run}/v1"), output)
     assert output.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -123,6 +130,17 @@ def _external(model: onnx.ModelProto) -> None:
     tensor.ClearField("raw_data")
 
 
+def _external_constant(model: onnx.ModelProto) -> None:
+    """In a node, at a place that exists."""
+    tensor = TensorProto(name="aside", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="pyproject.toml")
+    model.graph.node.append(helper.make_node("Constant", [], ["aside"], value=tensor))
+
+
+def _other_outputs(model: onnx.ModelProto) -> None:
+    del model.graph.output[1]
+
+
 def _other_shape(model: onnx.ModelProto) -> None:
     model.graph.input[1].type.tensor_type.shape.dim[1].dim_value = 8
 
@@ -136,11 +154,13 @@ def _fixed_batch(model: onnx.ModelProto) -> None:
     [
         (lambda data: b"no model", "is no valid ONNX model"),
         (lambda data: data[: len(data) // 2], "is no valid ONNX model"),
-        (_damaged(_external), "keeps its weights in other files|is no valid ONNX model"),
+        (_damaged(_external), "keeps its weights in other files"),
+        (_damaged(_external_constant), "keeps its weights in other files"),
+        (_damaged(_other_outputs), "has the outputs logits, value where a player has"),
         (_damaged(_other_shape), "has the inputs observation, action_mask where a player has"),
         (_damaged(_fixed_batch), "has the inputs observation, action_mask where a player has"),
     ],
-    ids=["text", "half", "external", "shape", "batch"],
+    ids=["text", "half", "external", "external constant", "outputs", "shape", "batch"],
 )
 def test_a_model_that_is_no_player_is_refused(
     damage: Callable[[bytes], bytes], message: str, model: Path, tmp_path: Path
@@ -172,7 +192,13 @@ def test_the_command_exports_ranks_and_refuses(run: Path, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     assert "demo/v0001 (graded best while it trained" in done.stdout
     assert "opset 20; onnxruntime agrees with Torch on 2,100 positions" in done.stdout
-    assert call("match", f"onnx:{tmp_path}/best.onnx", "heuristic:random", "--games", 10).returncode == 0
+    ranked = call("rank", f"onnx:{tmp_path}/best.onnx", "--matches", 20, "--output", tmp_path / "ranking")
+    assert ranked.returncode == 0, ranked.stderr
+    assert "best" in {row.player for row in read_leaderboard(tmp_path / "ranking")}
+    for output in (".", "none/model.onnx"):
+        refused = call("export-onnx", run, "--output", output, cwd=tmp_path)
+        assert (refused.returncode, refused.stderr.count("\n")) == (11, 1)
+        assert "cannot be written: name a file in a folder that exists" in refused.stderr
     refused = call("export-onnx", "heuristic:linear", "--output", tmp_path / "linear.onnx")
     assert (refused.returncode, refused.stderr) == (
         11,

@@ -39,7 +39,7 @@ def player(request: pytest.FixtureRequest, run: Path) -> Player:
         return parse_player(f"snapshot:{run}/{name}", greedy=bool(greedy))
     if spec == "onnx":
         if not (run / "model.onnx").exists():
-            export_onnx(pack_player(f"snapshot:{run}/v1"), "as named", run / "model.onnx")
+            export_onnx(pack_player(f"snapshot:{run}/v1"), run / "model.onnx")
         return parse_player(f"onnx:{run}/model.onnx")
     return parse_player(spec)
 

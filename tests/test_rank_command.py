@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import call, command
+from tests.commands import call, command
 
 HEURISTICS = ("heuristic:random", "heuristic:linear", "heuristic:tactical")
 

@@ -51,7 +51,7 @@ def test_a_player_without_a_legal_move_is_named() -> None:
 
 
 def test_advice_of_a_network_is_its_policy_and_value(tmp_path: Path) -> None:
-    """Probabilities of legal columns that sum to one; the best of them; a value."""
+    """The softmax of its logits, the best column, the value as it is; whatever the player's temperature."""
     network = parse_player(f"snapshot:{make_run(tmp_path / 'run')}/v1")
     advice = advise(Game.parse("444444"), network)
     assert advice.probabilities is not None
@@ -59,7 +59,12 @@ def test_advice_of_a_network_is_its_policy_and_value(tmp_path: Path) -> None:
     assert sum(advice.probabilities) == pytest.approx(1)
     assert advice.probabilities[3] == 0
     assert advice.column == int(np.argmax(advice.probabilities))
-    assert -1 <= advice.value <= 1
+    assert isinstance(network, PolicyPlayer)
+    logits, value = network.evaluate(*Game.parse("444444").observe())
+    ratio = np.exp(logits[0, 0] - logits[0, 6])
+    assert advice.probabilities[0] / advice.probabilities[6] == pytest.approx(ratio, rel=1e-5)
+    assert advice.value == value[0]
+    assert advise(Game.parse("444444"), network.at(9.0)) == advice
 
 
 def test_advice_without_a_network_is_a_search() -> None:
@@ -87,5 +92,6 @@ def test_temperature_spreads_a_policy(tmp_path: Path) -> None:
     assert isinstance(player, PolicyPlayer)
     assert {choose_column(player, Game(), seed) for seed in range(30)} == {advise(Game(), player).column}
     assert len({choose_column(player.at(5.0), Game(), seed) for seed in range(30)}) > 3
+    assert player.temperature == 0, "another temperature is another player"
     state: State = player.initial_state(1)
     assert state.size == 0

@@ -12,7 +12,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -46,21 +48,48 @@ def serving(
         text=True,
     )
     printed: list[str] = []
+    address = ""
+    for line in server.stdout or []:
+        printed.append(line)
+        if found := re.search(r"http://\S+", line):
+            address = found[0]
+            break
+    # Somebody has to read on, or the server would wait for it.
+    reader = threading.Thread(target=lambda: printed.extend(server.stdout or []))
+    reader.start()
     try:
-        address = ""
-        for line in server.stdout or []:
-            printed.append(line)
-            if found := re.search(r"http://\S+", line):
-                address = found[0]
-                break
         assert address, "".join(printed)
-        # Somebody has to read on, or the server would wait for it.
-        threading.Thread(target=lambda: printed.extend(server.stdout or []), daemon=True).start()
         yield address, server.pid
     finally:
         server.send_signal(signal.SIGINT)
-        assert server.wait(timeout=30) == 0, "".join(printed)
-        assert forged or "Traceback" not in "".join(printed), "".join(printed)
+        try:
+            code = server.wait(timeout=30)
+        finally:
+            server.kill()
+            reader.join()
+    assert code == 0, "".join(printed)
+    assert forged or "Traceback" not in "".join(printed), "".join(printed)
+
+
+class Visitor:
+    """A browser, as far as a server can tell."""
+
+    def __init__(self, address: str) -> None:
+        """Open the page."""
+        self.http = httpx.Client(base_url=address, timeout=30)
+        self.config = self.http.get("config").json()
+        (self._board,) = [each["id"] for each in self.config["components"] if each["props"].get("elem_id") == "board"]
+
+    def ask(self, event: str, kept: object, *settings: object, **told: object) -> httpx.Response:
+        """Send an event of the board as a browser does, with whatever in it."""
+        (function,) = [each["id"] for each in self.config["dependencies"] if [self._board, event] in each["targets"]]
+        request = {"data": [kept, *settings], "event_data": told, "fn_index": function, "trigger_id": self._board}
+        return self.http.post("gradio_api/run/predict", json={**request, "session_hash": "visitor"})
+
+    def view(self, event: str, kept: object, *settings: object, **told: object) -> dict[str, Any]:
+        """Return the view that an event is answered with."""
+        view: dict[str, Any] = self.ask(event, kept, *settings, **told).json()["data"][0]
+        return view
 
 
 def chromium() -> str:

@@ -12,16 +12,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from connectfour.errors import PlayerError
+from connectfour.errors import NotationError, PlayerError
 from connectfour.game.single import Game
 from connectfour.players.onnx import pack_onnx
 from connectfour.players.player import PackedPlayer, pack_heuristic
 from connectfour.ranking.records import GameRecord
-from connectfour.ranking.table import PICTURE, read_leaderboard
+from connectfour.ranking.table import PICTURE, Row, read_leaderboard
 
 INDEX, MODELS, GAMES = "players.json", "models", "games.jsonl"
 
@@ -44,6 +44,12 @@ class BundledPlayer(BaseModel):
     rating: float | None = None
     interval: float | None = None
 
+    @model_validator(mode="after")
+    def _has_its_file(self) -> Self:
+        if (self.kind == "network") != (self.file is not None):
+            raise ValueError(f"{self.id} is a {self.kind}, and its file is {self.file}")
+        return self
+
 
 class BundleIndex(BaseModel):
     """``players.json``."""
@@ -52,7 +58,13 @@ class BundleIndex(BaseModel):
 
     schema_version: Literal[1] = 1
     title: str
-    players: tuple[BundledPlayer, ...]
+    players: tuple[BundledPlayer, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ids_are_unique(self) -> Self:
+        if len({player.id for player in self.players}) < len(self.players):
+            raise ValueError("two players have the same id")
+        return self
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class RecordedGame:
 
 
 class Bundle:
-    """A bundle that was read; its models are read when somebody plays them."""
+    """A bundle whose index was read."""
 
     def __init__(self, folder: Path) -> None:
         """Read the index of the bundle in ``folder``.
@@ -90,14 +102,16 @@ class Bundle:
         """
         if player_id not in self.players:
             raise PlayerError(f"nobody here is called {player_id!r}: choose somebody of the list")
-        player = self.players[player_id]
-        if player.kind == "heuristic":
-            return pack_heuristic(player.id)
-        return pack_onnx(str(self.folder / MODELS / Path(player.file or player.id).name))
+        file = self.players[player_id].file
+        return pack_onnx(str(self.folder / MODELS / Path(file).name)) if file else pack_heuristic(player_id)
 
     @property
-    def leaderboard(self) -> list[dict[str, str]]:
-        """The rows of the leaderboard; none if nobody was ranked."""
+    def leaderboard(self) -> list[Row]:
+        """The rows of the leaderboard; none if nobody was ranked.
+
+        Raises:
+            RankingError: it is damaged.
+        """
         return read_leaderboard(self.folder)
 
     @property
@@ -117,10 +131,10 @@ class Bundle:
         if not file.is_file():
             return []
         found = []
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(file.read_bytes().splitlines(), start=1):
             try:
                 record = GameRecord.from_json(json.loads(line))
                 found.append(RecordedGame(record, Game.parse(record.moves)))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, NotationError):
                 raise PlayerError(f"line {number} of {file} is no game: write the bundle again") from None
         return found

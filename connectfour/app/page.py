@@ -17,8 +17,9 @@ from connectfour.app.tables import leaderboard_html, picture_html, recorded_labe
 from connectfour.game.bitboard import CELLS
 
 _SEATS = [("Move first", "first"), ("Move second", "second"), ("Watch", "watch")]
-_ABOUT = """Click a column of the board or press 1 to 7. The bars over the board are the policy of the strongest
-network, the bar below it is its chance of winning, a draw counting half. Nothing you do here is stored."""
+_ABOUT = "Click a column of the board or press 1 to 7. Nothing you do here is stored."
+_ABOUT_BARS = """ The bars over the board are the policy of the strongest network, the bar below it is what it thinks of
+your chances, a draw counting half."""
 _SILENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 # Gradio's own themes load fonts from elsewhere.
@@ -55,7 +56,7 @@ def build_page(bundle: Bundle) -> gr.Blocks:
                 recorded = _recorded_games(bundle)
         table.listen(page)
         if recorded:
-            table.on(recorded.take_over, lambda sitting, asked: sitting.take_over(asked.told("moves")))
+            table.on(recorded.take_over, lambda sitting, asked: sitting.take_over(asked.told("moves")), seats=True)
             recorded.take_over(lambda: gr.Tabs(selected="play"), None, tabs, **_SILENT)
     return page
 
@@ -114,11 +115,6 @@ class _Table:
         with gr.Row(elem_classes="table"):
             with gr.Column(scale=3, min_width=320):
                 self._board = _board("board", None)
-                with gr.Row(elem_classes="actions"):
-                    self._new = gr.Button("New game", variant="primary", min_width=70, elem_id="new")
-                    self._undo = gr.Button("Undo", min_width=70, elem_id="undo")
-                    self._hint = gr.Button("Hint", min_width=70, elem_id="hint")
-                    self._swap = gr.Button("Swap", min_width=70, elem_id="swap")
             with gr.Column(scale=2, min_width=280):
                 self._seat = gr.Radio(_SEATS, value="first", label="You", elem_id="seat")
                 self._opponent = gr.Dropdown(
@@ -134,6 +130,7 @@ class _Table:
                     step=0.5,
                     label="Temperature",
                     info="0: networks always play their best column. Higher: they vary, and err.",
+                    visible=roster.analyst is not None,
                     elem_id="temperature",
                 )
                 self._moves = gr.Textbox(
@@ -145,23 +142,29 @@ class _Table:
                     buttons=["copy"],
                     elem_id="moves",
                 )
-                gr.Markdown(_ABOUT)
+                gr.Markdown(_ABOUT + (_ABOUT_BARS if roster.analyst else ""))
 
     def listen(self, page: gr.Blocks) -> None:
-        """Wire the events of this tab."""
-        self.on(page.load, lambda sitting, asked: replace(sitting, seed=_seed()).paste(asked.linked_moves))
+        """Wire the events of this tab; the board asks one after the other, and tells which."""
+        self.on(page.load, lambda sitting, asked: replace(sitting, seed=_seed()).paste(asked.linked_moves), seats=True)
         self.on(self._board.drop, lambda sitting, asked: sitting.drop(asked.told("column")))
         self.on(self._board.step, lambda sitting, _: sitting.answered(self._roster, watched=True))
-        self.on(self._moves.submit, lambda sitting, asked: sitting.paste(asked.moves))
-        self.on(self._undo.click, lambda sitting, _: sitting.undo())
-        self.on(self._hint.click, lambda sitting, _: sitting.advised(self._roster))
-        self.on(self._new.click, lambda sitting, _: sitting.restart(_seed()))
-        self.on(self._swap.click, lambda sitting, _: sitting.swap())
-        for control in (self._seat, self._opponent, self._other, self._temperature):
-            self.on(control.input, lambda sitting, _: sitting)
+        self.on(self._board.undo, lambda sitting, _: sitting.undo())
+        self.on(self._board.hint, lambda sitting, _: sitting.advised(self._roster))
+        self.on(self._board.restart, lambda sitting, _: sitting.restart(_seed()))
+        self.on(self._board.swap, lambda sitting, _: sitting.swap(_seed()), seats=True)
+        self.on(self._moves.submit, lambda sitting, asked: sitting.paste(asked.moves), seats=True)
+        self.on(self._seat.input, lambda sitting, _: sitting.settled(_seed()), seats=True)
+        for control in (self._opponent, self._other):
+            self.on(control.input, lambda sitting, _: sitting.settled(_seed()))
 
-    def on(self, event: Callable[..., Any], answer: Callable[[Sitting, _Asked], Sitting]) -> None:
-        """Answer an event with ``answer``, and then with the agent's move if the visitor waits for one."""
+    def on(
+        self, event: Callable[..., Any], answer: Callable[[Sitting, _Asked], Sitting], *, seats: bool = False
+    ) -> None:
+        """Answer an event with ``answer``, and then with the agent's move if the visitor waits for one.
+
+        Only an event that changes ``seats`` answers with who sits where: others would undo what was chosen meanwhile.
+        """
         controls = [self._seat, self._opponent, self._other]
 
         def handle(
@@ -181,22 +184,23 @@ class _Table:
                     )
             asked = _Asked(moves or "", told, request)
             sitting = answer(Sitting.of(kept, seat, opponent, other, temperature), asked).answered(self._roster)
-            return [sitting.view(self._roster), sitting.game.moves, *self._controls(sitting)]
+            return [sitting.view(self._roster), sitting.game.moves, *(_controls(sitting) if seats else [])]
 
         event(
             handle,
             [self._board, *controls, self._temperature, self._moves],
-            [self._board, self._moves, *controls],
+            [self._board, self._moves, *(controls if seats else [])],
             **_SILENT,
         )
 
-    def _controls(self, sitting: Sitting) -> list[Any]:
-        watches = sitting.seat == "watch"
-        return [
-            gr.update(value=sitting.seat),
-            gr.update(value=sitting.opponent, label="First player" if watches else "Opponent"),
-            gr.update(value=sitting.other, visible=watches),
-        ]
+
+def _controls(sitting: Sitting) -> list[Any]:
+    watches = sitting.seat == "watch"
+    return [
+        gr.update(value=sitting.seat),
+        gr.update(value=sitting.opponent, label="First player" if watches else "Opponent"),
+        gr.update(value=sitting.other, visible=watches),
+    ]
 
 
 def _seed() -> int:

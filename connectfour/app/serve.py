@@ -22,12 +22,9 @@ from connectfour.app.page import HEAD, THEME, build_page
 from connectfour.errors import ServerError
 from connectfour.interrupt import stop_signals
 
-_GET = ("/assets/", "/static/", "/theme.css", "/config", "/favicon.ico", "/manifest.json", "/robots.txt", "/pwa_icon")
-_ALLOWED = {
-    "GET": (*_GET, "/gradio_api/heartbeat/", "/gradio_api/startup-events", "/gradio_api/queue/data"),
-    "HEAD": ("/",),
-    "POST": ("/gradio_api/run/predict", "/gradio_api/queue/join", "/gradio_api/reset"),
-}
+_FILES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/gradio_api/startup-events"}
+_ALLOWED = {"GET": _FILES, "HEAD": {"/"}, "POST": {"/gradio_api/run/predict"}}
+_ALLOWED_BELOW = {"GET": ("/assets/", "/static/", "/gradio_api/heartbeat/")}
 _LONGEST_REQUEST = 64 * 1024
 
 
@@ -39,10 +36,13 @@ class OnlyTheGame:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 404 to any other request, and 413 to one that is too long."""
+        """Answer 404 to any other request, and 413 to one that is too long; close any other connection."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         if scope["type"] == "http":
-            path, headers = scope["path"], dict(scope["headers"])
-            if path != "/" and not path.startswith(_ALLOWED.get(scope["method"], ())):
+            method, path, headers = scope["method"], scope["path"], dict(scope["headers"])
+            if path not in _ALLOWED.get(method, ()) and not path.startswith(_ALLOWED_BELOW.get(method, ())):
                 await PlainTextResponse("not found", 404)(scope, receive, send)
                 return
             if int(headers.get(b"content-length", b"0")) > _LONGEST_REQUEST or b"transfer-encoding" in headers:
@@ -61,7 +61,7 @@ def serve(bundle: Path, host: str, port: int, announce: Callable[[str], None]) -
         announce: told the address once the page answers.
 
     Raises:
-        PlayerError: there is no such bundle, or it is damaged.
+        PlayerError, RankingError: there is no such bundle, or it is damaged.
         ServerError: host or port cannot be used.
     """
     page = build_page(Bundle(bundle))
@@ -101,4 +101,4 @@ def check_free(host: str, port: int) -> None:
             probe.bind((host, port))
     except OSError as error:
         reason = (error.strerror or "it cannot be used").lower()
-        raise ServerError(f"{host}:{port} cannot be served from ({reason}): name another --port or --host") from None
+        raise ServerError(f"{host}:{port} cannot be served from ({reason}): choose another port or host") from None

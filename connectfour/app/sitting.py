@@ -17,6 +17,7 @@ View = dict[str, Any]
 """What the board shows, as JSON."""
 
 HIGHEST_TEMPERATURE = 10.0
+_SEATS: tuple[Seat, Seat] = ("first", "second")
 _SEEDS = 2**32
 
 
@@ -62,7 +63,7 @@ class Sitting:
             _seat(seat),
             opponent,
             other,
-            min(max(float(temperature), 0.0), HIGHEST_TEMPERATURE),
+            min(max(temperature, 0.0), HIGHEST_TEMPERATURE),
             _number(kept.get("seed")),
             turn=_number(kept.get("turn")),
         )
@@ -91,22 +92,31 @@ class Sitting:
             return replace(self, notice=_sentence(error))
 
     def paste(self, moves: str) -> Sitting:
-        """Return the sitting at the position of a move string, or with the reason why it is none."""
+        """Return the sitting at the position of a move string, or with the reason why it is none.
+
+        Whoever plays is to move there; who watches goes on watching.
+        """
         try:
-            return replace(self, game=Game.parse(moves))
+            game = Game.parse(moves)
         except NotationError as error:
             return replace(self, notice=_sentence(error))
+        return replace(self, game=game, seat="watch" if self.seat == "watch" else _SEATS[game.mover])
 
     def take_over(self, moves: object) -> Sitting:
         """Return the sitting at a recorded position, with the visitor to move."""
-        sitting = self.paste(str(moves)[:CELLS])
-        return replace(sitting, seat="second" if sitting.game.mover else "first")
+        return replace(self, seat="first").paste(str(moves)[:CELLS])
 
-    def swap(self) -> Sitting:
+    def swap(self, seed: int) -> Sitting:
         """Return the sitting with the visitor on the other side, or the agents changed where the visitor watches."""
         if self.seat == "watch":
-            return replace(self, opponent=self.other, other=self.opponent)
-        return replace(self, seat="second" if self.seat == "first" else "first")
+            swapped = replace(self, opponent=self.other, other=self.opponent)
+        else:
+            swapped = replace(self, seat="second" if self.seat == "first" else "first")
+        return swapped.settled(seed)
+
+    def settled(self, seed: int) -> Sitting:
+        """Return the sitting after its players were changed: who has won a game stays who has won it."""
+        return self.restart(seed) if self.game.over else self
 
     def undo(self) -> Sitting:
         """Return the sitting before the visitor's last move; who watches takes one move back."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from connectfour.app.bundle import RecordedGame
 from connectfour.app.sitting import View
 from connectfour.ranking.records import GameRecord
+from connectfour.ranking.table import Row
 
 _EMPTY = "<p>Nobody was ranked: <code>connectfour rank RUN</code> makes a leaderboard.</p>"
+_SCORES = {1: "1:0", 0: "½:½", -1: "0:1", None: "-"}
 
 
-def leaderboard_html(rows: Sequence[Mapping[str, str]]) -> str:
+def leaderboard_html(rows: Sequence[Row]) -> str:
     """Return the rows of ``leaderboard.csv`` as a table."""
     if not rows:
         return _EMPTY
@@ -27,22 +29,21 @@ def leaderboard_html(rows: Sequence[Mapping[str, str]]) -> str:
     )
 
 
-def _cells(row: Mapping[str, str]) -> list[str]:
-    mu, high = float(row["mu"]), float(row["high95"])
+def _cells(row: Row) -> list[str]:
     return [
-        row["rank"],
-        row["player"],
-        f"{mu:.1f}",
-        f"{high - mu:.1f}",
-        f"{row['wins']}/{row['draws']}/{row['losses']}",
-        _share(row["win_rate_first"]),
-        _share(row["win_rate_second"]),
-        _share(row["graded"], 3),
+        str(row.rank),
+        row.player,
+        f"{row.mu:.1f}",
+        f"{row.interval:.1f}",
+        f"{row.wins}/{row.draws}/{row.losses}",
+        _share(row.win_rate_first),
+        _share(row.win_rate_second),
+        _share(row.graded, 3),
     ]
 
 
-def _share(text: str, digits: int = 2) -> str:
-    return f"{float(text):.{digits}f}" if text else "-"
+def _share(share: float | None, digits: int = 2) -> str:
+    return "-" if share is None else f"{share:.{digits}f}"
 
 
 def picture_html(picture: bytes | None) -> str:
@@ -58,7 +59,7 @@ def picture_html(picture: bytes | None) -> str:
 
 def recorded_label(record: GameRecord) -> str:
     """Return a recorded game as a line of a list."""
-    score = {1: "1:0", 0: "½:½", -1: "0:1"}.get(record.result or 0)
+    score = _SCORES[record.result]
     return f"{record.first} - {record.second}  {score} · {len(record.moves)} moves · no. {record.id}"
 
 

@@ -60,10 +60,9 @@ def main() -> None:
         sys.stderr.write(f"connectfour: {error}\n")
         sys.exit(error.exit_code)
     except OSError as error:
-        if error.filename is None:
-            raise
-        reason = (error.strerror or type(error).__name__).lower()
-        sys.stderr.write(f"connectfour: {error.filename}: {reason}; check the path, its permissions and free space\n")
+        where = "" if error.filename is None else f"{error.filename}: "
+        reason = (error.strerror or str(error) or type(error).__name__).lower()
+        sys.stderr.write(f"connectfour: {where}{reason}; check the path, its permissions and free space\n")
         sys.exit(1)
 
 

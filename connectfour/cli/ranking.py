@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from connectfour.cli.console import plain_console
 from connectfour.errors import ConfigError
 from connectfour.ranking.schedule import Pairing
 
@@ -47,7 +47,7 @@ def match(
             *map(str, (score.games, score.wins, score.draws, score.losses)),
             f"{score.points / score.games:.3f}" if score.games else "-",
         )
-    Console().print(table)
+    plain_console().print(table)
 
 
 def grade(
@@ -86,7 +86,7 @@ def grade(
         ]
         table.add_row(name, str(share["positions"]), *cells)
     table.caption = "shares of positions with 95 % intervals"
-    Console().print(table)
+    plain_console().print(table)
 
 
 def rank(
@@ -130,7 +130,7 @@ def rank(
 
     folder = output or default_output(players or [])
     if replay:
-        replay_log(folder, Console())
+        replay_log(folder, plain_console())
         return
     if not players:
         raise ConfigError("nobody is to be ranked: name a run folder or players, for example heuristic:linear")
@@ -140,7 +140,7 @@ def rank(
     given = (matches, until_sigma, until_settled)
     limits = Limits(*given) if any(limit is not None for limit in given) else None
     plan = Plan(ConnectFour(greedy=not sample), pairing, opening_plies, batch, seed)
-    rank_players(players, folder, limits, plan, deadline, Console())
+    rank_players(players, folder, limits, plan, deadline, plain_console())
 
 
 def rehearse(
@@ -176,7 +176,7 @@ def rehearse(
     rates = ErrorRates(error_rate, invalid_rate, crash_rate, hang_rate, lost_rate)
     pairings = PAIRINGS if compare else (pairing,)
     rehearsal = Rehearsal(num_agents, num_matches, rates, deadline, pairings, tuple(range(seed, seed + seeds)))
-    rehearse_ranking(rehearsal, figure, Console())
+    rehearse_ranking(rehearsal, figure, plain_console())
 
 
 def _use_cluster(address: str | None) -> None:

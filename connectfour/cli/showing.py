@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
+
+from connectfour.cli.console import plain_console
 
 
 def _say(text: str) -> None:
-    Console().print(text, soft_wrap=True, highlight=False)
+    plain_console().print(text, soft_wrap=True, highlight=False)
 
 
 def play(
@@ -31,18 +32,16 @@ def play(
     """Play against an agent in this terminal: columns 1 to 7, u undo, h hint, n new game, q quit."""
     from connectfour.game.single import Game
     from connectfour.players.human import TerminalGame
-    from connectfour.players.player import newest_run, parse_player
+    from connectfour.players.player import pack_player
     from connectfour.players.policy import PolicyPlayer
+    from connectfour.ranking.members import default_opponent
 
     game = Game.parse(moves)
-    if opponent is None:
-        run = newest_run()
-        opponent = f"snapshot:{run}/best" if run else "heuristic:minimax:4"
-    agent = parse_player(opponent)
+    agent = (pack_player(opponent) if opponent else default_opponent()).unpack()
     if isinstance(agent, PolicyPlayer):
         agent = agent.at(temperature)
     chance = secrets.randbelow(2**32) if seed is None else seed
-    TerminalGame(agent, 0 if first == "human" else 1, Console(), game=game, seed=chance).run()
+    TerminalGame(agent, 0 if first == "human" else 1, plain_console(), game=game, seed=chance).run()
 
 
 def replay(
@@ -81,7 +80,7 @@ def app(
     try:
         from connectfour.app.serve import check_free, serve
     except ModuleNotFoundError as error:
-        raise ServerError(f"the web app needs {error.name}: pip install 'connectfour-league[web]'") from None
+        raise ServerError(f"the web app needs {error.name}: make install, or pip install '.[web]'") from None
     from connectfour.export.bundle import write_bundle
     from connectfour.players.player import newest_run
 
@@ -90,7 +89,7 @@ def app(
         run = newest_run()
     with tempfile.TemporaryDirectory() as temporary:
         folder = run / "app" if run else Path(temporary)
-        players = write_bundle(folder, Console(), run=run, model=model)
+        players = write_bundle(folder, plain_console(), run=run, model=model)
         _say(f"{len(players)} players of {run or model or 'the heuristics; connectfour train makes better ones'}")
         serve(folder, host, port, lambda address: _say(f"Play at {address} (Ctrl-C stops it)"))
 
@@ -100,13 +99,13 @@ def export_onnx(
     output: Annotated[Path, typer.Option(help="The file to write.")] = Path("model.onnx"),
 ) -> None:
     """Export a policy as one ONNX file, verified: onnxruntime must play it as Torch does, or nothing is written."""
-    from connectfour.export.onnx import best_player
     from connectfour.export.onnx import export_onnx as export
+    from connectfour.ranking.members import best_player
 
     packed, why = best_player(player)
-    done = export(packed, why, output)
+    done = export(packed, output)
     _say(
-        f"{done.path}: {done.player} ({done.why}), {done.size:,} bytes, opset {done.opset}; onnxruntime agrees with "
+        f"{done.path}: {done.player} ({why}), {done.size:,} bytes, opset {done.opset}; onnxruntime agrees with "
         f"Torch on {done.positions:,} positions at batch sizes 1, 7 and 1,024 (they differ by {done.difference:.1e})."
     )
 
@@ -119,7 +118,7 @@ def space(
     """Write a folder that can be pushed as a Hugging Face Space: the web app with the best of a league."""
     from connectfour.export.space import write_space
 
-    players = write_space(run, output, Console(), top=top)
+    players = write_space(run, output, plain_console(), top=top)
     _say(
         f"{output}: {len(players)} players, {players[-1].id} the strongest. Try it: pip install -r "
         f"{output}/requirements.txt, python {output}/app.py. Publish it: make a Gradio Space, copy the folder into its "

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from connectfour.cli.console import plain_console
 from connectfour.config import describe, get_setting, load_settings
 from connectfour.errors import ConfigError
 
@@ -37,12 +37,12 @@ def train(
     if resume:
         from connectfour.learning import train as training
 
-        training.resume(resume, override or [], Console())
+        training.resume(resume, override or [], plain_console())
         return
     settings = load_settings(config, override or [])
     from connectfour.learning import train as training
 
-    training.train(settings, run_dir or training.default_run_dir(config), Console())
+    training.train(settings, run_dir or training.default_run_dir(config), plain_console())
 
 
 def settings(config: ConfigOption = None, override: OverrideOption = None) -> None:
@@ -51,4 +51,4 @@ def settings(config: ConfigOption = None, override: OverrideOption = None) -> No
     table = Table("setting", "value", "meaning", box=None)
     for name, description in describe():
         table.add_row(name, str(get_setting(current, name)), description)
-    Console().print(table)
+    plain_console().print(table)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from rich.console import Console
@@ -19,20 +21,19 @@ from rich.progress import track
 
 from connectfour import __version__
 from connectfour.app.bundle import GAMES, INDEX, MODELS, BundledPlayer, BundleIndex
-from connectfour.errors import PlayerError
-from connectfour.league.snapshots import write_atomically
+from connectfour.errors import ExportError, PlayerError
+from connectfour.files import write_atomically
 from connectfour.players.onnx import check_model, pack_onnx
 from connectfour.players.player import PackedPlayer, pack_heuristic
 from connectfour.ranking.entrants import find_entrants
-from connectfour.ranking.recorded import LOG, best_games, read_games
-from connectfour.ranking.table import LEADERBOARD, PICTURE, read_leaderboard
+from connectfour.ranking.matchlog import MatchLog
+from connectfour.ranking.members import ratings
+from connectfour.ranking.recorded import LOG, best_games
+from connectfour.ranking.table import LEADERBOARD, PICTURE, Row
 
 _LADDER = ("random", "always_same", "beat_last", "linear", "tactical", "minimax:2", "minimax:4", "minimax:6")
 _MOST_GAMES = 200
 _SECONDS_BETWEEN_LINES = 5.0
-
-Ratings = Mapping[str, tuple[float, float]]
-"""Skill and half of its 95 % interval, by player."""
 
 
 def write_bundle(
@@ -53,8 +54,8 @@ def write_bundle(
         ExportError: a network cannot be exported.
     """
     found = find_entrants([str(run)]) if run else {name: pack_heuristic(name) for name in _LADDER}
-    ratings = _ratings(run) if run else {}
-    players = _choose(found, ratings, top)
+    rated = ratings(run, found.values()) if run else {}
+    players = _choose(found, rated, top)
     if model:
         added = pack_onnx(str(model))
         if added.name in found:
@@ -62,10 +63,10 @@ def write_bundle(
         players.append(added)
     models = folder / MODELS
     models.mkdir(parents=True, exist_ok=True)
-    files = {player.name: _file_name(player) for player in players if player.kind != "heuristic"}
+    files = {player.name: _file_name(player) for player in players if player.is_network}
     _export_all({models / files[player.name]: player for player in players if player.name in files}, console)
     _copy_ranking(run, folder)
-    bundled = [_describe(player, files.get(player.name), ratings) for player in players]
+    bundled = [_describe(player, files.get(player.name), rated.get(player.name)) for player in players]
     title = f"The league of {run.resolve().name}" if run else "The heuristics"
     index = BundleIndex(title=title + (f" and {model.stem}" if model else ""), players=tuple(bundled))
     write_atomically(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
@@ -75,33 +76,31 @@ def write_bundle(
     return bundled
 
 
-def _ratings(run: Path) -> Ratings:
-    return {row["player"]: (float(row["mu"]), float(row["high95"]) - float(row["mu"])) for row in read_leaderboard(run)}
+def _choose(found: Mapping[str, PackedPlayer], rated: Mapping[str, Row], top: int | None) -> list[PackedPlayer]:
+    """Return heuristics and the ``top`` networks, the weakest first.
 
+    Who was not ranked yet comes before who was; among themselves they go by rules first and by grades.
+    """
 
-def _choose(found: Mapping[str, PackedPlayer], ratings: Ratings, top: int | None) -> list[PackedPlayer]:
-    """Return heuristics and the ``top`` networks, the weakest first; who is not ranked goes by grades."""
-
-    def strength(player: PackedPlayer) -> tuple[int, float]:
-        if player.name in ratings:
-            return 1, ratings[player.name][0]
-        if player.kind == "heuristic":
-            return 0, _LADDER.index(player.name) if player.name in _LADDER else 0
-        return 2, player.graded or 0.0
+    def strength(player: PackedPlayer) -> tuple[bool, bool, float]:
+        if player.name in rated:
+            return True, True, rated[player.name].mu
+        by_rules = _LADDER.index(player.name) if player.name in _LADDER else 0
+        return False, player.is_network, (player.graded or 0.0) if player.is_network else by_rules
 
     ordered = sorted(found.values(), key=strength)
-    networks = [player for player in ordered if player.kind != "heuristic"]
-    kept = {player.name for player in networks[len(networks) - top if top else 0 :]}
-    return [player for player in ordered if player.kind == "heuristic" or player.name in kept]
+    networks = [player.name for player in ordered if player.is_network]
+    kept = networks[-top:] if top else networks
+    return [player for player in ordered if not player.is_network or player.name in kept]
 
 
 def _file_name(player: PackedPlayer) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_.@" else "-" for letter in player.name) + ".onnx"
 
 
-def _describe(player: PackedPlayer, file: str | None, ratings: Ratings) -> BundledPlayer:
-    rating, interval = ratings.get(player.name, (None, None))
+def _describe(player: PackedPlayer, file: str | None, row: Row | None) -> BundledPlayer:
     kind = "network" if file else "heuristic"
+    rating, interval = (row.mu, row.interval) if row else (None, None)
     return BundledPlayer(id=player.name, kind=kind, file=file, rating=rating, interval=interval)
 
 
@@ -109,7 +108,7 @@ def _copy_ranking(run: Path | None, folder: Path) -> None:
     """Take the leaderboard and the best games of ``run`` over, as far as there are any."""
     for name in (LEADERBOARD, PICTURE):
         _replace(folder / name, (run / name).read_bytes() if run and (run / name).is_file() else None)
-    games = best_games(read_games(run), _MOST_GAMES) if run and (run / LOG).is_file() else []
+    games = best_games(MatchLog(run / LOG).read(), _MOST_GAMES) if run else []
     lines = "".join(json.dumps(game.to_json(), separators=(",", ":")) + "\n" for game in games)
     _replace(folder / GAMES, lines.encode() or None)
 
@@ -129,11 +128,17 @@ def _export_all(players: Mapping[Path, PackedPlayer], console: Console) -> None:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(cores, len(missing)), mp_context=spawn) as pool:
+    # Ctrl-C reaches all processes of a terminal, and only this one should tell of it.
+    quiet = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(
+        min(cores, len(missing)), mp_context=spawn, initializer=signal.signal, initargs=quiet
+    ) as pool:
         waiting = [pool.submit(_export, player, path) for path, player in missing.items()]
         try:
             for done in _told(waiting, console):
                 done.result()
+        except BrokenProcessPool:
+            raise ExportError("a process that exported a network was ended: see that there is memory left") from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -162,7 +167,7 @@ def _is_exported(player: PackedPlayer, path: Path) -> bool:
         metadata = {entry.key: entry.value for entry in check_model(data, str(path)).metadata_props}
     except (OSError, PlayerError):
         return False
-    return data == player.data or (metadata.get("sha256"), metadata.get("version")) == (player.sha256, __version__)
+    return data == player.data or (metadata.get("sha256"), metadata.get("version")) == (player.data_sha256, __version__)
 
 
 def _export(player: PackedPlayer, path: Path) -> None:
@@ -174,4 +179,4 @@ def _export(player: PackedPlayer, path: Path) -> None:
     from connectfour.export.onnx import export_onnx
 
     torch.set_num_threads(1)
-    export_onnx(player, "as a member of its league", path)
+    export_onnx(player, path)

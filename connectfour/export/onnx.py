@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from connectfour import __version__
 from connectfour.errors import ExportError
+from connectfour.files import write_atomically
 from connectfour.game.openings import random_openings
-from connectfour.league.snapshots import decode_snapshot, write_atomically
+from connectfour.league.snapshots import decode_snapshot
 from connectfour.networks import ConnectFourNetwork
 from connectfour.players.onnx import INPUTS, OUTPUTS, check_model, open_session
-from connectfour.players.player import PackedPlayer, pack_player
+from connectfour.players.player import PackedPlayer
 from connectfour.players.snapshot import build_network
-from connectfour.ranking.entrants import find_entrants, is_player
-from connectfour.ranking.table import LEADERBOARD, read_leaderboard
 
 _TOLERANCE = 1e-4
 _BATCH_SIZES = (1, 7, 1024)
@@ -36,7 +35,6 @@ class Export:
 
     Attributes:
         player: whose policy it is.
-        why: why this one was taken.
         path: the file.
         size: of the file, in bytes.
         opset: version of the ONNX operators.
@@ -45,7 +43,6 @@ class Export:
     """
 
     player: str
-    why: str
     path: Path
     size: int
     opset: int
@@ -66,38 +63,22 @@ class _Policy(nn.Module):
         return logits, torch.softmax(logits, dim=1), value
 
 
-def best_player(spec: str) -> tuple[PackedPlayer, str]:
-    """Return the player that ``spec`` names, or of a run the best network, and why it is that one.
-
-    Of a run it is the first network of the leaderboard, or without one the policy that was graded best.
-
-    Raises:
-        PlayerError, RunFolderError, SnapshotError: ``spec`` names nobody, or a file is damaged.
-    """
-    if is_player(spec):
-        return pack_player(spec), "as named"
-    if ranked := read_leaderboard(Path(spec)):
-        members = find_entrants([spec])
-        for row in ranked:
-            name = row["player"]
-            if name in members and members[name].kind in {"snapshot", "main"}:
-                return members[name], f"rank {row['rank']} of {Path(spec) / LEADERBOARD}"
-    return pack_player(f"snapshot:{spec}/best"), f"graded best while it trained; {spec} has no leaderboard yet"
-
-
-def export_onnx(player: PackedPlayer, why: str, output: Path) -> Export:
+def export_onnx(player: PackedPlayer, output: Path) -> Export:
     """Write ``player``'s policy to ``output``; nothing is left there if it is not verified.
 
     Raises:
-        ExportError: the player is no network, or onnxruntime does not agree with Torch.
+        ExportError: ``output`` is no name of a file in a folder that exists, the player is no network, or onnxruntime
+            does not agree with Torch.
     """
+    if output.is_dir() or not output.parent.is_dir():
+        raise ExportError(f"{output} cannot be written: name a file in a folder that exists")
     if player.kind not in {"snapshot", "main"}:
         raise ExportError(f"{player.name} is no network but a {player.kind}: name a run or a snapshot")
     network = build_network(decode_snapshot(player.data, player.name)).eval()
     data, opset = _convert(_Policy(network), player)
     difference = verify(data, network)
     write_atomically(output, data)
-    return Export(player.name, why, output, len(data), opset, _POSITIONS, difference)
+    return Export(player.name, output, len(data), opset, _POSITIONS, difference)
 
 
 def _convert(policy: _Policy, player: PackedPlayer) -> tuple[bytes, int]:
@@ -122,7 +103,7 @@ def _convert(policy: _Policy, player: PackedPlayer) -> tuple[bytes, int]:
     model = program.model_proto
     opset = next(each.version for each in model.opset_import if each.domain in {"", "ai.onnx"})
     model.producer_name, model.producer_version = "connectfour-league", __version__
-    metadata = {"player": player.name, "sha256": player.sha256, "opset": str(opset), "version": __version__}
+    metadata = {"player": player.name, "sha256": player.data_sha256, "opset": str(opset), "version": __version__}
     for key, value in metadata.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value

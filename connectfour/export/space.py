@@ -14,6 +14,7 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,27 +23,32 @@ from packaging.utils import canonicalize_name
 from rich.console import Console
 
 import connectfour
-import heuristics
-from connectfour.app.bundle import BundledPlayer
+from connectfour.app.bundle import INDEX, BundledPlayer
 from connectfour.errors import ExportError
 from connectfour.export.bundle import write_bundle
-from connectfour.league.snapshots import write_atomically
+from connectfour.files import write_atomically
 
-_ROOTS = {package.__name__: Path(package.__file__ or "").parent for package in (connectfour, heuristics)}
+_ROOTS = ("connectfour", "heuristics")
+_SOURCE = Path(connectfour.__file__).parent.parent
 _LIBRARIES = ("gradio", "numpy", "onnx", "onnxruntime", "pydantic", "pyyaml", "safetensors", "starlette")
 """What the app's modules import."""
 
 _APP = '''"""Entry of the Space: the web app on the bundle beside this file."""
 
 import os
+import sys
 from pathlib import Path
 
 from connectfour.app.serve import serve
+from connectfour.errors import ConnectFourError
 
 if __name__ == "__main__":
     host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0")
     port = int(os.environ.get("GRADIO_SERVER_PORT", "7860"))
-    serve(Path(__file__).parent / "bundle", host, port, lambda address: print("Serving at", address, flush=True))
+    try:
+        serve(Path(__file__).parent / "bundle", host, port, lambda address: print("Serving at", address, flush=True))
+    except ConnectFourError as error:
+        sys.exit(f"{error} (host and port are GRADIO_SERVER_NAME and GRADIO_SERVER_PORT)")
 '''
 
 _README = """---
@@ -95,7 +101,8 @@ def write_space(run: Path, output: Path, console: Console, *, top: int) -> list[
         RunFolderError, SnapshotError, RankingError, ExportError: as ``write_bundle``.
         ExportError: a library that the app needs is not installed, or ``output`` holds other packages of our names.
     """
-    foreign = [name for name in _ROOTS if (output / name).exists() and not (output / "bundle").is_dir()]
+    is_space = (output / "bundle" / INDEX).is_file() and output.resolve() != _SOURCE
+    foreign = [name for name in _ROOTS if (output / name).exists() and not is_space]
     if foreign:
         raise ExportError(f"{output / foreign[0]} is there already, and of no Space: name another --output")
     requirements = pinned_requirements(_LIBRARIES)
@@ -131,18 +138,21 @@ def _markdown_table(players: Sequence[BundledPlayer]) -> str:
 def _copy_modules(output: Path) -> None:
     """Copy the modules that the app loads, and what lies beside them for it; others of an earlier call go."""
     command = [sys.executable, "-c", _LIST_MODULES]
-    listed = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603  # its own code
-    for name in _ROOTS:
-        shutil.rmtree(output / name, ignore_errors=True)
-    for module in listed.stdout.split():
-        root = _ROOTS[module.partition(".")[0]]
-        source = root.parent / module.replace(".", "/")
-        file = source / "__init__.py" if source.is_dir() else source.with_suffix(".py")
-        target = output / file.relative_to(root.parent)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
+    listed = subprocess.run(  # noqa: S603  # its own code
+        command, check=True, capture_output=True, text=True, cwd=_SOURCE
+    )
     static = Path("connectfour", "app", "static")
-    shutil.copytree(_ROOTS["connectfour"].parent / static, output / static)
+    with tempfile.TemporaryDirectory(dir=output, prefix=".new") as folder:
+        new = Path(folder)
+        shutil.copytree(_SOURCE / static, new / static)
+        for module in listed.stdout.split():
+            path = Path(*module.split("."))
+            file = path / "__init__.py" if (_SOURCE / path).is_dir() else path.with_suffix(".py")
+            (new / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(_SOURCE / file, new / file)
+        for name in _ROOTS:
+            shutil.rmtree(output / name, ignore_errors=True)
+            (new / name).rename(output / name)
 
 
 def pinned_requirements(libraries: Sequence[str]) -> list[str]:
@@ -162,7 +172,7 @@ def pinned_requirements(libraries: Sequence[str]) -> list[str]:
         try:
             found = importlib.metadata.distribution(wanted.name)
         except importlib.metadata.PackageNotFoundError:
-            raise ExportError(f"{wanted.name} is not installed: pip install 'connectfour-league[web]'") from None
+            raise ExportError(f"{wanted.name} is not installed: make install, or pip install '.[web]'") from None
         versions[canonicalize_name(wanted.name)] = found.version.partition("+")[0]
         extras = [*wanted.extras, ""]
         for text in found.requires or []:

@@ -5,7 +5,6 @@ Discs differ by shape as well as by colour: a ring is cut into those of who move
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from connectfour.errors import PictureError
+from connectfour.files import replacing
 from connectfour.game.bitboard import COLUMNS, ROWS
 from connectfour.game.single import Cell, Game
 
@@ -65,13 +65,8 @@ def write_film(film: Film, output: Path) -> int:
         raise PictureError(f"{output} is no picture or film: end its name with {', '.join(FORMATS[:-1])} or .png")
     if not output.parent.is_dir():
         raise PictureError(f"{output.parent} is no folder: make it first, or name another one")
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix.lower()}")
-    try:
-        frames = _write(film, temporary)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return frames
+    with replacing(output) as temporary:
+        return _write(film, temporary)
 
 
 def _write(film: Film, path: Path) -> int:

@@ -8,19 +8,16 @@ from functools import cached_property
 import numpy as np
 
 from connectfour.errors import NotationError
-from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, Planes
+from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, Planes, four_lines, to_planes
 from connectfour.game.notation import format_moves, parse_moves
 
 Cell = tuple[int, int]
 """Row and column, row 0 on top."""
 
-_LINES = tuple(
-    tuple((row + i * down, column + i * right) for i in range(4))
-    for row in range(ROWS)
-    for column in range(COLUMNS)
-    for down, right in ((0, 1), (1, 0), (1, 1), (-1, 1))
-    if 0 <= row + 3 * down < ROWS and column + 3 * right < COLUMNS
-)
+_LINES = [
+    frozenset((int(row), int(column)) for row, column in np.argwhere(line))
+    for line in to_planes(four_lines(), four_lines())[..., 0]
+]
 
 
 @dataclass(frozen=True)

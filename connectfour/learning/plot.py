@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
-from connectfour.league.snapshots import write_atomically
+from connectfour.files import write_atomically
 
 _PANELS = {
     "value_preserving": "moves that keep the result\n(solved positions, dev)",

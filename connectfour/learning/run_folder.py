@@ -21,7 +21,7 @@ from pathlib import Path
 
 from connectfour.config import RunSettings, dump_settings, get_setting, load_settings
 from connectfour.errors import RunFolderError
-from connectfour.league.snapshots import write_atomically
+from connectfour.files import write_atomically
 
 CHECKPOINT_INDEX = "league_checkpoint.json"
 """File of a checkpoint that lists its other files with their sizes: a checkpoint that lacks one is incomplete."""

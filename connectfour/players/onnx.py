@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from connectfour.errors import PlayerError
@@ -58,11 +58,11 @@ def check_model(data: bytes, source: str) -> onnx.ModelProto:
     """
     try:
         model = onnx.load_model_from_string(data)
+        if _names_other_files(model):
+            raise PlayerError(f"{source} keeps its weights in other files: save it as one file, without external data")
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError):
         raise PlayerError(f"{source} is no valid ONNX model: export it again") from None
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise PlayerError(f"{source} keeps its weights in other files: save it as one file, without external data")
     for kind, expected, found in (("inputs", INPUTS, model.graph.input), ("outputs", OUTPUTS, model.graph.output)):
         described = {each.name: _describe(each) for each in found}
         if described != expected:
@@ -71,6 +71,14 @@ def check_model(data: bytes, source: str) -> onnx.ModelProto:
                 f"{', '.join(expected)} in its shapes: export it with connectfour export-onnx"
             )
     return model
+
+
+def _names_other_files(message: Message) -> bool:
+    """Tell whether a tensor anywhere in ``message``, in nodes and functions too, has its data in another file."""
+    if isinstance(message, onnx.TensorProto):
+        return message.data_location == onnx.TensorProto.EXTERNAL or bool(message.external_data)
+    parts = (found for field, found in message.ListFields() if field.message_type)
+    return any(_names_other_files(each) for part in parts for each in ([part] if isinstance(part, Message) else part))
 
 
 def _describe(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]] | None:

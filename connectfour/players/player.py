@@ -65,9 +65,19 @@ class PackedPlayer:
     graded: float | None = None
 
     @property
+    def is_network(self) -> bool:
+        """Whether it plays a policy, and not by rules."""
+        return self.kind != "heuristic"
+
+    @property
     def sha256(self) -> str:
         """What identifies it, whatever it is called."""
         return hashlib.sha256(self.kind.encode() + b"\0" + self.data).hexdigest()
+
+    @property
+    def data_sha256(self) -> str:
+        """Of the data alone: of a snapshot what the league's manifest says, too."""
+        return hashlib.sha256(self.data).hexdigest()
 
     def unpack(self, *, greedy: bool = False, fast: bool = False) -> Player:
         """Build the player.

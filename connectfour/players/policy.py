@@ -59,6 +59,12 @@ class PolicyPlayer(ABC):
         return choose_columns(self.evaluate(observation, action_mask).logits, uniform, self.temperature), state
 
 
+def probabilities(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the softmax of masked logits (N, 7) at ``temperature``: probabilities of the columns (N, 7)."""
+    weights = np.exp((logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
 def choose_columns(logits: NDArray[np.float32], uniform: NDArray[np.float64], temperature: float) -> Columns:
     """Return a column for each row of masked logits (N, 7), -1 where they are not numbers.
 
@@ -71,7 +77,6 @@ def choose_columns(logits: NDArray[np.float32], uniform: NDArray[np.float64], te
     broken = np.isnan(logits).any(axis=1)
     if not temperature:
         return np.where(broken, -1, logits.argmax(axis=1))
-    weights = np.exp((logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature)
-    cumulative = weights.cumsum(axis=1)
+    cumulative = probabilities(logits, temperature).cumsum(axis=1)
     # The last entry is the sum of all: scaling by it, no draw falls behind the last legal column.
     return np.where(broken, -1, np.argmax(cumulative > uniform[:, None] * cumulative[:, -1:], axis=1))

@@ -9,7 +9,7 @@ import numpy as np
 from connectfour.errors import PlayerError
 from connectfour.game.single import Game
 from connectfour.players.player import Player
-from connectfour.players.policy import PolicyPlayer
+from connectfour.players.policy import PolicyPlayer, probabilities
 from heuristics import Minimax
 
 _SEARCHED_PLIES = 6
@@ -56,6 +56,4 @@ def advise(game: Game, adviser: Player | None = None) -> Advice:
     if not isinstance(adviser, PolicyPlayer):
         return Advice(choose_column(Minimax(_SEARCHED_PLIES), game, seed=0))
     logits, value = adviser.evaluate(*game.observe())
-    weights = np.exp(logits[0].astype(np.float64) - logits[0].max())
-    probabilities = tuple(float(weight) for weight in weights / weights.sum())
-    return Advice(int(logits[0].argmax()), probabilities, float(value[0]))
+    return Advice(int(logits[0].argmax()), tuple(map(float, probabilities(logits)[0])), float(value[0]))

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from connectfour.league.snapshots import write_atomically
+from connectfour.files import write_atomically
 from connectfour.ranking.leaderboard import Standing, against, standings
 from connectfour.ranking.matchlog import Matches
 from connectfour.ranking.records import PLAYER_FAULTS

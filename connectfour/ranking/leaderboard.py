@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from connectfour.league.snapshots import write_atomically
+from connectfour.files import write_atomically
 from connectfour.ranking.matchlog import Matches
 from connectfour.ranking.table import LEADERBOARD
 from connectfour.ranking.trueskill import JointPosterior, Rating, Tally, joint_posterior, update

@@ -35,6 +35,8 @@ def best_games(matches: Matches, most: int) -> list[GameRecord]:
 
     Of two players' games there are at most four, their newest.
     """
+    if not matches.games:
+        return []
     ranks = {name: rank for rank, name in enumerate(posterior_of(matches).order)}
     played = [game for game in matches.games if game.termination in {"win", "draw"}]
     found: list[GameRecord] = []

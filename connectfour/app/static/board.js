@@ -1,6 +1,7 @@
 // The board of one visitor. `props.value` is what connectfour.app.sitting calls a view; `trigger` asks for the next.
 const ROWS = 6, COLUMNS = 7, CELL = 100, LEFT = 20, TOP = 130, RADIUS = 40;
-const HEIGHT_OF_BARS = 78, MILLISECONDS_BETWEEN_MOVES = 900, PATIENCE = 15000;
+const HEIGHT_OF_BARS = 78, MILLISECONDS_BETWEEN_MOVES = 900, PATIENCE = 10000;
+const BUTTONS = ["restart", "undo", "hint", "swap"]; // Gradio knows the events by their names in this script
 const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const find = (selector) => element.querySelector(selector);
 
@@ -48,13 +49,14 @@ for (let column = 0; column < COLUMNS; column++) {
   draw("rect", { x, y: TOP - 10, width: CELL, height: tall + 22, rx: 8 }, group);
   columns.push(group);
 }
+BUTTONS.forEach((kind) => find(`[data-ask="${kind}"]`).addEventListener("click", () => press(kind)));
 for (const seat of [0, 1]) {
   const icon = find(`.player[data-seat="${seat}"] svg`);
   icon.setAttribute("class", `disc${seat}`);
   drawDisc(seat, 44, icon);
 }
 
-let view = null, shown = "", ply = 0, busy = false, paused = false, timer = null, patience = null;
+let view = null, shown = "", ply = 0, busy = false, waiting = null, paused = false, timer = null, patience = null;
 
 const place = (moves) => {
   // Show the position after `moves`; discs that are new since the last one fall.
@@ -132,30 +134,41 @@ const render = () => {
   hints.forEach((hint, column) => hint.classList.toggle("shown", column === view.hint));
   showColumns(view.open || []);
   find(".steps").classList.toggle("shown", recorded);
-  find(".pause").classList.toggle("shown", Boolean(view.watch));
-  find(".pause button").textContent = paused ? "Go on" : "Pause";
+  find(".actions").classList.toggle("shown", !recorded);
+  if (!view.watch) paused = false;
+  find("[data-pause]").hidden = !view.watch;
+  find("[data-pause]").textContent = paused ? "Go on" : "Pause";
   board.dataset.turn = view.turn;
   clearTimeout(timer);
-  if (view.auto && !paused) timer = setTimeout(() => element.isConnected && ask("step", {}), MILLISECONDS_BETWEEN_MOVES);
+  if (view.auto && !paused) timer = setTimeout(() => element.isConnected && ask("step"), MILLISECONDS_BETWEEN_MOVES);
 };
 
-const ask = (event, data) => {
-  // One question at a time; if no answer comes, the board takes questions again.
+const ask = (event, data = {}) => {
+  // One question at a time, so that no late answer takes the place of a newer one; the last of the others waits.
+  clearTimeout(timer);
+  if (busy) { waiting = [event, data]; return; }
   busy = true;
   element.setAttribute("aria-busy", "true");
-  clearTimeout(patience);
-  patience = setTimeout(() => { busy = false; }, PATIENCE);
+  patience = setTimeout(goOn, PATIENCE);
   trigger(event, data);
+};
+
+const goOn = () => {
+  // With an answer, or because none came: then the board shows again what it knows.
+  busy = false;
+  clearTimeout(patience);
+  element.setAttribute("aria-busy", "false");
+  render();
+  const next = waiting;
+  waiting = null;
+  if (next) ask(...next);
 };
 
 const take = () => {
   const before = view;
   view = props.value ? JSON.parse(JSON.stringify(props.value)) : null; // a copy: props change under our hands
-  busy = false;
-  clearTimeout(patience);
-  element.setAttribute("aria-busy", "false");
   if (view?.recorded && view.turn !== before?.turn) ply = view.moves.length;
-  render();
+  goOn();
 };
 
 const drop = (column) => {
@@ -170,6 +183,12 @@ const drop = (column) => {
   ask("drop", { column });
 };
 
+const press = (kind) => {
+  if (kind === "undo") paused = true; // who takes a move back while watching wants to look at it
+  if (kind === "restart") paused = false;
+  ask(kind);
+};
+
 const step = (kind) => {
   if (!view?.recorded) return;
   if (kind === "play") { trigger("take_over", { moves: view.moves.slice(0, ply) }); return; }
@@ -181,7 +200,7 @@ element.addEventListener("click", (event) => {
   const column = event.target.closest(".lane"), stepper = event.target.closest("[data-step]");
   if (column) drop(Number(column.dataset.column));
   else if (stepper) step(stepper.dataset.step);
-  else if (event.target.closest(".pause")) { paused = !paused; render(); }
+  else if (event.target.closest("[data-pause]")) { paused = !paused; render(); }
 });
 
 const keys = (event) => {
