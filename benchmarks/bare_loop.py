@@ -88,4 +88,5 @@ class BareLoop:
         clipped = ratio.clamp(1 - ppo.clip, 1 + ppo.clip)
         gain = torch.minimum(ratio * batch["advantage"], clipped * batch["advantage"])
         entropy = -(log_policy.exp() * log_policy.clamp(min=-50)).sum(dim=1)
-        return (ppo.value_loss * (value - batch["value_target"]) ** 2 - gain - ppo.entropy * entropy).mean()
+        loss: torch.Tensor = ppo.value_loss * (value - batch["value_target"]) ** 2 - gain - ppo.entropy * entropy
+        return loss.mean()

@@ -1,10 +1,12 @@
 """How fast an exported policy is evaluated: onnxruntime against Torch eager, on one core, in turns: ``make bench``.
 
-``python -m benchmarks.inference`` prints boards a second of a network of the default size, and their ratio.
+``python -m benchmarks.inference`` prints boards a second of a network of the default size, and their ratio, and writes
+``benchmarks/inference.json``.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +27,7 @@ from connectfour.players.player import pack_member
 from connectfour.players.policy import PolicyPlayer
 from connectfour.players.snapshot import unpack_snapshot
 
+RESULTS = Path(__file__).parent / "inference.json"
 _BATCHES = (1, 64, 1024)
 
 
@@ -37,7 +40,7 @@ def rivals(folder: Path) -> tuple[PolicyPlayer, PolicyPlayer]:
         "main", "main", Snapshot(settings, weights), iteration=1, env_steps=1
     )
     packed = pack_member(folder, member, "main")
-    export_onnx(packed, "as named", folder / "model.onnx")
+    export_onnx(packed, folder / "model.onnx")
     exported = unpack_onnx(pack_onnx(str(folder / "model.onnx")))
     return exported, unpack_snapshot(packed, greedy=False, fast=False)
 
@@ -47,6 +50,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     table = Table("boards at once", "onnxruntime, boards/s", "Torch, boards/s", "ratio", title="inference")
+    found = []
     with TemporaryDirectory() as folder:
         players = rivals(Path(folder))
         for batch in _BATCHES:
@@ -57,7 +61,10 @@ def main() -> None:
 
             ours, theirs = seconds_a_unit(*map(evaluate, players))
             table.add_row(f"{batch:,}", f"{1 / ours:,.0f}", f"{1 / theirs:,.0f}", f"{theirs / ours:.2f}")
+            speeds = {"onnxruntime": round(1 / ours), "torch": round(1 / theirs), "ratio": round(theirs / ours, 2)}
+            found.append({"boards at once": batch, **speeds})
     Console().print(table)
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

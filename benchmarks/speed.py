@@ -58,7 +58,8 @@ _SECONDS = 5.0
 def league(*overrides: str) -> SelfPlayPPO:
     """Build the league's algorithm."""
     config = SelfPlayPPOConfig.from_settings(load_settings(None, ["stop.minutes=null", *overrides]))
-    return config.callbacks(SelfPlayCallback).league(folder=TemporaryDirectory().name).build_algo()
+    algorithm: SelfPlayPPO = config.callbacks(SelfPlayCallback).league(folder=TemporaryDirectory().name).build_algo()
+    return algorithm
 
 
 def stock_config(envs: int, runners: int = 0) -> PPOConfig:
@@ -150,14 +151,14 @@ def league_training() -> dict[str, float]:
 def _training(algorithm: SelfPlayPPO) -> Callable[[], float]:
     def train() -> float:
         learned = algorithm.train()["learners"]["main"]
-        return float(learned["num_module_steps_trained"]) / algorithm.settings.ppo.epochs
+        return float(learned["num_module_steps_trained"]) / int(algorithm.settings.ppo.epochs)
 
     return train
 
 
 def bare_training() -> dict[str, float]:
     """Trained samples a second of the league in one process and of the bare loop, in turns: noise strikes both."""
-    found = {}
+    found: dict[str, float] = {}
     for threads in (1, 2):
         algorithm = league(*SAME_WORK, "rollout.env_runners=0", f"threads={threads}")
         rivals = _training(algorithm), BareLoop(load_settings(None, SAME_WORK)).iterate
@@ -180,7 +181,7 @@ def opponents(count: int) -> dict[str, float]:
     )
     modules = {f"v{slot:04d}": f"opponent_{slot}" for slot in range(count)}
     roster = Roster(modules, (1 / count,) * count, 0.5, (0,))
-    algorithm.push_roster = lambda: algorithm.env_runner.matchmaker.follow(roster)
+    algorithm.push_roster = lambda: algorithm.env_runner.matchmaker.follow(roster)  # type: ignore[method-assign]
     algorithm.push_roster()
     (speed,) = per_second(_training(algorithm))
     return {"microseconds": 1e6 / speed, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}

@@ -25,6 +25,7 @@ from connectfour.interrupt import stop_signals
 _FILES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/gradio_api/startup-events"}
 _ALLOWED = {"GET": _FILES, "HEAD": {"/"}, "POST": {"/gradio_api/run/predict"}}
 _ALLOWED_BELOW = {"GET": ("/assets/", "/static/", "/gradio_api/heartbeat/")}
+_SECONDS_BETWEEN_LOOKS = 1.0
 _LONGEST_REQUEST = 64 * 1024
 
 
@@ -66,6 +67,8 @@ def serve(bundle: Path, host: str, port: int, announce: Callable[[str], None]) -
     """
     page = build_page(Bundle(bundle))
     check_free(host, port)
+    # Nothing here waits in Gradio's queue, which would look for work a thousand times a second.
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = _SECONDS_BETWEEN_LOOKS  # noqa: SLF001
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,

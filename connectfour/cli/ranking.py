@@ -18,11 +18,11 @@ AddressOption = Annotated[
     str | None, typer.Option(help="Ray cluster to use, as ray.init takes it (auto: the one that runs here).")
 ]
 
+PlayerArgument = Annotated[str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN (or /main, /best) or onnx:FILE.")]
+
 
 def match(
-    player: Annotated[
-        str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN, snapshot:RUN/main or snapshot:RUN/best.")
-    ],
+    player: PlayerArgument,
     opponent: Annotated[str, typer.Argument(help="The same.")],
     games: Annotated[int, typer.Option(min=1, help="Number of games, half of them from each seat.")] = 400,
     opening_plies: Annotated[
@@ -51,9 +51,7 @@ def match(
 
 
 def grade(
-    player: Annotated[
-        str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN, snapshot:RUN/main or snapshot:RUN/best.")
-    ],
+    player: PlayerArgument,
     positions: Annotated[
         str, typer.Option(help="test or dev, the packaged halves, or a CSV file with the columns moves,s1,...,s7.")
     ] = "test",
