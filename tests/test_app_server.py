@@ -11,20 +11,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from connectfour.app.bundle import Bundle
 from connectfour.app.roster import Roster
 from connectfour.app.sitting import Sitting
-from connectfour.app.tables import leaderboard_html
+from connectfour.app.tables import leaderboard_html, recorded_label
 from connectfour.errors import PlayerError, RankingError
 from connectfour.export.bundle import write_bundle
 from connectfour.game.single import Game
-from connectfour.players.policy import Evaluation, PolicyPlayer
+from connectfour.ranking.records import GameRecord, GameSpec
 from connectfour.ranking.table import Row
 from tests.commands import call, command
+from tests.doubles import Sure
 from tests.runs import QUIET
 from tests.web import Visitor, free_port, serving
 
@@ -64,6 +63,7 @@ def test_a_move_is_answered(server: Visitor) -> None:
         {"moves": [5]},
         {"moves": "1" * 10_000},
         {"turn": "x", "seed": []},
+        {"turn": -1, "seed": -1},
     ],
 )
 def test_a_game_that_makes_no_sense_is_an_empty_board(kept: object, server: Visitor) -> None:
@@ -140,15 +140,6 @@ def test_a_game_at_a_temperature_varies_and_is_repeatable(roster: Roster) -> Non
 
     assert len(answers(0)) == 1
     assert len(answers(10)) > 3
-
-
-class Sure(PolicyPlayer):
-    """Prefers column 5, and expects to win three of four points for whoever is to move."""
-
-    def evaluate(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> Evaluation:
-        """Say the same of every board."""
-        logits = np.where(action_mask, np.array([0, 0, 0, 0, 3, 0, 0]), np.finfo(np.float32).min)
-        return Evaluation(logits.astype(np.float32), np.full(len(observation), 0.5, dtype=np.float32))
 
 
 def test_chance_belongs_to_who_moved_first(roster: Roster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,6 +258,19 @@ def test_who_is_not_ranked_yet_is_not_the_strongest(ranked_run: Path, tmp_path: 
     assert now[0].rating is None
 
 
+def test_each_visitor_gets_another_seed(server: Visitor) -> None:
+    """So that the same moves do not always get the same game."""
+    assert len({server.view("load", None, *SETTINGS)["seed"] for _ in range(3)}) == 3
+
+
+def test_a_recorded_game_has_a_line_of_its_own() -> None:
+    """Who played whom, and who won."""
+    game = GameRecord.of(GameSpec(7, "one", "other"), "win", 1, moves="1213141")
+    lost = replace(game, result=-1)
+    assert recorded_label(game) == "one - other  1:0 · 7 moves · no. 7"
+    assert "0:1" in recorded_label(lost)
+
+
 def test_names_are_no_html() -> None:
     """They come from file names and logs."""
     row = {"rank": 1, "player": "<script>x</script>", "mu": 1, "high95": 2, "wins": 0, "draws": 0, "losses": 0}
@@ -316,6 +320,7 @@ def test_a_damaged_bundle_gets_a_sentence(ranked_run: Path, tmp_path: Path) -> N
 def test_a_model_alone_can_be_played(ranked_run: Path, tmp_path: Path) -> None:
     """With the heuristics; it is the strongest."""
     shutil.copyfile(ranked_run / "app" / "models" / "v0001.onnx", tmp_path / "mine.onnx")
+    shutil.copytree(ranked_run, tmp_path / "runs" / "demo")
     with serving(command("app", "--model", "mine.onnx", "--port", free_port()), tmp_path) as (address, _):
         visitor = Visitor(address)
         (opponent,) = [
@@ -326,7 +331,9 @@ def test_a_model_alone_can_be_played(ranked_run: Path, tmp_path: Path) -> None:
         view = visitor.view("drop", {}, "first", "mine", "mine", 0, "", column=3)
         assert view["names"] == ["You", "mine"]
         assert view["policy"]
-    assert [file.name for file in tmp_path.iterdir() if file.name != "mine.onnx" and file.suffix] == []
+    with serving(command("app", "--port", free_port()), tmp_path) as (address, _):
+        names = [each["props"].get("value") for each in Visitor(address).config["components"]]
+        assert "# Connect Four\nThe league of demo" in names, "without options the newest run"
 
 
 def test_what_cannot_be_served_gets_a_sentence(tmp_path: Path) -> None:

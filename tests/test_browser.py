@@ -279,6 +279,7 @@ def test_a_move_string_is_pasted(page: Page) -> None:
     assert paste(page, "1213141") == "1213141"
     assert status(page).endswith(" wins.")
     assert page.locator("#board .ring.four").count() == 4
+    assert page.locator("#board .figures span").first.inner_text() == "100%"
     page.goto(page.url.partition("?")[0] + "?moves=443")
     expect(page.locator("#board .board")).to_have_attribute("data-moves", "443")
     expect(page.get_by_label("Move second")).to_be_checked()

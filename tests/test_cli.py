@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -165,24 +166,28 @@ def _refused(code: int, message: str, *arguments: object, cwd: Path) -> None:
 
 def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Path) -> None:
     """No traceback, and nothing is written."""
-    _refused(2, "did you mean 'ppo.learning_rate'", "train", "-p", "ppo.learning_rat=1", cwd=tmp_path)
-    _refused(2, "input should be greater than 0", "train", "-p", "ppo.learning_rate=-1", cwd=tmp_path)
-    _refused(2, "no heuristic is called 'nobody'", "train", "-p", "league.heuristics=[nobody]", cwd=tmp_path)
-    _refused(2, "cannot read nothing.yaml", "train", "--config", "nothing.yaml", cwd=tmp_path)
-    _refused(2, "leave out --config and --run-dir", "train", "--resume", run, "--run-dir", "x", cwd=tmp_path)
-    _refused(3, f"{run} exists already", "train", "--run-dir", run, cwd=tmp_path)
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "config.yaml").write_text("seed: 1\n")
-    _refused(3, "choose another --run-dir\n", "train", "--run-dir", "half", cwd=tmp_path)
-    _refused(3, "has no complete checkpoint", "train", "--resume", "half", cwd=tmp_path)
-    _refused(1, "config.yaml/x: not a directory", "train", "--run-dir", "half/config.yaml/x", cwd=tmp_path)
+    cases: list[tuple[int, str, tuple[object, ...]]] = [
+        (2, "did you mean 'ppo.learning_rate'", ("train", "-p", "ppo.learning_rat=1")),
+        (2, "input should be greater than 0", ("train", "-p", "ppo.learning_rate=-1")),
+        (2, "no heuristic is called 'nobody'", ("train", "-p", "league.heuristics=[nobody]")),
+        (2, "cannot read nothing.yaml", ("train", "--config", "nothing.yaml")),
+        (2, "leave out --config and --run-dir", ("train", "--resume", run, "--run-dir", "x")),
+        (3, f"{run} exists already", ("train", "--run-dir", run)),
+        (3, "choose another --run-dir\n", ("train", "--run-dir", "half")),
+        (3, "has no complete checkpoint", ("train", "--resume", "half")),
+        (1, "config.yaml/x: not a directory", ("train", "--run-dir", "half/config.yaml/x")),
+        (3, "nowhere does not exist", ("train", "--resume", "nowhere")),
+        (3, "is no run folder", ("train", "--resume", run / "league")),
+        (3, "network cannot change", ("train", "--resume", run, "-p", "network.width=8")),
+        (5, "is no player", ("match", "linear", "random")),
+        (5, "is no player", ("grade", "linear")),
+        (8, "cannot read none.csv", ("grade", "heuristic:linear", "--positions", "none.csv")),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda case: _refused(case[0], case[1], *case[2], cwd=tmp_path), cases))
     shutil.rmtree(tmp_path / "half")
-    _refused(3, "nowhere does not exist", "train", "--resume", "nowhere", cwd=tmp_path)
-    _refused(3, "is no run folder", "train", "--resume", run / "league", cwd=tmp_path)
-    _refused(3, "network cannot change", "train", "--resume", run, "-p", "network.width=8", cwd=tmp_path)
-    _refused(5, "is no player", "match", "linear", "random", cwd=tmp_path)
-    _refused(5, "is no player", "grade", "linear", cwd=tmp_path)
-    _refused(8, "cannot read none.csv", "grade", "heuristic:linear", "--positions", "none.csv", cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

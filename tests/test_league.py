@@ -318,7 +318,7 @@ class TestSnapshots:
         def fail(*args: object) -> None:
             raise OSError("disk full")
 
-        monkeypatch.setattr("connectfour.league.snapshots.os.fsync", fail)
+        monkeypatch.setattr("connectfour.files.os.fsync", fail)
         with pytest.raises(OSError, match="disk full"):
             store.write_manifest({"schema_version": 1, "members": ["half"]})
         assert store.manifest_file.read_bytes() == before

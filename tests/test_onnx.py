@@ -19,6 +19,7 @@ from connectfour.export import onnx as exporting
 from connectfour.export.onnx import export_onnx
 from connectfour.game.bitboard import Boards
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
+from connectfour.players.onnx import open_session
 from connectfour.players.player import PackedPlayer, pack_player, parse_player
 from connectfour.players.snapshot import build_network
 from connectfour.ranking.grading import grade, load_positions
@@ -113,6 +114,37 @@ def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda size, sums: 7 if size == 7 and sums.all() else 0, "does not play as Torch does at batch size 7"),
+        (lambda size, sums: 7 if size == 1024 else 0, "does not play as Torch does at batch size 1024"),
+        (lambda size, sums: 0 if sums.all() else float("nan"), "a position without a legal column gives NaN"),
+    ],
+    ids=["7", "1024", "nothing legal"],
+)
+def test_every_batch_size_is_verified(
+    wrong: Callable[[int, np.ndarray], float], message: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here onnxruntime errs at one of them only; and where no column is legal."""
+
+    class Wrong:
+        """A session that is off by what ``wrong`` says."""
+
+        def __init__(self, data: bytes, source: str) -> None:
+            self.session = open_session(data, source)
+
+        def run(self, names: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+            mask = inputs["action_mask"]
+            off = wrong(len(mask), np.asarray(mask.any(axis=1)))
+            return [each + np.float32(off) for each in self.session.run(names, inputs)]
+
+    monkeypatch.setattr(exporting, "open_session", Wrong)
+    with pytest.raises(ExportError, match=message):
+        export_onnx(pack_player(f"snapshot:{run}/v1"), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def _damaged(change: Callable[[onnx.ModelProto], None]) -> Callable[[bytes], bytes]:
     def damage(data: bytes) -> bytes:
         model = onnx.load_model_from_string(data)
@@ -186,19 +218,18 @@ def test_other_models_and_huge_files_are_refused(tmp_path: Path) -> None:
         parse_player(f"onnx:{tmp_path}/nothing.onnx")
 
 
-def test_the_command_exports_ranks_and_refuses(run: Path, tmp_path: Path) -> None:
-    """The best of a run, into a file that takes part in a ranking; a heuristic is no network."""
+def test_the_command_exports_plays_and_refuses(run: Path, tmp_path: Path) -> None:
+    """The best of a run, into a file that plays; a heuristic is no network, a folder no file."""
     done = call("export-onnx", run, "--output", tmp_path / "best.onnx")
     assert done.returncode == 0, done.stderr
     assert "demo/v0001 (graded best while it trained" in done.stdout
     assert "opset 20; onnxruntime agrees with Torch on 2,100 positions" in done.stdout
-    ranked = call("rank", f"onnx:{tmp_path}/best.onnx", "--matches", 20, "--output", tmp_path / "ranking")
-    assert ranked.returncode == 0, ranked.stderr
-    assert "best" in {row.player for row in read_leaderboard(tmp_path / "ranking")}
-    for output in (".", "none/model.onnx"):
-        refused = call("export-onnx", run, "--output", output, cwd=tmp_path)
-        assert (refused.returncode, refused.stderr.count("\n")) == (11, 1)
-        assert "cannot be written: name a file in a folder that exists" in refused.stderr
+    assert call("match", f"onnx:{tmp_path}/best.onnx", "heuristic:random", "--games", 10).returncode == 0
+    refused = call("export-onnx", run, "--output", ".", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr) == (
+        11,
+        "connectfour: . cannot be written: name a file in a folder that exists\n",
+    )
     refused = call("export-onnx", "heuristic:linear", "--output", tmp_path / "linear.onnx")
     assert (refused.returncode, refused.stderr) == (
         11,

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 import shutil
+from io import StringIO
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from connectfour.game.render import Film, draw_frame
 from connectfour.game.single import Game
+from connectfour.players.human import TerminalGame
 from connectfour.ranking.members import best_player
 from connectfour.ranking.recorded import best_games, read_games
 from tests.commands import call
+from tests.doubles import Sure
 from tests.runs import make_run
 
 
@@ -84,6 +88,26 @@ def test_brackets_are_no_markup(tmp_path: Path) -> None:
     assert "'[red]' is no move" in done.stdout
 
 
+def test_the_last_disc_stands_out_and_a_hint_says_what_it_is_worth() -> None:
+    """In a terminal with colours; Ctrl-C ends the sitting like q."""
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, color_system="standard", markup=False)
+    lines = iter(["4", "h"])
+
+    def read(prompt: str) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    TerminalGame(Sure("sure"), 0, console).run(read)
+    *_, board = written.getvalue().split("sure plays 5.\n")
+    assert board.splitlines()[5].count("\x1b[") == 4, "the two discs are styled, and nothing else"
+    assert ". . . \x1b[1;33mX\x1b[0m \x1b[1;4;36mO\x1b[0m . ." in board
+    assert "Hint: 5, says sure, which gives you 75%." in board
+    assert "The game so far: 45 " in board
+
+
 def test_temperature_and_new_games_vary(ranked_run: Path, tmp_path: Path) -> None:
     """A network at 0 always opens alike; above it, and in the next game, by chance; a draw is told."""
 
@@ -142,7 +166,7 @@ def test_frames_show_what_happens() -> None:
 
     def near(frame: np.ndarray, x: int, y: int, colour: tuple[int, int, int], reach: int = 32) -> bool:
         seen = frame[y - reach : y + reach, x - reach : x + reach]
-        return bool((np.abs(seen - colour).max(axis=2) < 12).sum() > 60)
+        return bool((np.abs(seen - colour).max(axis=2) < 12).sum() > 40)
 
     bottom, column = 112 + 64 * 5 + 32, [16 + 64 * index + 32 for index in range(7)]
     assert not near(empty, column[0], bottom, amber)
@@ -152,6 +176,11 @@ def test_frames_show_what_happens() -> None:
     for height in range(4):
         assert near(end, column[0], bottom - 64 * height, mark), "the winning line is marked"
     assert not near(end, column[1], bottom, mark)
+    ring, cross = (138, 90, 0), (11, 74, 117)
+    assert not near(first, column[0], bottom, ring, reach=8), "a ring is open in its middle"
+    assert near(end, column[1], bottom, cross, reach=8)
+    untold = draw_frame(Film(film.game, film.names, "", opening=2), 7).astype(int)
+    assert (untold != end).any(axis=(1, 2)).nonzero()[0].tolist()[0] > 520, "the ending is written at the bottom"
     for seat, y in ((0, 28), (1, 64)):
         ringed = [near(draw_frame(film, ply).astype(int), 34, y, mark, reach=18) for ply in (0, 1, 7)]
         assert ringed == [seat == 0, seat == 1, False]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -23,10 +24,11 @@ def games(folder: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def ranking(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A ranking of heuristics alone, and what the command printed."""
+def ranking(ranked_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A ranking of heuristics and of an exported network, and what the command printed."""
     folder = tmp_path_factory.mktemp("rankings")
-    done = call("rank", *HEURISTICS, "--matches", 40, "--output", folder / "new" / "first", cwd=folder)
+    players = (*HEURISTICS, f"onnx:{ranked_run}/app/models/v0001.onnx")
+    done = call("rank", *players, "--matches", 40, "--output", folder / "new" / "first", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     return folder / "new" / "first", done.stdout
@@ -42,8 +44,9 @@ def test_players_alone_are_ranked_and_the_leaderboard_printed(ranking: tuple[Pat
         "matches.jsonl",
     ]
     assert sorted(games(folder)) == list(range(1, 41))
+    assert "greedy=True" in (folder / "matches.jsonl").read_text().splitlines()[0]
     assert "40 games" in printed
-    for name in ("random", "linear", "tactical", "minimax:2", "minimax:4"):
+    for name in ("random", "linear", "tactical", "minimax:2", "minimax:4", "v0001"):
         (line,) = [line for line in printed.splitlines() if f" {name} " in line]
         assert len(line) <= 80
     assert "/40 games, " in printed
@@ -87,7 +90,8 @@ def test_ctrl_c_stops_so_that_it_goes_on(tmp_path: Path) -> None:
 
 def test_until_everybody_is_known_well_or_settled(tmp_path: Path) -> None:
     """Both end by themselves; started again, nothing is left to play."""
-    for option, value in (("--until-sigma", 3), ("--until-settled", 100)):
+
+    def rank(option: str, value: int) -> None:
         folder = tmp_path / option
         arguments = ("rank", *HEURISTICS, option, value, "--output", folder)
         assert call(*arguments).returncode == 0
@@ -95,6 +99,9 @@ def test_until_everybody_is_known_well_or_settled(tmp_path: Path) -> None:
         assert 20 < len(played) < 5000
         assert call(*arguments).returncode == 0
         assert games(folder) == played
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(rank, ("--until-sigma", "--until-settled"), (3, 100)))
 
 
 @pytest.mark.parametrize(

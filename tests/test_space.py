@@ -102,7 +102,7 @@ def test_a_space_that_cannot_serve_says_why(space: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        place = {"GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": str(taken.getsockname()[1])}
+        place = {"GRADIO_SERVER_PORT": str(taken.getsockname()[1])}
         done = subprocess.run(
             [sys.executable, "app.py"],
             cwd=space,
@@ -113,6 +113,7 @@ def test_a_space_that_cannot_serve_says_why(space: Path) -> None:
             timeout=60,
         )
     assert done.returncode == 1
+    assert done.stderr.startswith("0.0.0.0:"), "a Space is visited from outside"
     assert "choose another port or host (host and port are GRADIO_SERVER_NAME and GRADIO_SERVER_PORT)" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -82,7 +82,9 @@ class Visitor:
 
     def ask(self, event: str, kept: object, *settings: object, **told: object) -> httpx.Response:
         """Send an event of the board as a browser does, with whatever in it."""
-        (function,) = [each["id"] for each in self.config["dependencies"] if [self._board, event] in each["targets"]]
+        (function,) = [
+            each["id"] for each in self.config["dependencies"] if event in {name for _, name in each["targets"]}
+        ]
         request = {"data": [kept, *settings], "event_data": told, "fn_index": function, "trigger_id": self._board}
         return self.http.post("gradio_api/run/predict", json={**request, "session_hash": "visitor"})
 
