@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from connectfour.app.bundle import Bundle
@@ -226,7 +227,9 @@ def test_a_bundle_is_kept_where_it_is_up_to_date(ranked_run: Path, tmp_path: Pat
     write_bundle(folder, QUIET, run=run, top=2)
     now = {file.name: file.stat().st_mtime_ns for file in models.iterdir()}
     assert set(now) == set(kept)
-    assert {name for name in kept if now[name] != kept[name]} == {first}, "another's model is not the same"
+    assert now[second] == kept[second]
+    metadata = {entry.key: entry.value for entry in onnx.load(models / first).metadata_props}
+    assert metadata["player"] == first.removesuffix(".onnx"), "another's model was not taken for its own"
     assert Bundle(folder).pack(networks[-1].id).kind == "onnx"
     assert len(Bundle(folder).games) > 10
 
