@@ -17,6 +17,7 @@ from connectfour.ranking.leaderboard import sequential_ratings, standings, write
 from connectfour.ranking.matchlog import Entry, Matches, MatchLog
 from connectfour.ranking.records import GameRecord, GameSpec
 from connectfour.ranking.session import replay
+from connectfour.ranking.table import read_leaderboard
 from connectfour.ranking.trueskill import Rating, update
 
 
@@ -73,6 +74,21 @@ def test_sequential_ratings_follow_the_log(folder: Path) -> None:
             ratings[game.first], ratings[game.second] = pair
     assert sequential_ratings(matches, 0.7) == ratings
     assert ratings["strong"].mu > ratings["weak"].mu
+
+
+def test_the_leaderboard_is_read_again(folder: Path) -> None:
+    """The numbers that were written; what is not known is not zero."""
+    lines = write_tables(MatchLog(folder / "matches.jsonl").read(), folder)
+    rows = read_leaderboard(folder)
+    assert [row.player for row in rows] == [line.player for line in lines]
+    assert [row.interval for row in rows] == pytest.approx([line.high95 - line.mu for line in lines], abs=2e-4)
+    assert [row.graded for row in rows] == [line.graded for line in lines]
+    text = (folder / "leaderboard.csv").read_text()
+    header, first, rest = text.split("\n", 2)
+    cells = first.split(",")
+    cells[header.split(",").index("graded")] = ""
+    (folder / "leaderboard.csv").write_text("\n".join((header, ",".join(cells), rest)))
+    assert read_leaderboard(folder)[0].graded is None
 
 
 def test_tables_are_written_as_the_house_has_them(folder: Path) -> None:
