@@ -60,7 +60,8 @@ def replay(
     record = find_game(read_games(run), game)
     names = record.first, record.second
     frames = write_film(Film(Game.parse(record.moves), names, record.ending, len(record.opening)), output)
-    _say(f"{output}: game {record.id}, {names[0]} against {names[1]}, {record.ending}; {frames} frames")
+    drawn = "a picture" if frames == 1 else f"{frames} frames"
+    _say(f"{output}: game {record.id}, {names[0]} against {names[1]}, {record.ending}; {drawn}")
 
 
 def app(
