@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from connectfour.players.player import PackedPlayer, newest_run, pack_heuristic, pack_player
@@ -24,7 +24,7 @@ def ratings(folder: Path, players: Iterable[PackedPlayer]) -> dict[str, Row]:
     """
     rows = {row.player: row for row in read_leaderboard(folder)}
     called = {entry.sha256: entry.name for entry in MatchLog(folder / LOG).read().players.values()}
-    return {player.name: rows[called[player.sha256]] for player in players if called.get(player.sha256) in rows}
+    return {player.name: row for player in players if (row := rows.get(called.get(player.sha256, "")))}
 
 
 def best_player(spec: str) -> tuple[PackedPlayer, str]:
@@ -37,17 +37,23 @@ def best_player(spec: str) -> tuple[PackedPlayer, str]:
     """
     if is_player(spec):
         return pack_player(spec), "as named"
-    networks = {player.name: player for player in find_entrants([spec]).values() if player.is_network}
-    ranked = ratings(Path(spec), networks.values())
-    if not ranked:
-        return pack_player(f"snapshot:{spec}/best"), f"graded best while it trained; no leaderboard in {spec} has it"
-    name = min(ranked, key=lambda each: ranked[each].rank)
-    return networks[name], f"rank {ranked[name].rank} of {Path(spec) / LEADERBOARD}"
+    return _best(Path(spec), _networks(spec))
 
 
 def default_opponent() -> PackedPlayer:
     """Return the best network of the newest run in ``runs/``; a search where there is none."""
     run = newest_run()
-    if run is None or not any(player.is_network for player in find_entrants([str(run)]).values()):
-        return pack_heuristic(_WITHOUT_NETWORK)
-    return best_player(str(run))[0]
+    networks = _networks(str(run)) if run else {}
+    return _best(run, networks)[0] if run and networks else pack_heuristic(_WITHOUT_NETWORK)
+
+
+def _networks(run: str) -> dict[str, PackedPlayer]:
+    return {name: player for name, player in find_entrants([run]).items() if player.is_network}
+
+
+def _best(run: Path, networks: Mapping[str, PackedPlayer]) -> tuple[PackedPlayer, str]:
+    ranked = ratings(run, networks.values())
+    if not ranked:
+        return pack_player(f"snapshot:{run}/best"), f"graded best while it trained; no leaderboard in {run} has it"
+    name = min(ranked, key=lambda each: ranked[each].rank)
+    return networks[name], f"rank {ranked[name].rank} of {run / LEADERBOARD}"

@@ -1,0 +1,94 @@
+"""The page of the web app as a visitor uses it."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from connectfour.game.single import Game
+
+expect.set_options(timeout=30_000)
+
+
+def visit(page: Page, address: str) -> None:
+    """Open the app and wait until one can play."""
+    page.goto(address)
+    expect(page.locator("#board .board")).to_have_attribute("data-turn", re.compile(r"\d"))
+
+
+def moves(page: Page) -> str:
+    """Return the move string of the board."""
+    return page.locator("#board .board").get_attribute("data-moves") or ""
+
+
+def answered(page: Page, since: str) -> str:
+    """Wait for the server's answer to what was asked at turn ``since``, and return the moves."""
+    expect(page.locator("#board .board")).not_to_have_attribute("data-turn", since)
+    return moves(page)
+
+
+def turn(page: Page) -> str:
+    """Return the number of the board's view."""
+    return page.locator("#board .board").get_attribute("data-turn") or ""
+
+
+def drop(page: Page, column: int) -> str:
+    """Click a column, 0-based, and return the moves after the agent's answer."""
+    since = turn(page)
+    page.locator(f'#board .lane[data-column="{column}"]').click(force=True)
+    return answered(page, since)
+
+
+def press(page: Page, key: str) -> str:
+    """Press a key and return the moves after the answer."""
+    since = turn(page)
+    page.keyboard.press(key)
+    return answered(page, since)
+
+
+def click(page: Page, name: str) -> str:
+    """Click a button of the board and return the moves after the answer."""
+    since = turn(page)
+    page.click(f"#board [data-ask={name}]")
+    return answered(page, since)
+
+
+def paste(page: Page, text: str) -> str:
+    """Put a move string into the box and press Enter."""
+    since = turn(page)
+    box(page).fill(text)
+    box(page).press("Enter")
+    return answered(page, since)
+
+
+def choose(page: Page, control: str, text: str) -> str:
+    """Choose the entry that begins with ``text`` in a list of players."""
+    since = turn(page)
+    if not page.locator(f"#{control}").get_by_role("option").count():
+        page.locator(f"#{control} input").click()
+    page.locator(f"#{control}").get_by_role("option", name=re.compile(rf"^{re.escape(text)} ·")).click()
+    return answered(page, since)
+
+
+def followed(before: Game, column: int, moves: str) -> Game:
+    """Return the game of ``moves``, which has the visitor's disc in ``column`` after ``before``, and then one more."""
+    game = Game.parse(moves)
+    assert game.upto(len(before.columns) + 1) == before.play(column)
+    assert game.over or len(game.columns) == len(before.columns) + 2
+    return game
+
+
+def box(page: Page) -> Locator:
+    """Return the box with the move string."""
+    return page.locator("#moves textarea, #moves input").first
+
+
+def rest(page: Page) -> None:
+    """Wait until nothing is asked any more."""
+    expect(page.locator("#board[aria-busy=true], #board [aria-busy=true]")).to_have_count(0)
+
+
+def status(page: Page) -> str:
+    """Return the line over the board."""
+    return page.locator("#board .status").inner_text()
