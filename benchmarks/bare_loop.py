@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from connectfour.config import RunSettings
-from connectfour.game.bitboard import legal_columns, to_planes
-from connectfour.game.openings import OpeningStock
+from connectfour.games.connect_four.bitboard import legal_columns, to_planes
+from connectfour.games.connect_four.openings import OpeningStock
 from connectfour.learning.rollout import Rollout, advantages
-from connectfour.networks import ConnectFourNetwork
+from connectfour.networks.network import ConnectFourNetwork
 
 
 class BareLoop:

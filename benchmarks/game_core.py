@@ -7,7 +7,7 @@ import time
 import numpy as np
 from pettingzoo.classic.connect_four import connect_four
 
-from connectfour.game.bitboard import COLUMNS, Boards, pick_legal
+from connectfour.games.connect_four.bitboard import COLUMNS, Boards, pick_legal
 
 _SECONDS = 3.0
 

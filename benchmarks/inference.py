@@ -19,9 +19,9 @@ from rich.table import Table
 from benchmarks.ranking import seconds_a_unit
 from connectfour.config import NetworkSettings
 from connectfour.export.onnx import export_onnx
-from connectfour.game.openings import random_openings
+from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.snapshots import Snapshot, SnapshotStore
-from connectfour.networks import ConnectFourNetwork
+from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.onnx import pack_onnx, unpack_onnx
 from connectfour.players.player import pack_member
 from connectfour.players.policy import PolicyPlayer

@@ -24,13 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from connectfour.config import NetworkSettings
-from connectfour.networks import ConnectFourNetwork, Precision
+from connectfour.matches.arena import ConnectFour
+from connectfour.matches.records import GameRecord, GameSpec
+from connectfour.matches.sandbox import Batch
+from connectfour.networks.network import ConnectFourNetwork, Precision
 from connectfour.players.player import Player
 from connectfour.players.snapshot import NetworkPlayer
-from connectfour.ranking.arena import ConnectFour
 from connectfour.ranking.matchlog import Entry, MatchLog
-from connectfour.ranking.records import GameRecord, GameSpec
-from connectfour.ranking.sandbox import Batch
 from connectfour.ranking.tournament import Limits, Plan, Tournament
 from connectfour.ranking.trueskill import Rating, update
 

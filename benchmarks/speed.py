@@ -36,10 +36,10 @@ from benchmarks.bare_loop import BareLoop
 from callbacks.self_play import SelfPlayCallback
 from connectfour.config import RunSettings, load_settings
 from connectfour.league.matchmaking import Roster
-from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.env_runner import SelfPlayEnvRunner
+from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.rl_module import ActionMaskingRLModule
-from connectfour.local_ray import ray_session
+from connectfour.ray_session import ray_session
 
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from connectfour.game.single import Game
+from connectfour.games.connect_four.game import Game
 
 
 class Visitor:

@@ -8,7 +8,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
 from typing_extensions import override
 
-from connectfour.game.env import AGENTS
+from connectfour.games.connect_four.env import AGENTS
 from connectfour.league.matchmaking import MAIN, Matchmaker, Result
 from connectfour.league.pool import OpponentPool
 from connectfour.learning.sync import collect_tallies
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ray.rllib.env.env_runner_group import EnvRunnerGroup
     from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 
-    from connectfour.learning.algorithm import SelfPlayPPO
+    from connectfour.learning.ppo.algorithm import SelfPlayPPO
 
 
 class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here

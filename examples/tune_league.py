@@ -5,7 +5,7 @@ from ray import tune
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.config import load_settings
-from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 
 ray.init(include_dashboard=False)
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import CENTRE_FIRST, COLUMNS, Bits, Columns, Mask, from_planes
+from connectfour.games.connect_four.bitboard import CENTRE_FIRST, COLUMNS, Bits, Columns, Mask, from_planes
 
 State = NDArray[np.int64]
 

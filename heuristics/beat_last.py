@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import COLUMNS, Bits, Columns, Mask, landing_cells
+from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Columns, Mask, landing_cells
 from heuristics.base import Heuristic, State, best_column
 
 _DISTANCE = np.abs(np.arange(COLUMNS)[:, None] - np.arange(COLUMNS)[None, :])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import COLUMNS, Bits, Columns, Mask, has_four, landing_cells
+from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Columns, Mask, has_four, landing_cells
 from heuristics.base import Heuristic, State, best_column
 
 _NODES_AT_ONCE = 1 << 20

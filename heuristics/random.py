@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Bits, Columns, Mask, pick_legal
+from connectfour.games.connect_four.bitboard import Bits, Columns, Mask, pick_legal
 from heuristics.base import Heuristic, State
 
 

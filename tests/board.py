@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from connectfour.game.single import Game
+from connectfour.games.connect_four.game import Game
 
 expect.set_options(timeout=30_000)
 

@@ -13,11 +13,11 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-from connectfour import local_ray
+from connectfour import ray_session as local_ray
 from connectfour.config import RunSettings, load_settings
 
 if TYPE_CHECKING:
-    from connectfour.learning.algorithm import SelfPlayPPO
+    from connectfour.learning.ppo.algorithm import SelfPlayPPO
     from tests.leagues import Build
 
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from connectfour.matches.records import GameRecord
 from connectfour.players.player import PackedPlayer
 from connectfour.ranking.level_game import Agent, LevelGame
-from connectfour.ranking.records import GameRecord
 
 
 @dataclass(frozen=True)

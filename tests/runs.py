@@ -13,12 +13,12 @@ from rich.console import Console
 from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore
-from connectfour.networks import ConnectFourNetwork
-from connectfour.ranking.arena import ConnectFour
+from connectfour.matches.arena import ConnectFour
+from connectfour.matches.records import GameSpec
+from connectfour.networks.network import ConnectFourNetwork
 from connectfour.ranking.entrants import entry, find_entrants
 from connectfour.ranking.matchlog import MatchLog
 from connectfour.ranking.recorded import LOG
-from connectfour.ranking.records import GameSpec
 from connectfour.ranking.session import report
 
 QUIET = Console(quiet=True)

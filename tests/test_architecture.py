@@ -6,6 +6,9 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -14,61 +17,72 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("connectfour", "heuristics", "callbacks")
 
 
-def _table() -> list[list[str]]:
-    """Return the rooms of each layer, the highest layer first, as CONTRIBUTING.md lists them."""
+@cache
+def _rooms() -> list[str]:
+    """Return the rooms from top to bottom, as CONTRIBUTING.md lists them."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (`.*?) \|", text, flags=re.MULTILINE)
-    return [re.findall(r"`([\w.]+)`", row) for row in rows]
+    return re.findall(r"^\| `([\w/.]+)` \|", text, flags=re.MULTILINE)
 
 
+@cache
 def _modules() -> dict[str, Path]:
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
     names = {file: ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files}
     return {name.removesuffix(".__init__"): file for file, name in names.items()}
 
 
-def _room(module: str) -> tuple[int, str]:
-    """Return the layer and the room of a module: the longest name in the table that it begins with."""
-    rooms = [
-        (len(room), layer, room)
-        for layer, row in enumerate(_table())
-        for room in row
-        if module == room or (module.startswith(f"{room}.") and room != "connectfour")
-    ]
-    assert rooms, f"{module} has no room in CONTRIBUTING.md"
-    _, layer, room = max(rooms)
-    return layer, room
+def _room(module: str) -> str:
+    """Return the room of a module: its folder below ``connectfour``, or the ground floor's file itself."""
+    path = _modules()[module].relative_to(ROOT)
+    if path.parts[0] != "connectfour":
+        return f"{path.parts[0]}/"
+    return f"{path.parts[1]}/" if len(path.parts) > 2 else path.parts[1]
 
 
-def _imports(file: Path) -> set[str]:
-    """Return the project's modules that a file imports, wherever in the file."""
+@cache
+def _imports(module: str) -> set[str]:
+    """Return the project's modules that a module imports, wherever in its file, for types included."""
     found: set[str] = set()
-    modules = _modules()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(_modules()[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            assert node.level == 0, f"{file} imports relatively"
-            found |= {
-                name if (name := f"{node.module}.{alias.name}") in modules else node.module for alias in node.names
-            }
+            assert node.level == 0, f"{module} imports relatively"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & _modules().keys()
+            found |= {node.module} if names - _modules().keys() else set()
     return {name for name in found if name.partition(".")[0] in PACKAGES}
 
 
+def test_every_folder_is_a_room_and_every_room_a_folder() -> None:
+    """The table names what there is, and files only on the ground floor."""
+    assert set(_rooms()) == {_room(module) for module in _modules()}
+    assert len(_rooms()) == len(set(_rooms()))
+
+
 @pytest.mark.parametrize("module", sorted(_modules()))
-def test_imports_go_downward(module: str) -> None:
-    """A module imports from its own room and from lower layers only."""
-    layer, room = _room(module)
-    for imported in _imports(_modules()[module]):
-        other_layer, other_room = _room(imported)
-        assert other_room == room or other_layer > layer, f"{module} may not import {imported}"
+def test_imports_between_rooms_fall(module: str) -> None:
+    """A module imports from its own room and from the rooms below."""
+    room = _room(module)
+    below = {room, *_rooms()[_rooms().index(room) + 1 :]}
+    assert {name for name in _imports(module) if _room(name) not in below} == set()
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    """Modules import one another in one direction, inside a room too; lazy imports and those for types count."""
+    graph: Mapping[str, set[str]] = {module: _imports(module) - {module} for module in _modules()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_heuristics_know_only_the_bitboard() -> None:
     """The rules come from one place, and nothing else of connectfour is needed for a heuristic."""
-    for module, file in _modules().items():
+    for module in _modules():
         if module.startswith("heuristics"):
-            assert {name for name in _imports(file) if name.startswith("connectfour")} <= {"connectfour.game.bitboard"}
+            known = {name for name in _imports(module) if name.startswith("connectfour")}
+            assert known <= {"connectfour.games.connect_four.bitboard"}
 
 
 @pytest.mark.parametrize(
@@ -76,13 +90,14 @@ def test_heuristics_know_only_the_bitboard() -> None:
     [
         "connectfour",
         "connectfour.cli",
-        "connectfour.game.bitboard",
-        "connectfour.game.notation",
+        "connectfour.games.connect_four.bitboard",
+        "connectfour.games.connect_four.notation",
         "connectfour.league.matchmaking",
         "connectfour.league.pool",
         "connectfour.league.snapshots",
+        "connectfour.matches.arena",
         "connectfour.players.player",
-        "connectfour.ranking.arena",
+        "connectfour.ranking.tournament",
         "heuristics",
     ],
 )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Boards, Columns
-from connectfour.game.openings import random_openings
+from connectfour.games.connect_four.bitboard import Boards, Columns
+from connectfour.games.connect_four.openings import random_openings
+from connectfour.matches.arena import Score, play_games, play_match
 from connectfour.players.player import parse_player
-from connectfour.ranking.arena import Score, play_games, play_match
 from heuristics import State
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pettingzoo.classic.connect_four import connect_four
 
-from connectfour.game.bitboard import (
+from connectfour.games.connect_four.bitboard import (
     BOARD,
     CELLS,
     COLUMNS,
@@ -21,7 +21,7 @@ from connectfour.game.bitboard import (
     pick_legal,
     to_planes,
 )
-from connectfour.game.notation import parse_board
+from connectfour.games.connect_four.notation import parse_board
 
 ILLEGAL_RATE = 0.02
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from connectfour.game.single import Game
+from connectfour.games.connect_four.game import Game
 from connectfour.ranking.table import read_leaderboard
 from tests.board import answered, box, choose, click, drop, followed, moves, paste, press, rest, status, turn, visit
 from tests.commands import command

@@ -15,7 +15,7 @@ import pytest
 
 from connectfour.config import dump_settings
 from connectfour.league.snapshots import SnapshotStore
-from connectfour.learning.run_folder import RunFolder, read_checkpoint
+from connectfour.run_folder import RunFolder, read_checkpoint
 from tests.commands import call, command
 from tests.conftest import tiny_settings
 

@@ -10,8 +10,8 @@ from ray.rllib.env.env_context import EnvContext
 from ray.rllib.utils.pre_checks.env import check_multiagent_environments
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
-from connectfour.game.bitboard import from_planes, has_four
-from connectfour.game.env import AGENTS, ENV_NAME, ConnectFourEnv
+from connectfour.games.connect_four.bitboard import from_planes, has_four
+from connectfour.games.connect_four.env import AGENTS, ENV_NAME, ConnectFourEnv
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PettingZoo's tests warn about their own advice

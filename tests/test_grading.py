@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from connectfour.errors import PositionsError
-from connectfour.game.bitboard import CELLS, CENTRE_FIRST, Bits, Boards, Columns, Mask, Outcome, mirror
-from connectfour.game.notation import format_moves
-from connectfour.ranking.grading import (
+from connectfour.games.connect_four.bitboard import CELLS, CENTRE_FIRST, Bits, Boards, Columns, Mask, Outcome, mirror
+from connectfour.games.connect_four.notation import format_moves
+from connectfour.grading.grade import (
     HALVES,
     GradedPositions,
     choose_columns,

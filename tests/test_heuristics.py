@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import CENTRE_FIRST, COLUMNS, ROWS, Boards, Outcome
-from connectfour.game.openings import random_openings
+from connectfour.games.connect_four.bitboard import CENTRE_FIRST, COLUMNS, ROWS, Boards, Outcome
+from connectfour.games.connect_four.openings import random_openings
 from heuristics import HEURISTICS, make_heuristic
 
 

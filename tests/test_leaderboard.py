@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from connectfour.errors import RankingError
+from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.ranking.display import fault_table
 from connectfour.ranking.leaderboard import sequential_ratings, standings, write_tables
 from connectfour.ranking.matchlog import Entry, Matches, MatchLog
-from connectfour.ranking.records import GameRecord, GameSpec
 from connectfour.ranking.session import replay
 from connectfour.ranking.table import read_leaderboard
 from connectfour.ranking.trueskill import Rating, update

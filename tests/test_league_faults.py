@@ -18,10 +18,10 @@ import torch
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import TrainingError
-from connectfour.game.bitboard import legal_columns, to_planes
+from connectfour.games.connect_four.bitboard import legal_columns, to_planes
 from connectfour.league.matchmaking import MAIN
 from connectfour.league.snapshots import weights_sha256
-from connectfour.learning.algorithm import SelfPlayPPO
+from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from connectfour.learning.rollout import train_batch
 from connectfour.learning.sync import module_weights, push_weights
 from tests.leagues import Build, config, hashes_on_learner, hashes_on_runners, on_runners
@@ -221,7 +221,7 @@ def test_what_is_sampled_ahead_is_sampled_with_the_newest_weights(
         sampled.append(batches[0])
         return train_batch(batches)
 
-    monkeypatch.setattr("connectfour.learning.lockstep.train_batch", noting)
+    monkeypatch.setattr("connectfour.learning.ppo.lockstep.train_batch", noting)
     algorithm.train()
     network = copy.deepcopy(algorithm.get_module(MAIN).network)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in module_weights(algorithm).items()})

@@ -13,9 +13,9 @@ from ray.rllib.core.columns import Columns
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import ConfigError, SnapshotError
-from connectfour.game.openings import random_openings
+from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.matchmaking import MAIN
-from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.players.player import parse_player
 from tests.conftest import tiny_settings
 from tests.leagues import Build, config

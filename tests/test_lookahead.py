@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Bits, Boards, Outcome
-from connectfour.game.openings import random_openings
-from connectfour.learning.lookahead import action_values, improved_policy
+from connectfour.games.connect_four.bitboard import Bits, Boards, Outcome
+from connectfour.games.connect_four.openings import random_openings
+from connectfour.learning.ppo.lookahead import action_values, improved_policy
 
 GAMMA = 0.9
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from connectfour.errors import RankingError
+from connectfour.matches.records import GameRecord, GameSpec, Termination
 from connectfour.ranking.matchlog import Entry, Matches, MatchLog
-from connectfour.ranking.records import GameRecord, GameSpec, Termination
 from connectfour.ranking.trueskill import Tally
 
 

@@ -9,11 +9,11 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.distribution.torch.torch_distribution import TorchCategorical
 
 from connectfour.config import NetworkSettings
-from connectfour.game.bitboard import Boards, Outcome, four_lines, pick_legal
-from connectfour.game.env import ConnectFourEnv
-from connectfour.game.notation import parse_board
+from connectfour.games.connect_four.bitboard import Boards, Outcome, four_lines, pick_legal
+from connectfour.games.connect_four.env import ConnectFourEnv
+from connectfour.games.connect_four.notation import parse_board
 from connectfour.learning.rl_module import ActionMaskingRLModule
-from connectfour.networks import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures, MirrorFeatures, Precision
+from connectfour.networks.network import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures, MirrorFeatures, Precision
 from connectfour.players.snapshot import NetworkPlayer
 
 ENCODERS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectfour.errors import NotationError
-from connectfour.game.notation import ascii_board, format_moves, parse_board, parse_moves
+from connectfour.games.connect_four.notation import ascii_board, format_moves, parse_board, parse_moves
 
 
 def test_move_strings_round_trip() -> None:

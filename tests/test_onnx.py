@@ -17,12 +17,12 @@ from onnx import TensorProto, helper
 from connectfour.errors import ExportError, PlayerError
 from connectfour.export import onnx as exporting
 from connectfour.export.onnx import export_onnx
-from connectfour.game.bitboard import Boards
+from connectfour.games.connect_four.bitboard import Boards
+from connectfour.grading.grade import grade, load_positions
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.onnx import open_session
 from connectfour.players.player import PackedPlayer, pack_player, parse_player
 from connectfour.players.snapshot import build_network
-from connectfour.ranking.grading import grade, load_positions
 from connectfour.ranking.members import best_player
 from connectfour.ranking.table import read_leaderboard
 from tests.commands import call

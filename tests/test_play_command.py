@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from connectfour.game.render import Film, draw_frame
-from connectfour.game.single import Game
-from connectfour.players.human import TerminalGame
+from connectfour.games.connect_four.game import Game
 from connectfour.ranking.members import best_player
 from connectfour.ranking.recorded import best_games, read_games
+from connectfour.terminal.drawing import Film, draw_frame
+from connectfour.terminal.prompt import TerminalGame
 from tests.commands import call
 from tests.doubles import Sure
 from tests.runs import make_run

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from callbacks.progress import ProgressCallback, Row, minutes_left, rewind
 from connectfour.config import StopSettings
-from connectfour.learning.plot import draw_learning
+from connectfour.training.curves import draw_learning
 
 
 def result(iteration: int, *, frozen: str | None = None, graded: float | None = None) -> dict[str, Any]:

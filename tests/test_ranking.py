@@ -16,13 +16,13 @@ import pytest
 from rich.console import Console
 
 from connectfour.errors import RankingError
-from connectfour.ranking.arena import ConnectFour
+from connectfour.matches.arena import ConnectFour
+from connectfour.matches.records import GameRecord, GameSpec
+from connectfour.matches.runner import MatchRunner
+from connectfour.matches.sandbox import Batch, Rules
 from connectfour.ranking.entrants import ANCHORS, find_entrants
 from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents
 from connectfour.ranking.matchlog import Entry, Matches, MatchLog
-from connectfour.ranking.records import GameRecord, GameSpec
-from connectfour.ranking.runner import MatchRunner
-from connectfour.ranking.sandbox import Batch, Rules
 from connectfour.ranking.session import rank
 from connectfour.ranking.tournament import Limits, Plan, Progress, Tournament
 from tests.level_games import OneFails
@@ -200,7 +200,7 @@ import os, signal, sys
 from pathlib import Path
 from rich.console import Console
 from connectfour.ranking import session
-from connectfour.ranking.arena import ConnectFour
+from connectfour.matches.arena import ConnectFour
 from connectfour.ranking.matchlog import MatchLog
 from connectfour.ranking.tournament import Limits, Plan
 
@@ -245,7 +245,7 @@ from ray.cluster_utils import Cluster
 import ray
 from connectfour.ranking.level_game import ErrorRates, make_agents
 from connectfour.ranking.matchlog import Entry, MatchLog
-from connectfour.ranking.runner import MatchRunner
+from connectfour.matches.runner import MatchRunner
 from connectfour.ranking.tournament import Limits, Plan, Tournament
 from tests.level_games import SlowGame
 

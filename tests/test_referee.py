@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from connectfour.config import NetworkSettings
-from connectfour.game.bitboard import Boards
-from connectfour.networks import ConnectFourNetwork
+from connectfour.games.connect_four.bitboard import Boards
+from connectfour.matches.arena import ConnectFour, play_games
+from connectfour.matches.records import GameSpec
+from connectfour.matches.referee import ask
+from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.player import PackedPlayer, Player, pack_heuristic
 from connectfour.players.snapshot import NetworkPlayer
-from connectfour.ranking.arena import ConnectFour, play_games
-from connectfour.ranking.records import GameSpec
-from connectfour.ranking.referee import ask
 from heuristics import State, make_heuristic
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from connectfour.matches.records import GameSpec
 from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
-from connectfour.ranking.records import GameSpec
 from connectfour.ranking.rehearsal import Rehearsal, rehearse
 
 

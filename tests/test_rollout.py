@@ -14,12 +14,20 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from connectfour.game.bitboard import Boards, Outcome, from_planes, has_four, landing_cells, legal_columns, pick_legal
-from connectfour.game.openings import random_openings
+from connectfour.games.connect_four.bitboard import (
+    Boards,
+    Outcome,
+    from_planes,
+    has_four,
+    landing_cells,
+    legal_columns,
+    pick_legal,
+)
+from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.matchmaking import MAIN
 from connectfour.league.snapshots import weights_sha256
-from connectfour.learning import learner as learner_module
-from connectfour.learning.algorithm import SelfPlayPPO
+from connectfour.learning.ppo import learner as learner_module
+from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from connectfour.learning.rollout import Rollout, advantages, train_batch
 from connectfour.learning.sync import module_weights, runner_hashes
 from tests.leagues import Build, on_runners

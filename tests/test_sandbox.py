@@ -13,11 +13,11 @@ from functools import partial
 
 import pytest
 
+from connectfour.matches.arena import ConnectFour
+from connectfour.matches.records import GameSpec
+from connectfour.matches.sandbox import Batch, OnDemand, Rules, Sandbox, SandboxError
 from connectfour.players.player import PackedPlayer, pack_heuristic
-from connectfour.ranking.arena import ConnectFour
 from connectfour.ranking.level_game import ErrorRates, LevelGame, make_agents
-from connectfour.ranking.records import GameSpec
-from connectfour.ranking.sandbox import Batch, OnDemand, Rules, Sandbox, SandboxError
 
 AGENTS = make_agents(2, seed=0)
 NAMES = (AGENTS[0].name, AGENTS[1].name)

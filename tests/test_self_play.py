@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import ray
 
-from connectfour.game.bitboard import COLUMNS, from_planes, has_four, landing_cells
-from connectfour.game.env import AGENTS
+from connectfour.games.connect_four.bitboard import COLUMNS, from_planes, has_four, landing_cells
+from connectfour.games.connect_four.env import AGENTS
 from connectfour.league.matchmaking import MAIN
-from connectfour.learning.algorithm import SelfPlayPPO
+from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from tests.leagues import Build, on_runners
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -146,7 +146,7 @@ def test_stock_ppo_can_use_environment_and_module(tmp_path: Path) -> None:
     from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
     from connectfour.config import NetworkSettings
-    from connectfour.game.env import ENV_NAME
+    from connectfour.games.connect_four.env import ENV_NAME
     from connectfour.learning.rl_module import ActionMaskingRLModule
 
     stock = (

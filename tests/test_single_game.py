@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from connectfour.errors import NotationError
-from connectfour.game.bitboard import Boards, Outcome, to_planes
-from connectfour.game.single import Game
+from connectfour.games.connect_four.bitboard import Boards, Outcome, to_planes
+from connectfour.games.connect_four.game import Game
 
 
 def test_random_games_are_those_of_the_bitboards() -> None:

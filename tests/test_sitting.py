@@ -12,8 +12,8 @@ from connectfour.app.bundle import Bundle
 from connectfour.app.roster import Roster
 from connectfour.app.sitting import Sitting
 from connectfour.app.tables import leaderboard_html, recorded_label
-from connectfour.game.single import Game
-from connectfour.ranking.records import GameRecord, GameSpec
+from connectfour.games.connect_four.game import Game
+from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.ranking.table import Row
 from tests.doubles import Sure
 

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from connectfour.app.bundle import Bundle
-from connectfour.game.single import Game
+from connectfour.games.connect_four.game import Game
 from tests.commands import call
 from tests.web import Visitor, free_port, serving
 
@@ -55,8 +55,8 @@ def test_the_folder_is_ready_to_push(space: Path) -> None:
     assert len(list((space / "bundle" / "models").glob("*.onnx"))) == 2
     assert len(Bundle(space / "bundle").leaderboard) == 8
     copied = {str(file.relative_to(space)) for file in space.rglob("*.py")}
-    assert {"connectfour/app/serve.py", "connectfour/game/bitboard.py", "heuristics/minimax.py"} <= copied
-    assert not {name for name in copied if "learning" in name or "networks" in name or "local_ray" in name}
+    assert {"connectfour/app/serve.py", "connectfour/games/connect_four/bitboard.py", "heuristics/minimax.py"} <= copied
+    assert not {name for name in copied if "learning" in name or "networks" in name or "ray_session" in name}
 
 
 def test_it_runs_alone_in_a_clean_environment(space: Path, tmp_path: Path) -> None:

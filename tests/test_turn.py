@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from connectfour.errors import PlayerError
-from connectfour.game.single import Game
+from connectfour.games.connect_four.game import Game
 from connectfour.players.player import parse_player
 from connectfour.players.policy import PolicyPlayer, choose_columns
 from connectfour.players.turn import advise, choose_column

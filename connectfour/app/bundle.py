@@ -17,10 +17,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from connectfour.errors import NotationError, PlayerError
-from connectfour.game.single import Game
+from connectfour.games.connect_four.game import Game
+from connectfour.matches.records import GameRecord
 from connectfour.players.onnx import pack_onnx
 from connectfour.players.player import PackedPlayer, pack_heuristic
-from connectfour.ranking.records import GameRecord
 from connectfour.ranking.table import PICTURE, Row, read_leaderboard
 
 INDEX, MODELS, GAMES = "players.json", "models", "games.jsonl"

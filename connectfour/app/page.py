@@ -14,7 +14,7 @@ from connectfour.app.bundle import Bundle
 from connectfour.app.roster import Roster
 from connectfour.app.sitting import HIGHEST_TEMPERATURE, Sitting, View
 from connectfour.app.tables import leaderboard_html, picture_html, recorded_label, recorded_view
-from connectfour.game.bitboard import CELLS
+from connectfour.games.connect_four.bitboard import CELLS
 
 _SEATS = [("Move first", "first"), ("Move second", "second"), ("Watch", "watch")]
 _ABOUT = "Click a column of the board or press 1 to 7. Nothing you do here is stored."

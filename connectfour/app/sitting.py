@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from connectfour.app.roster import Roster
 from connectfour.errors import ConnectFourError, NotationError
-from connectfour.game.bitboard import CELLS
-from connectfour.game.single import Game
+from connectfour.games.connect_four.bitboard import CELLS
+from connectfour.games.connect_four.game import Game
 from connectfour.players.turn import advise, choose_column
 
 Seat = Literal["first", "second", "watch"]

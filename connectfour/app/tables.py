@@ -8,7 +8,7 @@ from html import escape
 
 from connectfour.app.bundle import RecordedGame
 from connectfour.app.sitting import View
-from connectfour.ranking.records import GameRecord
+from connectfour.matches.records import GameRecord
 from connectfour.ranking.table import Row
 
 _EMPTY = "<p>Nobody was ranked: <code>connectfour rank RUN</code> makes a leaderboard.</p>"

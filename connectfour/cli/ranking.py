@@ -32,8 +32,8 @@ def match(
     seed: Annotated[int, typer.Option(min=0, help="Seed of all chance.")] = 0,
 ) -> None:
     """Play two players against each other and print wins, draws and losses by seat."""
+    from connectfour.matches.arena import play_match
     from connectfour.players.player import parse_player
-    from connectfour.ranking.arena import play_match
 
     contestants = parse_player(player, greedy=greedy), parse_player(opponent, greedy=greedy)
     first, second = play_match(*contestants, games, seed=seed, opening_plies=opening_plies)
@@ -63,9 +63,9 @@ def grade(
 
     Each position asks for one move without search. Positions in which all columns lead to the same result are left out.
     """
+    from connectfour.grading.grade import grade as grade_player
+    from connectfour.grading.grade import load_positions
     from connectfour.players.player import parse_player
-    from connectfour.ranking.grading import grade as grade_player
-    from connectfour.ranking.grading import load_positions
 
     graded = parse_player(player, greedy=not sample)
     shares = {
@@ -120,7 +120,7 @@ def rank(
     Writes matches.jsonl (every game), leaderboard.csv, crosstable.csv and leaderboard.png. random, tactical, minimax:2
     and minimax:4 always take part. Training's own games are not counted.
     """
-    from connectfour.ranking.arena import ConnectFour
+    from connectfour.matches.arena import ConnectFour
     from connectfour.ranking.session import default_output
     from connectfour.ranking.session import rank as rank_players
     from connectfour.ranking.session import replay as replay_log

@@ -30,11 +30,11 @@ def play(
     ] = None,
 ) -> None:
     """Play against an agent in this terminal: columns 1 to 7, u undo, h hint, n new game, q quit."""
-    from connectfour.game.single import Game
-    from connectfour.players.human import TerminalGame
+    from connectfour.games.connect_four.game import Game
     from connectfour.players.player import pack_player
     from connectfour.players.policy import PolicyPlayer
     from connectfour.ranking.members import default_opponent
+    from connectfour.terminal.prompt import TerminalGame
 
     game = Game.parse(moves)
     agent = (pack_player(opponent) if opponent else default_opponent()).unpack()
@@ -53,9 +53,9 @@ def replay(
     ] = None,
 ) -> None:
     """Draw a recorded game as a GIF or MP4, or its last position with numbered discs as a PNG."""
-    from connectfour.game.render import Film, write_film
-    from connectfour.game.single import Game
+    from connectfour.games.connect_four.game import Game
     from connectfour.ranking.recorded import find_game, read_games
+    from connectfour.terminal.drawing import Film, write_film
 
     record = find_game(read_games(run), game)
     names = record.first, record.second

@@ -35,12 +35,12 @@ def train(
     if resume and (config or run_dir):
         raise ConfigError("--resume takes the settings and the folder of its run: leave out --config and --run-dir")
     if resume:
-        from connectfour.learning import train as training
+        from connectfour.training import run as training
 
         training.resume(resume, override or [], plain_console())
         return
     settings = load_settings(config, override or [])
-    from connectfour.learning import train as training
+    from connectfour.training import run as training
 
     training.train(settings, run_dir or training.default_run_dir(config), plain_console())
 

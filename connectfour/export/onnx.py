@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from connectfour import __version__
 from connectfour.errors import ExportError
 from connectfour.files import write_atomically
-from connectfour.game.openings import random_openings
+from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.snapshots import decode_snapshot
-from connectfour.networks import ConnectFourNetwork
+from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.onnx import INPUTS, OUTPUTS, check_model, open_session
 from connectfour.players.player import PackedPlayer
 from connectfour.players.snapshot import build_network

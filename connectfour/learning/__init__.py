@@ -4,7 +4,7 @@ import ctypes
 import os
 
 # Before anything here imports Ray itself: it sets how Ray runs.
-import connectfour.local_ray  # noqa: F401
+import connectfour.ray_session  # noqa: F401
 
 # glibc hands a freed array of some hundred kilobytes back to the system at once, and gets the next one page by page:
 # minibatches are of that size. The options are mallopt's M_MMAP_THRESHOLD, with the largest value that it takes,

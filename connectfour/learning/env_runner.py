@@ -30,12 +30,12 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.game.bitboard import COLUMNS, Bits, Boards, Columns, gain_of_mover, pick_legal, to_planes
-from connectfour.game.env import ConnectFourEnv
-from connectfour.game.openings import OpeningStock
+from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Boards, Columns, gain_of_mover, pick_legal, to_planes
+from connectfour.games.connect_four.env import ConnectFourEnv
+from connectfour.games.connect_four.openings import OpeningStock
 from connectfour.league.matchmaking import MAIN, MIRROR, Matchmaker, MatchUp, Result
 from connectfour.learning.heuristic_module import HeuristicRLModule
-from connectfour.learning.lookahead import action_values, improved_policy
+from connectfour.learning.ppo.lookahead import action_values, improved_policy
 from connectfour.learning.rollout import Floats, Rollout, advantages
 from heuristics import State
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from connectfour.config import NetworkSettings
-from connectfour.networks import ConnectFourNetwork
+from connectfour.networks.network import ConnectFourNetwork
 
 _PREFIX = "network."
 

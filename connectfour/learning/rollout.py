@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from connectfour.game.bitboard import COLUMNS, Bits, Outcome, gain_of_mover
+from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Outcome, gain_of_mover
 from connectfour.league.matchmaking import MAIN
 
 Floats = NDArray[np.float32]

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from numpy.typing import NDArray
 
 from connectfour.errors import PlayerError
-from connectfour.game.bitboard import COLUMNS, ROWS
+from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
 from connectfour.players.player import PackedPlayer
 from connectfour.players.policy import Evaluation, PolicyPlayer
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.errors import PlayerError, RunFolderError, SnapshotError
-from connectfour.game.bitboard import Columns
+from connectfour.games.connect_four.bitboard import Columns
 from connectfour.league.pool import Member
 from connectfour.league.snapshots import SnapshotStore
 from heuristics import State, make_heuristic

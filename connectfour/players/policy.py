@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Columns
+from connectfour.games.connect_four.bitboard import Columns
 from heuristics import State
 
 

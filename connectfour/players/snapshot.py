@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from connectfour.errors import SnapshotError
 from connectfour.league.snapshots import Snapshot, decode_snapshot
-from connectfour.networks import ConnectFourNetwork, NetworkOutput, Precision
+from connectfour.networks.network import ConnectFourNetwork, NetworkOutput, Precision
 from connectfour.players.player import PackedPlayer
 from connectfour.players.policy import Evaluation, PolicyPlayer
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectfour.errors import PlayerError
-from connectfour.game.single import Game
+from connectfour.games.connect_four.game import Game
 from connectfour.players.player import Player
 from connectfour.players.policy import PolicyPlayer, probabilities
 from heuristics import Minimax

@@ -17,9 +17,9 @@ from rich.table import Table
 from rich.text import Text
 
 from connectfour.files import write_atomically
+from connectfour.matches.records import PLAYER_FAULTS
 from connectfour.ranking.leaderboard import Standing, against, standings
 from connectfour.ranking.matchlog import Matches
-from connectfour.ranking.records import PLAYER_FAULTS
 from connectfour.ranking.tournament import Limits, Progress
 
 _SECONDS_BETWEEN_LINES = 5.0

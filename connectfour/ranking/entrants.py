@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from connectfour.errors import RankingError
+from connectfour.grading.grade import grade, load_positions
 from connectfour.players.player import PackedPlayer, pack_heuristic, pack_member, pack_player, run_members
-from connectfour.ranking.grading import grade, load_positions
 from connectfour.ranking.matchlog import Entry
 
 ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import COLUMNS
+from connectfour.games.connect_four.bitboard import COLUMNS
+from connectfour.matches.arena import Mover
+from connectfour.matches.records import GameRecord, GameSpec, Termination
+from connectfour.matches.referee import ask
 from connectfour.players.player import PackedPlayer, Player
-from connectfour.ranking.arena import Mover
-from connectfour.ranking.records import GameRecord, GameSpec, Termination
-from connectfour.ranking.referee import ask
 from heuristics import State
 
 LEVELS = 100.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from connectfour.errors import RankingError
-from connectfour.ranking.records import GameRecord
+from connectfour.matches.records import GameRecord
 from connectfour.ranking.trueskill import Tally
 
 _RECENT_GAMES = 20

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connectfour.errors import RankingError
+from connectfour.matches.records import GameRecord
 from connectfour.ranking.leaderboard import posterior_of
 from connectfour.ranking.matchlog import Matches, MatchLog
-from connectfour.ranking.records import GameRecord
 
 LOG = "matches.jsonl"
 _GAMES_OF_A_PAIR = 4

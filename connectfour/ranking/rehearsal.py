@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from connectfour.interrupt import stop_signals
-from connectfour.local_ray import cluster_size, ray_session
+from connectfour.matches.runner import MatchRunner
 from connectfour.ranking.display import RankingDisplay, fault_table, save_figure, status_line
 from connectfour.ranking.leaderboard import posterior_of, standings
 from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
 from connectfour.ranking.matchlog import Entry, Matches, MatchLog
-from connectfour.ranking.runner import MatchRunner
 from connectfour.ranking.schedule import Pairing
 from connectfour.ranking.tournament import Limits, Plan, Tournament
+from connectfour.ray_session import cluster_size, ray_session
 
 _COLOURS: dict[Pairing, str] = {"thompson": "#0072b2", "round_robin": "#d55e00", "random": "#999999"}
 

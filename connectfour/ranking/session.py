@@ -123,8 +123,8 @@ def _play(
     deadline: float,
     console: Console,
 ) -> None:
-    from connectfour.local_ray import ray_session
-    from connectfour.ranking.runner import MatchRunner
+    from connectfour.matches.runner import MatchRunner
+    from connectfour.ray_session import ray_session
 
     with ray_session(cpus=1):
         runner = MatchRunner(players, deadline=deadline)

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from connectfour.game.notation import format_moves
-from connectfour.game.openings import random_opening_moves
+from connectfour.games.connect_four.notation import format_moves
+from connectfour.games.connect_four.openings import random_opening_moves
+from connectfour.matches.records import GameRecord, GameSpec
+from connectfour.matches.sandbox import Batch, Rules
 from connectfour.ranking.leaderboard import posterior_of
 from connectfour.ranking.matchlog import Matches, MatchLog
-from connectfour.ranking.records import GameRecord, GameSpec
-from connectfour.ranking.sandbox import Batch, Rules
 from connectfour.ranking.schedule import Pair, Pairing, next_round
 from connectfour.ranking.trueskill import JointPosterior
 
 if TYPE_CHECKING:
-    from connectfour.ranking.runner import MatchRunner
+    from connectfour.matches.runner import MatchRunner
 
 _LARGEST_BATCH = 256
 _COLLECT_SECONDS = 0.5

@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from connectfour.errors import PictureError
 from connectfour.files import replacing
-from connectfour.game.bitboard import COLUMNS, ROWS
-from connectfour.game.single import Cell, Game
+from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
+from connectfour.games.connect_four.game import Cell, Game
 
 FORMATS = (".gif", ".mp4", ".png")
 

@@ -28,9 +28,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from connectfour.matches.arena import Mover
+from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.players.player import PackedPlayer, Player
-from connectfour.ranking.arena import Mover
-from connectfour.ranking.records import GameRecord, GameSpec
 
 _START_SECONDS = 120.0
 _NOBODY = 255
@@ -147,7 +147,7 @@ class Sandbox:
             self._memory = mmap.mmap(file.fileno(), 1)
             descriptors = (theirs.fileno(), file.fileno())
             self._process = subprocess.Popen(  # noqa: S603  # our own module
-                [sys.executable, "-m", "connectfour.ranking.sandbox", *map(str, descriptors)],
+                [sys.executable, "-m", "connectfour.matches.sandbox", *map(str, descriptors)],
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

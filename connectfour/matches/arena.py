@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import CELLS, Boards, Outcome, gain_of_mover
-from connectfour.game.notation import format_moves
-from connectfour.game.openings import random_openings
+from connectfour.games.connect_four.bitboard import CELLS, Boards, Outcome, gain_of_mover
+from connectfour.games.connect_four.notation import format_moves
+from connectfour.games.connect_four.openings import random_openings
+from connectfour.matches.records import GameRecord, GameSpec, Termination
+from connectfour.matches.referee import ask
 from connectfour.players.player import PackedPlayer, Player
-from connectfour.ranking.records import GameRecord, GameSpec, Termination
-from connectfour.ranking.referee import ask
 
 Mover = Callable[[int | None], None]
 """Is told whose code runs: the index of a player, or None."""

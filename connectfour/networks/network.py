@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from connectfour.config import NetworkSettings
-from connectfour.game.bitboard import CELLS, COLUMNS, ROWS, Bits, four_lines, mirror, to_planes
+from connectfour.games.connect_four.bitboard import CELLS, COLUMNS, ROWS, Bits, four_lines, mirror, to_planes
 
 ILLEGAL_LOGIT = torch.finfo(torch.float32).min
 """Logit of an illegal column: finite, so that a row without a legal column gives no NaN."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import BOARD, Bits, has_four, landing_cells
+from connectfour.games.connect_four.bitboard import BOARD, Bits, has_four, landing_cells
 
 Floats = NDArray[np.float32]
 

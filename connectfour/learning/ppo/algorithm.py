@@ -23,15 +23,15 @@ from typing_extensions import override
 
 from connectfour.config import RunSettings, validate_settings
 from connectfour.errors import ConfigError, SnapshotError
-from connectfour.game.env import ENV_NAME
+from connectfour.games.connect_four.env import ENV_NAME
+from connectfour.grading.grade import GradedPositions, grade, load_positions
 from connectfour.league.matchmaking import MAIN, Roster
 from connectfour.league.pool import Member, OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, Weights, weights_sha256
 from connectfour.learning.env_runner import SelfPlayEnvRunner
-from connectfour.learning.learner import SCHEDULE_LENGTH, SelfPlayLearner
-from connectfour.learning.lockstep import LockstepLoop
 from connectfour.learning.modules import module_of_agent, module_specs
-from connectfour.learning.run_folder import write_checkpoint_index
+from connectfour.learning.ppo.learner import SCHEDULE_LENGTH, SelfPlayLearner
+from connectfour.learning.ppo.lockstep import LockstepLoop
 from connectfour.learning.sync import (
     collect_tallies,
     has_matchmakers,
@@ -41,7 +41,7 @@ from connectfour.learning.sync import (
     push_weights,
 )
 from connectfour.players.snapshot import NetworkPlayer, build_network
-from connectfour.ranking.grading import GradedPositions, grade, load_positions
+from connectfour.run_folder import write_checkpoint_index
 
 # A resumed run must not repeat the games of the first iterations: each restart shifts all seeds by a prime.
 _SEED_STEP = 10_007

@@ -1,4 +1,4 @@
-"""Makes the graded positions: ``python -m connectfour.ranking.graded_set.generate``, about ten minutes on two cores.
+"""Makes the graded positions: ``python -m connectfour.grading.graded_set.generate``, about ten minutes on two cores.
 
 Half of the positions come from uniformly random games, half from games of optimal play with random slips. Each is
 solved for every column by BitBully (the optional extra ``solver``), is kept if its columns lead to at least two
@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from connectfour.game.bitboard import COLUMNS, Boards, mirror
-from connectfour.game.notation import format_moves, parse_board
-from connectfour.ranking.grading import HEADER
+from connectfour.games.connect_four.bitboard import COLUMNS, Boards, mirror
+from connectfour.games.connect_four.notation import format_moves, parse_board
+from connectfour.grading.grade import HEADER
 
 try:
     from bitbully import BitBully, Board

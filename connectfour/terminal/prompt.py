@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.text import Text
 
 from connectfour.errors import NotationError
-from connectfour.game.bitboard import COLUMNS
-from connectfour.game.notation import FIRST_DISC, SECOND_DISC, ascii_board
-from connectfour.game.single import Game
+from connectfour.games.connect_four.bitboard import COLUMNS
+from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.notation import FIRST_DISC, SECOND_DISC, ascii_board
 from connectfour.players.player import Player
 from connectfour.players.turn import advise, choose_column
 

@@ -18,7 +18,7 @@ from pettingzoo.classic.connect_four import connect_four
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.tune.registry import register_env
 
-from connectfour.game.bitboard import CELLS, pick_legal
+from connectfour.games.connect_four.bitboard import CELLS, pick_legal
 
 ENV_NAME = "connect_four_v3"
 AGENTS = ("player_0", "player_1")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.errors import NotationError
-from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, to_planes
+from connectfour.games.connect_four.bitboard import COLUMNS, ROWS, Boards, Outcome, to_planes
 
 FIRST_DISC, SECOND_DISC, EMPTY_CELL = "X", "O", "."
 

@@ -21,7 +21,7 @@ from connectfour.learning.env_runner import SelfPlayEnvRunner
 from connectfour.learning.rollout import train_batch
 
 if TYPE_CHECKING:
-    from connectfour.learning.algorithm import SelfPlayPPO
+    from connectfour.learning.ppo.algorithm import SelfPlayPPO
 
 Sample = tuple[dict[str, NDArray[Any]], Any]
 

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.errors import NotationError, PositionsError
-from connectfour.game.bitboard import CELLS, COLUMNS, Boards, Columns, Mask
-from connectfour.game.notation import format_moves, parse_board
+from connectfour.games.connect_four.bitboard import CELLS, COLUMNS, Boards, Columns, Mask
+from connectfour.games.connect_four.notation import format_moves, parse_board
 from connectfour.players.player import Player
 
 HALVES = ("dev", "test")
@@ -145,7 +145,7 @@ def load_positions(source: str = "test") -> GradedPositions:
         PositionsError: the file cannot be read, or a line of it is no graded position; the message names the line.
     """
     if source in HALVES:
-        data = resources.files("connectfour.ranking.graded_set").joinpath(f"{source}.csv.gz").read_bytes()
+        data = resources.files("connectfour.grading.graded_set").joinpath(f"{source}.csv.gz").read_bytes()
     else:
         try:
             data = Path(source).read_bytes()

@@ -24,10 +24,10 @@ import ray
 from ray.exceptions import RayError
 
 from connectfour.errors import RankingError
-from connectfour.local_ray import cluster_size
+from connectfour.matches.records import GameRecord
+from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError
 from connectfour.players.player import PackedPlayer
-from connectfour.ranking.records import GameRecord
-from connectfour.ranking.sandbox import Batch, OnDemand, Sandbox, SandboxError
+from connectfour.ray_session import cluster_size
 
 _START_SECONDS = 180.0
 _MOST_FAILED_BATCHES = 5

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from connectfour.errors import NotationError
-from connectfour.game.bitboard import COLUMNS, ROWS, Boards, Outcome, Planes, four_lines, to_planes
-from connectfour.game.notation import format_moves, parse_moves
+from connectfour.games.connect_four.bitboard import COLUMNS, ROWS, Boards, Outcome, Planes, four_lines, to_planes
+from connectfour.games.connect_four.notation import format_moves, parse_moves
 
 Cell = tuple[int, int]
 """Row and column, row 0 on top."""

@@ -22,7 +22,7 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 from typing_extensions import override
 
-from connectfour.game.bitboard import legal_columns, to_planes
+from connectfour.games.connect_four.bitboard import legal_columns, to_planes
 from connectfour.league.matchmaking import MAIN
 
 SCHEDULE_LENGTH = 1_000_000

@@ -18,10 +18,10 @@ from connectfour.config import RunSettings, StopSettings
 from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
 from connectfour.interrupt import stop_signals
 from connectfour.league.snapshots import SnapshotStore
-from connectfour.learning.algorithm import SelfPlayPPO, SelfPlayPPOConfig
-from connectfour.learning.plot import draw_learning
-from connectfour.learning.run_folder import RunFolder
-from connectfour.local_ray import ray_session, silence
+from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.ray_session import ray_session, silence
+from connectfour.run_folder import RunFolder
+from connectfour.training.curves import draw_learning
 
 
 class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are untyped here

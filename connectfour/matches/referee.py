@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import COLUMNS, Columns
+from connectfour.games.connect_four.bitboard import COLUMNS, Columns
+from connectfour.matches.records import Termination
 from connectfour.players.player import Player
-from connectfour.ranking.records import Termination
 from heuristics import State
 
 _DETAIL_LENGTH = 120

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.game.bitboard import Boards, Columns, pick_legal
+from connectfour.games.connect_four.bitboard import Boards, Columns, pick_legal
 
 # Many random games end early: this many times the openings that are missing are begun, so that enough last.
 _SPARE = 3

@@ -1,0 +1,1 @@
+"""The games, and what they have in common."""

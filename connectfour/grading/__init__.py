@@ -1,0 +1,1 @@
+"""Moves graded against the solved game."""

@@ -1,0 +1,1 @@
+"""Games between players, played in batches, on one machine or many."""

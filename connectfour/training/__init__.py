@@ -1,0 +1,1 @@
+"""A Tune run in a run folder."""
