@@ -22,10 +22,10 @@ from connectfour.export.onnx import export_onnx
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.snapshots import Snapshot, SnapshotStore
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.players.onnx import pack_onnx, unpack_onnx
-from connectfour.players.player import pack_member
+from connectfour.players.names import pack_member
+from connectfour.players.network_player import unpack_snapshot
+from connectfour.players.onnx_model import pack_onnx, unpack_onnx
 from connectfour.players.policy import PolicyPlayer
-from connectfour.players.snapshot import unpack_snapshot
 
 RESULTS = Path(__file__).parent / "inference.json"
 _BATCHES = (1, 64, 1024)

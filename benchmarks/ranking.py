@@ -28,8 +28,8 @@ from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.matches.sandbox import Batch
 from connectfour.networks.network import ConnectFourNetwork, Precision
-from connectfour.players.player import Player
-from connectfour.players.snapshot import NetworkPlayer
+from connectfour.players.contract import Player
+from connectfour.players.network_player import NetworkPlayer
 from connectfour.ranking.matchlog import Entry, MatchLog
 from connectfour.ranking.tournament import Limits, Plan, Tournament
 from connectfour.ranking.trueskill import Rating, update

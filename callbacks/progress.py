@@ -18,7 +18,7 @@ from rich.table import Table
 
 from connectfour.config import StopSettings
 from connectfour.files import write_atomically
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 
 _SECONDS_BETWEEN_LINES = 10.0
 

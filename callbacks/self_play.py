@@ -9,7 +9,8 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
 from typing_extensions import override
 
 from connectfour.games.connect_four.env import AGENTS
-from connectfour.league.matchmaking import MAIN, Matchmaker, Result
+from connectfour.league.matchmaking import Matchmaker, Result
+from connectfour.league.members import MAIN
 from connectfour.league.pool import OpponentPool
 from connectfour.learning.sync import collect_tallies
 

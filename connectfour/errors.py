@@ -2,20 +2,19 @@
 
     ConnectFourError          1
     ├── ConfigError           2   a setting is unknown, missing or out of range
-    ├── RunFolderError        3   a run folder exists already, is none, or cannot be resumed
+    ├── RunFolderError        3   a run folder already exists, holds no run, or cannot be resumed
     ├── SnapshotError         4   a snapshot or the league's manifest is damaged, unknown or missing
     ├── PlayerError           5   a player's name cannot be resolved
-    ├── NotationError         6   a string of moves is not a game
+    ├── NotationError         6   a move string is not a game
     ├── TrainingError         7   training itself failed
     ├── PositionsError        8   a file of graded positions cannot be read
     ├── RankingError          9   players cannot be ranked, or a log of games is damaged
-    ├── ClusterError         10   there is no Ray cluster where one was named
-    ├── ExportError          11   a policy cannot be exported, or is not the same afterwards
+    ├── ClusterError         10   no Ray cluster answers at the given address
+    ├── ExportError          11   a policy cannot be exported, or the export does not match it
     ├── PictureError         12   a game cannot be drawn into a file
     └── ServerError          13   the web app cannot be served
 
-The number is the exit code of the command line. A message is one sentence that says what was wrong, with the value,
-and what to do about it.
+The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
 
 
@@ -32,7 +31,7 @@ class ConfigError(ConnectFourError):
 
 
 class RunFolderError(ConnectFourError):
-    """A run folder exists already, is none, or cannot be resumed."""
+    """A run folder already exists, holds no run, or cannot be resumed."""
 
     exit_code = 3
 
@@ -50,7 +49,7 @@ class PlayerError(ConnectFourError):
 
 
 class NotationError(ConnectFourError):
-    """A string of moves is not a game of Connect Four."""
+    """A move string is not a game of Connect Four."""
 
     exit_code = 6
 
@@ -74,13 +73,13 @@ class RankingError(ConnectFourError):
 
 
 class ClusterError(ConnectFourError):
-    """There is no Ray cluster where one was named."""
+    """No Ray cluster answers at the given address."""
 
     exit_code = 10
 
 
 class ExportError(ConnectFourError):
-    """A policy cannot be exported, or is not the same afterwards."""
+    """A policy cannot be exported, or the export does not match it."""
 
     exit_code = 11
 

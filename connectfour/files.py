@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are whole or absent."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, even after a power cut."""
+    """Write a file so that it is whole or absent, even after a power cut."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Lend a temporary name, of the same suffix in small letters, whose file replaces ``path`` if all goes well."""
+    """Yield a temporary path with the same suffix in lower case; its file replaces ``path`` if the block succeeds."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix.lower()}")
     try:
         yield temporary
@@ -28,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _flush(path: Path) -> None:
-    """Have the system put a file, or the names in a folder, on disk."""
+    """Flush a file, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

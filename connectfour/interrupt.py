@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one asks long work to end where it can be resumed, the second one ends it at once."""
+"""Ctrl-C and SIGTERM: the first asks long work to stop where it can be resumed, the second stops it at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def stop_signals(interrupt: Callable[[], None], promise: str) -> Iterator[None]:
-    """Call ``interrupt`` at the first signal and print ``promise``, what it does; the next raises KeyboardInterrupt."""
+    """Call ``interrupt`` and print ``promise`` at the first signal; raise KeyboardInterrupt at the next."""
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -20,7 +20,7 @@ def stop_signals(interrupt: Callable[[], None], promise: str) -> Iterator[None]:
             raise KeyboardInterrupt
         asked = True
         interrupt()
-        # Not through a console: the signal may have come while it was printing, and it would print that line twice.
+        # Not through a console: if the signal came while it was printing, it would print that line twice.
         os.write(2, f"\n{promise} (Ctrl-C again: at once) ...\n".encode())
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -1,8 +1,4 @@
-"""Ray for as long as a command runs: one machine on loopback, or the cluster that ``RAY_ADDRESS`` names.
-
-Importing this module, before Ray is imported, sets how Ray runs on one machine; what the environment says already
-stands.
-"""
+"""Ray for as long as a command runs: one machine on loopback, or a cluster named by its address."""
 
 from __future__ import annotations
 
@@ -12,22 +8,19 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# Ray starts its processes at nice 15; on a machine that does anything else training would starve.
-os.environ.setdefault("RAY_worker_niceness", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Tune prints its own summaries and catches Ctrl-C; the league does both itself.
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("TUNE_DISABLE_SIGINT_HANDLER", "1")
-# A lost worker is counted and told by whoever lost it, in one line.
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "A worker died or was killed while executing")
-if "RAY_ADDRESS" not in os.environ:
-    # Without this Ray opens its ports on every interface, whatever address it is given. The name speaks of other
-    # systems, for which it is the default.
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-
 import ray
+from ray._private import ray_constants
 
 from connectfour.errors import ClusterError
+
+_ENVIRONMENT = {
+    # Ray starts its workers at nice 15; on a machine that does anything else, training would starve.
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Tune prints its own summaries and catches Ctrl-C; the league does both itself.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
 
 
 def silence() -> None:
@@ -36,44 +29,72 @@ def silence() -> None:
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
 
 
-@contextmanager
-def ray_session(cpus: int) -> Iterator[None]:
-    """Use the running Ray, or for as long as the context lasts connect to the cluster or start one of ``cpus``.
+def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
+    """Start Ray on this machine, or connect to a cluster, as the league runs best on it.
+
+    On this machine Ray listens on loopback only, without a dashboard, and its workers run at normal priority. What the
+    environment already says about Ray stands.
+
+    Args:
+        address: a cluster as ``ray.init`` takes it (``"auto"``: the one that runs here); None starts Ray here.
+        cpus: logical cores that Ray must offer at least, even if the machine has fewer.
 
     Raises:
-        ClusterError: there is no cluster at ``RAY_ADDRESS``.
+        ClusterError: no cluster answers at ``address``.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    silence()
+    if address:
+        _connect(address)
+        return
+    _bind_to_loopback()
+    ray.init(
+        address="local",
+        num_cpus=max(cpus, usable_cores()),
+        include_dashboard=False,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+
+
+@contextmanager
+def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
+    """Use Ray if it is running in this process; otherwise start it, or connect, for as long as the context lasts.
+
+    Arguments and errors are those of ``start_ray``; without ``address``, ``RAY_ADDRESS`` names the cluster.
     """
     if ray.is_initialized():
         yield
         return
-    silence()
-    if "RAY_ADDRESS" in os.environ:
-        _connect(os.environ["RAY_ADDRESS"])
-    else:
-        ray.init(
-            num_cpus=max(
-                cpus, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-            ),
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+    start_ray(address or os.environ.get("RAY_ADDRESS"), cpus=cpus)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _usable_cpus() -> int:
+def _bind_to_loopback() -> None:
+    """Keep Ray from opening its ports on every interface, which it does whatever address it is given.
+
+    The option's name speaks of systems on which loopback is the default. Ray reads it when it is imported; its own
+    processes read it from the environment.
+    """
+    os.environ.setdefault(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "0")
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] not in {"0", "false"}
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _connect(address: str) -> None:
     host, _, port = address.rpartition("/")[2].rpartition(":")
     try:
-        if host and port.isdecimal():  # Ray itself tries for minutes
+        if host and port.isdecimal():  # Ray itself would try for minutes
             socket.create_connection((host, int(port)), timeout=10).close()
-        ray.init(logging_level=logging.ERROR, log_to_driver=False)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, RuntimeError, OverflowError):
         raise ClusterError(
             f"no Ray cluster answers at {address!r}: start one with ray start --head, or leave out the address"
@@ -81,5 +102,5 @@ def _connect(address: str) -> None:
 
 
 def cluster_size() -> tuple[int, float]:
-    """Return how many nodes there are, and how many cores they have together."""
+    """Return the number of nodes, and of their cores together."""
     return sum(node["Alive"] for node in ray.nodes()), float(ray.cluster_resources().get("CPU", 0))

@@ -1,35 +1,46 @@
-"""A run's folder: what is where, and what it takes to resume it.
+"""A run's folder: every file name in it, and what it takes to resume the run.
 
     runs/NAME/
-      config.yaml            the settings as used
-      progress.csv           one row an iteration
-      learning.png           the same, drawn when training ends
-      checkpoints/part_1/…   RLlib checkpoints
-      league/                snapshots and the manifest
+      config.yaml                the settings as used
+      progress.csv               one row per iteration
+      learning.png               the same as curves, drawn when training ends
+      checkpoints/part_1/…       RLlib checkpoints; each resumption begins a new part
+      league/manifest.json       the members of the league, with hashes
+      league/v0001.safetensors   a frozen snapshot; main.safetensors is the newest checkpoint's policy
+      matches.jsonl              every ranked game
+      leaderboard.csv  crosstable.csv  leaderboard.png
+      model.onnx                 the best policy
+      app/                       the bundle that the web app serves
 
-Each resumption begins a new part of the checkpoints.
+Rankings and bundles use the same names in whatever folder they are written to.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from connectfour.config import RunSettings, dump_settings, get_setting, load_settings
 from connectfour.errors import RunFolderError
 from connectfour.files import write_atomically
 
 CHECKPOINT_INDEX = "league_checkpoint.json"
-"""File of a checkpoint that lists its other files with their sizes: a checkpoint that lacks one is incomplete."""
+"""File of a checkpoint that lists its other files with their sizes: if one is missing, the checkpoint is incomplete."""
+
+CHECKPOINT_POLICY = "main.safetensors"
+"""File of a checkpoint with main's weights, readable without RLlib and without unpickling."""
+
+_FIXED_SETTINGS = ("algorithm", "network", "league.heuristics", "league.opponent_count")
 
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """A complete checkpoint, and how far training was."""
+    """A complete checkpoint, and how far training had come."""
 
     path: Path
     iteration: int
@@ -46,7 +57,7 @@ def write_checkpoint_index(folder: Path, *, iteration: int, env_steps: int, minu
 
 
 def read_checkpoint(path: Path) -> CheckpointInfo | None:
-    """Return what a checkpoint's index says, or None if the checkpoint is not complete."""
+    """Return what a checkpoint's index says, or None if the checkpoint is incomplete."""
     try:
         index = json.loads((path / CHECKPOINT_INDEX).read_text())
         files = index.pop("files")
@@ -57,49 +68,103 @@ def read_checkpoint(path: Path) -> CheckpointInfo | None:
     return checkpoint if complete else None
 
 
+@dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run."""
+    """The folder of one run; creating this object reads and writes nothing."""
 
-    def __init__(self, path: Path) -> None:
-        """Name a folder; nothing is read or written yet."""
-        self.path = path
-        self.config_file = path / "config.yaml"
-        self.progress_file = path / "progress.csv"
-        self.learning_picture = path / "learning.png"
-        self.checkpoints = path / "checkpoints"
-        self.league = path / "league"
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The settings as used."""
+        return self.path / "config.yaml"
+
+    @property
+    def progress(self) -> Path:
+        """One row per training iteration."""
+        return self.path / "progress.csv"
+
+    @property
+    def learning_curves(self) -> Path:
+        """Picture of how the run learned."""
+        return self.path / "learning.png"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of RLlib's checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def league(self) -> Path:
+        """Folder of snapshots and manifest."""
+        return self.path / "league"
+
+    @property
+    def manifest(self) -> Path:
+        """Members of the league with their hashes."""
+        return self.league / "manifest.json"
+
+    @property
+    def match_log(self) -> Path:
+        """Every ranked game."""
+        return self.path / "matches.jsonl"
+
+    @property
+    def leaderboard(self) -> Path:
+        """Ranking as a table."""
+        return self.path / "leaderboard.csv"
+
+    @property
+    def leaderboard_picture(self) -> Path:
+        """Ranking as a picture."""
+        return self.path / "leaderboard.png"
+
+    @property
+    def crosstable(self) -> Path:
+        """Scores of everyone against everyone."""
+        return self.path / "crosstable.csv"
+
+    @property
+    def model(self) -> Path:
+        """The best policy, exported."""
+        return self.path / "model.onnx"
+
+    @property
+    def bundle(self) -> Path:
+        """Folder that the web app serves."""
+        return self.path / "app"
 
     def create(self, settings: RunSettings) -> None:
-        """Make the folder for a new run.
+        """Create the folder of a new run.
 
         Raises:
-            RunFolderError: there is something already.
+            RunFolderError: the folder already has contents.
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            hint = f", or go on with it: connectfour train --resume {self.path}" if self._complete_checkpoints() else ""
-            raise RunFolderError(f"{self.path} exists already: choose another --run-dir{hint}")
+            hint = f", or resume it: connectfour train --resume {self.path}" if self._complete_checkpoints() else ""
+            raise RunFolderError(f"{self.path} already exists: choose another --run-dir{hint}")
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_settings(settings)
 
     def write_settings(self, settings: RunSettings) -> None:
         """Write ``config.yaml``."""
-        write_atomically(self.config_file, dump_settings(settings).encode())
+        write_atomically(self.config, dump_settings(settings).encode())
 
     def read_settings(self, overrides: list[str]) -> RunSettings:
-        """Return the settings of an existing run with ``overrides``.
+        """Return the settings of an existing run with ``overrides`` applied.
 
         Raises:
-            RunFolderError: this is no run folder, or an override would change what the checkpoint is made of.
+            RunFolderError: the folder holds no run, or an override would change what the checkpoint is made of.
             ConfigError: as ``load_settings``.
         """
-        if not self.config_file.is_file():
-            what = "is no run folder (it has no config.yaml)" if self.path.exists() else "does not exist"
-            raise RunFolderError(f"{self.path} {what}: name a folder that connectfour train has written")
-        before, after = load_settings(self.config_file), load_settings(self.config_file, overrides)
-        for name in ("network", "league.heuristics", "league.opponent_count"):
+        if not self.config.is_file():
+            what = "is not a run folder (config.yaml is missing)" if self.path.exists() else "does not exist"
+            raise RunFolderError(f"{self.path} {what}: name a folder written by connectfour train")
+        before, after = load_settings(self.config), load_settings(self.config, overrides)
+        for name in _FIXED_SETTINGS:
             if get_setting(before, name) != get_setting(after, name):
                 raise RunFolderError(
-                    f"{name} cannot change in a run that has begun (it is {get_setting(before, name)}): start a new run"
+                    f"{name} cannot change once a run has begun (it is {get_setting(before, name)}): start a new run"
                 )
         return after
 
@@ -123,16 +188,21 @@ class RunFolder:
         """Keep other processes from training in this folder; the lock ends with the process, however it ends.
 
         Raises:
-            RunFolderError: another process trains here.
+            RunFolderError: another process is training here.
         """
-        with (self.path / ".lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunFolderError(f"another process trains in {self.path}: wait for it or stop it") from None
-            yield
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise RunFolderError(f"another process is training in {self.path}: wait for it or stop it") from None
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""
         numbers = [int(part.name.removeprefix("part_")) for part in self.checkpoints.glob("part_*")]
         return f"part_{max(numbers, default=0) + 1}"
+
+
+def newest_run(folder: Path = Path("runs")) -> RunFolder | None:
+    """Return the run in ``folder`` whose league changed last, or None."""
+    runs = [run for path in folder.glob("*") if (run := RunFolder(path)).manifest.is_file()]
+    return max(runs, key=lambda run: run.manifest.stat().st_mtime, default=None)

@@ -1,4 +1,4 @@
-"""What every heuristic has in common: batched, seeded, with its memory of a game outside itself."""
+"""What all heuristics have in common: they are batched and seeded, and the caller keeps their memory of a game."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.games.connect_four.bitboard import CENTRE_FIRST, COLUMNS, Bits, Columns, Mask, from_planes
+from connectfour.games.observation import Observation
 
 State = NDArray[np.int64]
 
@@ -16,9 +17,9 @@ State = NDArray[np.int64]
 class Heuristic(ABC):
     """A rule that chooses a column on each of N boards.
 
-    It keeps nothing between calls: what it must remember of a game is a row of ``state``, which the caller holds and
-    hands back. Each call draws exactly one uniform number a board from the caller's generator, so that a batch gives
-    the same columns as its boards one by one.
+    It keeps nothing between calls: its memory of a game is a row of ``state``, which the caller keeps and passes back.
+    Each call draws exactly one uniform number per board from the caller's generator, so a batch gets the same columns
+    as its boards one by one.
     """
 
     name: str
@@ -28,26 +29,19 @@ class Heuristic(ABC):
         """Return the memory at the start of ``boards`` games, shape (boards, state_size) int64."""
         return np.zeros((boards, self.state_size), dtype=np.int64)
 
-    def act(
-        self,
-        observation: NDArray[np.integer],
-        action_mask: NDArray[np.integer],
-        state: State,
-        rng: np.random.Generator,
-    ) -> tuple[Columns, State]:
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
         """Choose a column on each board.
 
         Args:
-            observation: PettingZoo planes of the player to move, (N, 6, 7, 2).
-            action_mask: 1 where a column is legal, (N, 7); a row of zeros gives an arbitrary column.
+            observation: what the players to move see on N boards; a row without a legal column gets an arbitrary one.
             state: what ``initial_state`` or the last call on these boards returned, (N, state_size).
             rng: source of chance.
 
         Returns:
             The columns (N,) int64 and the new state.
         """
-        own, occupied = from_planes(observation)
-        return self.choose(own, occupied, np.asarray(action_mask) != 0, state, rng.random(len(own)))
+        own, occupied = from_planes(observation.planes)
+        return self.choose(own, occupied, observation.action_mask != 0, state, rng.random(len(own)))
 
     @abstractmethod
     def choose(

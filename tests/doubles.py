@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from connectfour.games.observation import Observation
 from connectfour.players.policy import Evaluation, PolicyPlayer
 
 
 class Sure(PolicyPlayer):
     """Prefers column 5, and expects to win three of four points for whoever is to move."""
 
-    def evaluate(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> Evaluation:
+    def evaluate(self, observation: Observation) -> Evaluation:
         """Say the same of every board."""
-        logits = np.where(action_mask, np.array([0, 0, 0, 0, 3, 0, 0]), np.finfo(np.float32).min)
+        logits = np.where(observation.action_mask, np.array([0, 0, 0, 0, 3, 0, 0]), np.finfo(np.float32).min)
         return Evaluation(logits.astype(np.float32), np.full(len(observation), 0.5, dtype=np.float32))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.self_play import SelfPlayCallback
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights, runner_hashes

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from connectfour.matches.records import GameRecord
-from connectfour.players.player import PackedPlayer
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.level_game import Agent, LevelGame
 
 

@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from connectfour.config import LeagueSettings, NetworkSettings
+from connectfour.league.manifest import Manifest, write_manifest
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore
 from connectfour.matches.arena import ConnectFour
@@ -20,6 +21,7 @@ from connectfour.ranking.entrants import entry, find_entrants
 from connectfour.ranking.matchlog import MatchLog
 from connectfour.ranking.recorded import LOG
 from connectfour.ranking.session import report
+from connectfour.run_folder import RunFolder
 
 QUIET = Console(quiet=True)
 
@@ -46,10 +48,8 @@ def make_run(
     for member in members:
         if member not in mains:
             pool.admit(member)
-    state = pool.to_state()
-    if mains:
-        state["main"] = mains[0].model_dump()
-    store.write_manifest(state)
+    manifest = Manifest(**dict(pool.to_state()), main=mains[0] if mains else None)
+    write_manifest(RunFolder(folder).manifest, manifest)
     return folder
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from connectfour.games.connect_four.bitboard import Boards, Columns
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.matches.arena import Score, play_games, play_match
-from connectfour.players.player import parse_player
+from connectfour.players.names import parse_player
 from heuristics import State
 
 

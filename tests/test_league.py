@@ -12,8 +12,9 @@ import pytest
 
 from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.errors import SnapshotError
-from connectfour.league.matchmaking import MAIN, Matchmaker, MatchUp, Result, Roster, Tally, pfsp_weights
-from connectfour.league.pool import Member, OpponentPool
+from connectfour.league.matchmaking import Matchmaker, MatchUp, Result, Roster, Tally, pfsp_weights
+from connectfour.league.members import MAIN, Member
+from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, weights_sha256
 
 SETTINGS = LeagueSettings(

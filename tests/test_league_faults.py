@@ -19,7 +19,7 @@ import torch
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import TrainingError
 from connectfour.games.connect_four.bitboard import legal_columns, to_planes
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from connectfour.learning.rollout import train_batch

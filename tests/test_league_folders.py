@@ -14,9 +14,9 @@ from ray.rllib.core.columns import Columns
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import ConfigError, SnapshotError
 from connectfour.games.connect_four.openings import random_openings
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
-from connectfour.players.player import parse_player
+from connectfour.players.names import parse_player
 from tests.conftest import tiny_settings
 from tests.leagues import Build, config
 

@@ -14,7 +14,7 @@ from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.notation import parse_board
 from connectfour.learning.rl_module import ActionMaskingRLModule
 from connectfour.networks.network import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures, MirrorFeatures, Precision
-from connectfour.players.snapshot import NetworkPlayer
+from connectfour.players.network_player import NetworkPlayer
 
 ENCODERS = [
     NetworkSettings(encoder="lines"),

@@ -20,9 +20,10 @@ from connectfour.export.onnx import export_onnx
 from connectfour.games.connect_four.bitboard import Boards
 from connectfour.grading.grade import grade, load_positions
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
-from connectfour.players.onnx import open_session
-from connectfour.players.player import PackedPlayer, pack_player, parse_player
-from connectfour.players.snapshot import build_network
+from connectfour.players.names import pack_player, parse_player
+from connectfour.players.network_player import build_network
+from connectfour.players.onnx_model import open_session
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.members import best_player
 from connectfour.ranking.table import read_leaderboard
 from tests.commands import call

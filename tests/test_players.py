@@ -10,7 +10,8 @@ import pytest
 from connectfour.errors import ConnectFourError, PlayerError, RunFolderError, SnapshotError
 from connectfour.export.onnx import export_onnx
 from connectfour.games.connect_four.bitboard import Boards, Outcome
-from connectfour.players.player import Player, pack_player, parse_player
+from connectfour.players.contract import Player
+from connectfour.players.names import pack_player, parse_player
 from heuristics import HEURISTICS
 from tests.runs import make_run
 

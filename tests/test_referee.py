@@ -16,8 +16,10 @@ from connectfour.matches.arena import ConnectFour, play_games
 from connectfour.matches.records import GameSpec
 from connectfour.matches.referee import ask
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.players.player import PackedPlayer, Player, pack_heuristic
-from connectfour.players.snapshot import NetworkPlayer
+from connectfour.players.contract import Player
+from connectfour.players.names import pack_heuristic
+from connectfour.players.network_player import NetworkPlayer
+from connectfour.players.packed import PackedPlayer
 from heuristics import State, make_heuristic
 
 

@@ -24,7 +24,7 @@ from connectfour.games.connect_four.bitboard import (
     pick_legal,
 )
 from connectfour.games.connect_four.openings import random_openings
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo import learner as learner_module
 from connectfour.learning.ppo.algorithm import SelfPlayPPO

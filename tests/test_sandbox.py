@@ -16,7 +16,8 @@ import pytest
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameSpec
 from connectfour.matches.sandbox import Batch, OnDemand, Rules, Sandbox, SandboxError
-from connectfour.players.player import PackedPlayer, pack_heuristic
+from connectfour.players.names import pack_heuristic
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.level_game import ErrorRates, LevelGame, make_agents
 
 AGENTS = make_agents(2, seed=0)

@@ -12,7 +12,7 @@ import ray
 
 from connectfour.games.connect_four.bitboard import COLUMNS, from_planes, has_four, landing_cells
 from connectfour.games.connect_four.env import AGENTS
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from tests.leagues import Build, on_runners
 

@@ -9,7 +9,7 @@ import pytest
 
 from connectfour.errors import PlayerError
 from connectfour.games.connect_four.game import Game
-from connectfour.players.player import parse_player
+from connectfour.players.names import parse_player
 from connectfour.players.policy import PolicyPlayer, choose_columns
 from connectfour.players.turn import advise, choose_column
 from heuristics import AlwaysSame, BeatLast, Linear, Random, State

@@ -19,8 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from connectfour.errors import NotationError, PlayerError
 from connectfour.games.connect_four.game import Game
 from connectfour.matches.records import GameRecord
-from connectfour.players.onnx import pack_onnx
-from connectfour.players.player import PackedPlayer, pack_heuristic
+from connectfour.players.names import pack_heuristic
+from connectfour.players.onnx_model import pack_onnx
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.table import PICTURE, Row, read_leaderboard
 
 INDEX, MODELS, GAMES = "players.json", "models", "games.jsonl"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from connectfour.app.bundle import Bundle
-from connectfour.players.player import Player
+from connectfour.players.contract import Player
+from connectfour.players.names import build_player
 from connectfour.players.policy import PolicyPlayer
 
 
@@ -17,7 +18,7 @@ class Roster:
             PlayerError: a model is missing or damaged.
         """
         self._listed = bundle.players
-        self._players = {player_id: bundle.pack(player_id).unpack(greedy=True) for player_id in bundle.players}
+        self._players = {player_id: build_player(bundle.pack(player_id), greedy=True) for player_id in bundle.players}
 
     @property
     def choices(self) -> list[tuple[str, str]]:

@@ -33,7 +33,7 @@ def match(
 ) -> None:
     """Play two players against each other and print wins, draws and losses by seat."""
     from connectfour.matches.arena import play_match
-    from connectfour.players.player import parse_player
+    from connectfour.players.names import parse_player
 
     contestants = parse_player(player, greedy=greedy), parse_player(opponent, greedy=greedy)
     first, second = play_match(*contestants, games, seed=seed, opening_plies=opening_plies)
@@ -65,7 +65,7 @@ def grade(
     """
     from connectfour.grading.grade import grade as grade_player
     from connectfour.grading.grade import load_positions
-    from connectfour.players.player import parse_player
+    from connectfour.players.names import parse_player
 
     graded = parse_player(player, greedy=not sample)
     shares = {

@@ -31,13 +31,13 @@ def play(
 ) -> None:
     """Play against an agent in this terminal: columns 1 to 7, u undo, h hint, n new game, q quit."""
     from connectfour.games.connect_four.game import Game
-    from connectfour.players.player import pack_player
+    from connectfour.players.names import build_player, pack_player
     from connectfour.players.policy import PolicyPlayer
     from connectfour.ranking.members import default_opponent
     from connectfour.terminal.prompt import TerminalGame
 
     game = Game.parse(moves)
-    agent = (pack_player(opponent) if opponent else default_opponent()).unpack()
+    agent = build_player(pack_player(opponent) if opponent else default_opponent())
     if isinstance(agent, PolicyPlayer):
         agent = agent.at(temperature)
     chance = secrets.randbelow(2**32) if seed is None else seed
@@ -83,7 +83,7 @@ def app(
     except ModuleNotFoundError as error:
         raise ServerError(f"the web app needs {error.name}: make install, or pip install '.[web]'") from None
     from connectfour.export.bundle import write_bundle
-    from connectfour.players.player import newest_run
+    from connectfour.run_folder import newest_run
 
     check_free(host, port)
     if run is None and model is None:

@@ -23,8 +23,9 @@ from connectfour import __version__
 from connectfour.app.bundle import GAMES, INDEX, MODELS, BundledPlayer, BundleIndex
 from connectfour.errors import ExportError, PlayerError
 from connectfour.files import write_atomically
-from connectfour.players.onnx import check_model, pack_onnx
-from connectfour.players.player import PackedPlayer, pack_heuristic
+from connectfour.players.names import pack_heuristic
+from connectfour.players.onnx_model import check_model, pack_onnx
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.entrants import find_entrants
 from connectfour.ranking.matchlog import MatchLog
 from connectfour.ranking.members import ratings

@@ -20,9 +20,9 @@ from connectfour.files import write_atomically
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.snapshots import decode_snapshot
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.players.onnx import INPUTS, OUTPUTS, check_model, open_session
-from connectfour.players.player import PackedPlayer
-from connectfour.players.snapshot import build_network
+from connectfour.players.network_player import build_network
+from connectfour.players.onnx_model import INPUTS, OUTPUTS, check_model, open_session
+from connectfour.players.packed import PackedPlayer
 
 _TOLERANCE = 1e-4
 _BATCH_SIZES = (1, 7, 1024)

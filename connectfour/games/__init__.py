@@ -1,1 +1,1 @@
-"""The games, and what they have in common."""
+"""The games that a league plays, and what they have in common: observations and results."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from connectfour.errors import NotationError, PositionsError
 from connectfour.games.connect_four.bitboard import CELLS, COLUMNS, Boards, Columns, Mask
 from connectfour.games.connect_four.notation import format_moves, parse_board
-from connectfour.players.player import Player
+from connectfour.players.contract import Player
 
 HALVES = ("dev", "test")
 """The packaged positions: tune on ``dev``, report ``test``."""
@@ -237,8 +237,8 @@ def choose_columns(player: Player, positions: GradedPositions, seed: int = 0) ->
             here = np.flatnonzero((plies > ply) & ((plies - ply) % 2 == 0))
             if len(here):
                 turn = _replay([positions.moves[index][:ply] for index in here.tolist()])
-                state[here] = player.act(*turn.observe(), state[here], rng)[1]
-    return player.act(*positions.boards.observe(), state, rng)[0]
+                state[here] = player.act(turn.observe(), state[here], rng)[1]
+    return player.act(positions.boards.observe(), state, rng)[0]
 
 
 def grade(player: Player, positions: GradedPositions, seed: int = 0) -> Grades:

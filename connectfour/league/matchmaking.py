@@ -1,26 +1,21 @@
-"""One seeded (opponent, seat) per game, and the tally of how the games ended.
+"""One seeded (opponent, seat) per game, and the score of the games that ended.
 
-Every env runner holds a ``Matchmaker``; the league sends it a ``Roster`` whenever the pool changes. Priorities follow
-prioritised fictitious self-play (Vinyals et al. 2019, AlphaStar, "PFSP hard": (1 - score)^2) with a floor.
+Every env runner has a ``Matchmaker``; the league sends it a ``Roster`` whenever the pool changes. Priorities follow
+prioritized fictitious self-play (Vinyals et al. 2019, AlphaStar, "PFSP hard": (1 - score)^2) with a floor.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAIN = "main"
-"""Id of the policy that learns, as a player and as an RLlib module."""
-
-Result = Literal["win", "draw", "loss"]
-RESULTS: tuple[Result, ...] = ("win", "draw", "loss")
+from connectfour.games.result import Result, Score, SeatScores
+from connectfour.league.members import MAIN
 
 
 @dataclass(frozen=True)
@@ -50,7 +45,7 @@ class Roster:
 
     Attributes:
         modules: the RLlib module that plays each active opponent, by opponent id.
-        weights: the share of pool games of each opponent, in the same order; they sum to 1.
+        weights: share of pool games of each opponent, in the same order; they sum to 1.
         mirror_share: share of all games that main plays against itself.
         seed: seed of the draws; each worker adds its own index.
     """
@@ -61,24 +56,14 @@ class Roster:
     seed: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Tally:
-    """How many games main played in ``main_seat`` against ``opponent`` with ``result``, seen by main."""
-
-    opponent: str
-    main_seat: int
-    result: Result
-    games: int
-
-
 class Matchmaker:
     """Draws match-ups from one generator and counts results."""
 
     def __init__(self, roster: Roster, worker_index: int = 0) -> None:
         """Draw from ``roster``; two workers draw different sequences."""
         self._worker_index = worker_index
-        self._counts: Counter[tuple[str, int, Result]] = Counter()
-        self._seats: Counter[tuple[str, int]] = Counter()
+        self._results: dict[str, SeatScores] = {}
+        self._lead_of_first_seat: dict[str, int] = {}
         self.follow(roster)
 
     def follow(self, roster: Roster) -> None:
@@ -90,7 +75,7 @@ class Matchmaker:
 
     @property
     def roster(self) -> Roster:
-        """The roster that draws come from."""
+        """The roster that match-ups are drawn from."""
         return self._roster
 
     def draw(self) -> MatchUp:
@@ -104,33 +89,33 @@ class Matchmaker:
 
     def draw_from_pool(self) -> MatchUp:
         """Draw a game against the pool: an opponent, then main's seat, balanced per opponent in blocks of two."""
-        # A generator's choice(p=...) would take longer than all the rest of starting a game.
+        # A generator's choice(p=...) would take longer than everything else that starts a game.
         opponent = self._opponents[bisect_right(self._cumulative, self._rng.random() * self._cumulative[-1])]
-        lead = self._seats[opponent, 0] - self._seats[opponent, 1]
+        lead = self._lead_of_first_seat.get(opponent, 0)
         seat = int(self._rng.integers(2)) if lead == 0 else int(lead > 0)
-        self._seats[opponent, seat] += 1
+        self._lead_of_first_seat[opponent] = lead + (1 if seat == 0 else -1)
         return MatchUp(opponent, self._roster.modules[opponent], seat)
 
     def record(self, match_up: MatchUp, result: Result) -> None:
         """Count a finished game, seen by main.
 
-        Mirror games say nothing about the pool, and a game whose opponent left its slot meanwhile was played by two
-        policies in turn: neither is counted.
+        Two kinds of games are left out: those against itself, which say nothing about the pool, and those whose
+        opponent left its slot before the end, which two policies played in turn.
         """
         if not match_up.is_mirror and self._roster.modules.get(match_up.opponent) == match_up.module:
-            self._counts[match_up.opponent, match_up.main_seat, result] += 1
+            before = self._results.get(match_up.opponent, SeatScores())
+            self._results[match_up.opponent] = before + SeatScores.of(match_up.main_seat, Score.of(result))
 
-    def drain(self) -> list[Tally]:
-        """Return the games counted since the last call."""
-        tallies = [Tally(*key, games) for key, games in self._counts.items()]
-        self._counts.clear()
-        return tallies
+    def drain(self) -> dict[str, SeatScores]:
+        """Return main's scores by opponent, of the games counted since the last call."""
+        results, self._results = self._results, {}
+        return results
 
 
 def pfsp_weights(scores: Sequence[float], floor: float) -> tuple[float, ...]:
-    """Return the share of games of opponents against whom main scores ``scores`` (each in [0, 1]).
+    """Return each opponent's share of games, given main's score in [0, 1] against each.
 
-    A share ``floor`` is spread evenly; the rest goes by (1 - score)^2, so that no opponent is ever forgotten.
+    A share ``floor`` is spread evenly, so that no opponent is ever forgotten; the rest goes by (1 - score)^2.
     """
     hardness = (1 - np.asarray(scores, dtype=np.float64)) ** 2
     total = hardness.sum()

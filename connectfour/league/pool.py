@@ -1,76 +1,21 @@
-"""The league's members, the pay-off record, and the rule by which main is frozen into the pool.
+"""The opponent pool: who is in it, what was played, and when main is frozen into it.
 
-The pool decides and remembers; it does not know Ray or Torch. Its state is plain JSON: it travels in every checkpoint
-and stands in the run folder's ``league/manifest.json``.
+The pool decides and remembers; it knows neither Ray nor Torch. Its state travels in every checkpoint and stands in the
+run's ``league/manifest.json``.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from connectfour.config import LeagueSettings
-from connectfour.league.matchmaking import MAIN, RESULTS, Result, Roster, Tally, pfsp_weights
-from connectfour.league.window import Window
-
-SCHEMA_VERSION = 1
-
-_PRIOR_GAMES = 2
-
-
-class Member(BaseModel):
-    """A player of the league: a heuristic, or main as it was when it was frozen.
-
-    Attributes:
-        id: ``"linear"``, ``"v0003"``, ``"main"``.
-        kind: ``main`` is the latest state of the policy that learns; it is never drawn as an opponent.
-        file: name of the weights' file in the league folder.
-        sha256: hash of that file.
-        weights_sha256: hash of the weights alone, the same wherever they are.
-        iteration: when it was frozen.
-        env_steps: the same, in env steps sampled.
-        created: the same, as UTC time in ISO 8601.
-        slot: the opponent slot that it plays from while it is active.
-        graded: the share of solved positions (dev half) in which its best column keeps the result.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str
-    kind: Literal["heuristic", "snapshot", "main"]
-    file: str | None = None
-    sha256: str | None = None
-    weights_sha256: str | None = None
-    iteration: int = 0
-    env_steps: int = 0
-    created: str | None = None
-    slot: int | None = None
-    graded: float | None = None
-
-    @property
-    def module(self) -> str:
-        """The RLlib module that plays this member."""
-        return heuristic_module(self.id) if self.kind == "heuristic" else slot_module(self.slot)
-
-
-def slot_module(slot: int | None) -> str:
-    """Return the RLlib module of an opponent slot.
-
-    Raises:
-        ValueError: ``slot`` is None, as of a snapshot that is not active.
-    """
-    if slot is None:
-        raise ValueError("a snapshot that is not active plays from no slot")
-    return f"opponent_{slot}"
-
-
-def heuristic_module(name: str) -> str:
-    """Return the RLlib module of a heuristic (module ids are folder names in checkpoints)."""
-    return f"heuristic_{name.replace(':', '_')}"
+from connectfour.games.result import Result, Score, SeatScores
+from connectfour.league.manifest import PayoffRow, PoolState
+from connectfour.league.matchmaking import Roster, pfsp_weights
+from connectfour.league.members import MAIN, Member
+from connectfour.league.recent import RecentResults
 
 
 class OpponentPool:
@@ -80,8 +25,8 @@ class OpponentPool:
         members: the archive by id, in the order of joining.
         active: ids that are drawn as opponents, the longest-standing first.
         freezes: how often main was frozen on the way to its present state.
-        payoff: games by (who moved first, who second, result as the first saw it).
-        window: main's results since the last freeze.
+        payoff: scores of all training games by (who moved first, who second), as the first saw them.
+        recent: main's recent results against each active opponent.
     """
 
     def __init__(self, settings: LeagueSettings, seed: int = 0) -> None:
@@ -91,8 +36,9 @@ class OpponentPool:
         self.members = {name: Member(id=name, kind="heuristic") for name in settings.heuristics}
         self.active = list(settings.heuristics)
         self.freezes = 0
-        self.payoff: Counter[tuple[str, str, Result]] = Counter()
-        self.window = Window(settings.min_games)
+        self.payoff: dict[tuple[str, str], Score] = {}
+        self.recent = RecentResults(settings.newest_games)
+        self._games_since_freeze = 0
 
     def __len__(self) -> int:
         """Return the league's size: the heuristics and main's freezes, active or not."""
@@ -109,32 +55,58 @@ class OpponentPool:
         return f"v{max((int(member.id[1:]) for member in self.snapshots), default=0) + 1:04d}"
 
     @property
+    def newest(self) -> list[str]:
+        """Ids of the newest active snapshots, at most ``newest_members``: those that main must beat one by one."""
+        snapshots = [name for name in self.active if self.members[name].kind == "snapshot"]
+        return snapshots[-self.settings.newest_members :]
+
+    @property
+    def win_rate(self) -> float:
+        """Main's points per game against the active pool, each opponent counting the same and a draw as half a win."""
+        return self.recent.mean(self.active)
+
+    @property
+    def newest_score(self) -> float:
+        """Main's lowest points per game against one of the newest snapshots; that against the pool if there is none."""
+        return min((self.recent.estimate(name) for name in self.newest), default=self.win_rate)
+
+    @property
     def league_score(self) -> float:
-        """Freezes so far plus the current score against the pool: grows as main gets better."""
-        return self.freezes + self.window.score()
+        """Freezes so far plus the win rate against the pool: grows as main improves."""
+        return self.freezes + self.win_rate
 
-    def record(self, tallies: Sequence[Tally]) -> None:
-        """Take in the games of one iteration."""
-        for tally in tallies:
-            pair = (MAIN, tally.opponent) if tally.main_seat == 0 else (tally.opponent, MAIN)
-            self.payoff[(*pair, _seen_by_first(tally))] += tally.games
-        self.window.add(tallies)
+    def record(self, results: Mapping[str, SeatScores]) -> None:
+        """Take in the games of one iteration: main's scores by opponent."""
+        for opponent, scores in results.items():
+            as_first, as_second = (MAIN, opponent), (opponent, MAIN)
+            for pair, score in ((as_first, scores.first), (as_second, scores.second.reversed)):
+                if score.games:
+                    self.payoff[pair] = self.payoff.get(pair, Score()) + score
+            self._games_since_freeze += scores.total.games
+        self.recent.add({name: scores for name, scores in results.items() if name in self.active})
 
-    def should_freeze(self) -> bool:
-        """Tell whether main's score over at least ``min_games`` games since the last freeze passes the threshold.
+    def should_freeze(self, env_steps: int) -> bool:
+        """Return whether main is due to be frozen.
 
-        The games count as they were played: where matchmaking prefers hard opponents, beating the easy ones again and
-        again does not carry main over the threshold.
+        Main is due when it beats the pool as it stands now: its win rate reaches the threshold over at least
+        ``min_games`` games since the last freeze, and each of the newest snapshots is beaten by ``newest_threshold``
+        over at least ``newest_games`` games. With ``freeze_every``, main is also due after that many env steps.
         """
+        settings = self.settings
+        last = max((member.env_steps for member in self.snapshots), default=0)
+        if settings.freeze_every and env_steps - last >= settings.freeze_every:
+            return True
         return (
-            self.window.games() >= self.settings.min_games and self.window.score() >= self.settings.win_rate_threshold
+            self._games_since_freeze >= settings.min_games
+            and self.win_rate >= settings.win_rate_threshold
+            and all(self.recent.score(name).games >= settings.newest_games for name in self.newest)
+            and self.newest_score >= settings.newest_threshold
         )
 
     def admit(self, snapshot: Member) -> Member:
-        """Let a freshly frozen snapshot in and return it with its slot.
+        """Let a newly frozen snapshot in, and return it with its slot.
 
-        Sometimes a retired heuristic comes back with it; the longest-standing leave until both fit. Results since the
-        last freeze start anew.
+        Sometimes a retired heuristic comes back with it; the longest-standing leave until both fit.
         """
         rng = np.random.default_rng((self._seed, len(self.members)))
         retired = [name for name, each in self.members.items() if each.kind == "heuristic" and name not in self.active]
@@ -147,15 +119,16 @@ class OpponentPool:
         self.members[snapshot.id] = snapshot.model_copy(update={"slot": slot})
         self.active.append(snapshot.id)
         self.freezes += 1
-        self.window = Window(self.settings.min_games)
+        self._games_since_freeze = 0
         return self.members[snapshot.id]
 
     def _retire(self, name: str) -> None:
         self.active.remove(name)
+        self.recent.forget(name)
         self.members[name] = self.members[name].model_copy(update={"slot": None})
 
     def archive(self, members: Iterable[Member]) -> None:
-        """Keep snapshots that the pool does not know, as members that are not active."""
+        """Keep snapshots that the pool does not know, as inactive members."""
         for member in members:
             self.members.setdefault(member.id, member.model_copy(update={"slot": None}))
 
@@ -166,52 +139,37 @@ class OpponentPool:
     def roster(self, mirror_share: float, iteration: int) -> Roster:
         """Return what env runners draw from; ``iteration`` gives each roster its own sequence of draws."""
         if self.settings.matchmaking == "pfsp":
-            scores = [self.window.score(name, _PRIOR_GAMES) for name in self.active]
-            weights = pfsp_weights(scores, self.settings.pfsp_floor)
+            weights = pfsp_weights([self.recent.estimate(name) for name in self.active], self.settings.pfsp_floor)
         else:
             weights = tuple(1 / len(self.active) for _ in self.active)
         modules = {name: self.members[name].module for name in self.active}
         return Roster(modules, weights, mirror_share, (self._seed, iteration))
 
-    def to_state(self) -> dict[str, Any]:
-        """Return everything as plain JSON values."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "members": [member.model_dump() for member in self.members.values()],
-            "active": list(self.active),
-            "freezes": self.freezes,
-            "payoff": _payoff_rows(self.payoff),
-            "window": [[vars(tally) for tally in tallies] for tallies in self.window.iterations],
-        }
+    def to_state(self) -> PoolState:
+        """Return everything the pool remembers."""
+        return PoolState(
+            members=tuple(self.members.values()),
+            active=tuple(self.active),
+            freezes=self.freezes,
+            payoff=tuple(
+                PayoffRow(first=first, second=second, **{result.name.lower(): score.count(result) for result in Result})
+                for (first, second), score in self.payoff.items()
+            ),
+            recent={
+                name: tuple((score.wins, score.draws, score.losses) for score in scores)
+                for name, scores in self.recent.iterations.items()
+            },
+            games_since_freeze=self._games_since_freeze,
+        )
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: PoolState) -> None:
         """Become what ``to_state`` returned."""
-        self.members = {each["id"]: Member.model_validate(each) for each in state["members"]}
-        self.active = list(state["active"])
-        self.freezes = state["freezes"]
-        self.payoff = Counter(
-            {
-                (row["first"], row["second"], result): row[result]
-                for row in state["payoff"]
-                for result in RESULTS
-                if row[result]
-            }
+        self.members = {member.id: member for member in state.members}
+        self.active = list(state.active)
+        self.freezes = state.freezes
+        self.payoff = {(row.first, row.second): Score(row.win, row.draw, row.loss) for row in state.payoff}
+        self.recent = RecentResults(
+            self.settings.newest_games,
+            {name: [Score(*counts) for counts in scores] for name, scores in state.recent.items()},
         )
-        self.window = Window(
-            self.settings.min_games, ([Tally(**each) for each in tallies] for tallies in state["window"])
-        )
-
-
-def _seen_by_first(tally: Tally) -> Result:
-    if tally.main_seat == 0 or tally.result == "draw":
-        return tally.result
-    return "loss" if tally.result == "win" else "win"
-
-
-def _payoff_rows(payoff: Counter[tuple[str, str, Result]]) -> list[dict[str, Any]]:
-    """Return one row an ordered pair: who moved first, who second, and the games as the first saw them."""
-    pairs = dict.fromkeys((first, second) for first, second, _ in payoff)
-    return [
-        {"first": first, "second": second, **{result: payoff[first, second, result] for result in RESULTS}}
-        for first, second in pairs
-    ]
+        self._games_since_freeze = state.games_since_freeze

@@ -33,7 +33,8 @@ from typing_extensions import override
 from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Boards, Columns, gain_of_mover, pick_legal, to_planes
 from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.openings import OpeningStock
-from connectfour.league.matchmaking import MAIN, MIRROR, Matchmaker, MatchUp, Result
+from connectfour.league.matchmaking import MIRROR, Matchmaker, MatchUp, Result
+from connectfour.league.members import MAIN
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.ppo.lookahead import action_values, improved_policy
 from connectfour.learning.rollout import Floats, Rollout, advantages

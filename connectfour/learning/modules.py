@@ -10,8 +10,8 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from connectfour.config import RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import AGENTS, ConnectFourEnv
-from connectfour.league.matchmaking import MAIN, MatchUp
-from connectfour.league.pool import heuristic_module, slot_module
+from connectfour.league.matchmaking import MatchUp
+from connectfour.league.members import MAIN, heuristic_module, slot_module
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rl_module import ActionMaskingRLModule
 from heuristics import make_heuristic

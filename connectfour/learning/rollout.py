@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
 from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Outcome, gain_of_mover
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 
 Floats = NDArray[np.float32]
 

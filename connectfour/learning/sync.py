@@ -14,7 +14,8 @@ import ray
 from ray.rllib.core import COMPONENT_RL_MODULE
 
 from connectfour.errors import TrainingError
-from connectfour.league.matchmaking import MAIN, Roster, Tally
+from connectfour.league.matchmaking import Roster, Tally
+from connectfour.league.members import MAIN
 from connectfour.league.snapshots import Weights, weights_sha256
 
 if TYPE_CHECKING:

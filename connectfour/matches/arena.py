@@ -14,7 +14,9 @@ from connectfour.games.connect_four.notation import format_moves
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.matches.records import GameRecord, GameSpec, Termination
 from connectfour.matches.referee import ask
-from connectfour.players.player import PackedPlayer, Player
+from connectfour.players.contract import Player
+from connectfour.players.names import build_player
+from connectfour.players.packed import PackedPlayer
 
 Mover = Callable[[int | None], None]
 """Is told whose code runs: the index of a player, or None."""
@@ -84,7 +86,7 @@ def play_games(
     ply = 0
     while len(alive):
         columns = np.zeros(len(alive), dtype=np.int64)
-        seats = boards.plies % 2
+        seats = boards.seat
         movers = (leads[alive] + seats) % 2
         given_up = np.zeros(len(alive), dtype=np.bool_)
         for index, player in enumerate(players):
@@ -92,7 +94,7 @@ def play_games(
             if not len(here):
                 continue
             tell_mover(index)
-            answer = ask(player, *boards[here].observe(), states[index][alive[here]], rng)
+            answer = ask(player, boards[here].observe(), states[index][alive[here]], rng)
             tell_mover(None)
             columns[here], states[index][alive[here]] = answer.columns, answer.state
             for row, fault in answer.faults.items():
@@ -138,7 +140,7 @@ class ConnectFour:
 
     def build(self, packed: PackedPlayer) -> Player:
         """Build a player."""
-        return packed.unpack(greedy=self.greedy, fast=True)
+        return build_player(packed, greedy=self.greedy, fast=True)
 
     def play(
         self,

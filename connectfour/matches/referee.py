@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectfour.games.connect_four.bitboard import COLUMNS, Columns
+from connectfour.games.observation import Observation
 from connectfour.matches.records import Termination
-from connectfour.players.player import Player
+from connectfour.players.contract import Player
 from heuristics import State
 
 _DETAIL_LENGTH = 120
@@ -34,8 +34,7 @@ class _InvalidResultError(Exception):
 
 def ask(
     player: Player,
-    observation: NDArray[np.integer],
-    action_mask: NDArray[np.integer],
+    observation: Observation,
     state: State,
     rng: np.random.Generator,
 ) -> Answer:
@@ -44,14 +43,14 @@ def ask(
     A column from 0 to 6 is an answer, also if it is full.
     """
     try:
-        return _asked(player, observation, action_mask, state, rng)
+        return _asked(player, observation, state, rng)
     except Exception as error:  # noqa: BLE001  # whatever the player's code raises
         if len(observation) == 1:
             kind: Termination = "invalid_result" if isinstance(error, _InvalidResultError) else "exception"
             text = str(error) if kind == "invalid_result" else f"{type(error).__name__}: {error}"
             return Answer(np.zeros(1, dtype=np.int64), state, {0: (kind, text[:_DETAIL_LENGTH])})
     rows = [slice(row, row + 1) for row in range(len(observation))]
-    answers = [ask(player, observation[row], action_mask[row], state[row], rng) for row in rows]
+    answers = [ask(player, observation[row], state[row], rng) for row in rows]
     return Answer(
         np.concatenate([answer.columns for answer in answers]),
         np.concatenate([answer.state for answer in answers]),
@@ -61,18 +60,17 @@ def ask(
 
 def _asked(
     player: Player,
-    observation: NDArray[np.integer],
-    action_mask: NDArray[np.integer],
+    observation: Observation,
     state: State,
     rng: np.random.Generator,
 ) -> Answer:
-    given = player.act(observation, action_mask, state, rng)
+    given = player.act(observation, state, rng)
     try:
         columns, after = given
         columns, after = np.asarray(columns), np.asarray(after)
     except (TypeError, ValueError):
         raise _InvalidResultError(f"answered {given!r}") from None
-    fits = columns.shape == observation.shape[:1] and after.shape == state.shape
+    fits = columns.shape == (len(observation),) and after.shape == state.shape
     if not fits or columns.dtype.kind not in "iu" or after.dtype.kind not in "iu":
         raise _InvalidResultError(f"answered {columns.tolist()!r}")
     outside = np.flatnonzero((columns < 0) | (columns >= COLUMNS))

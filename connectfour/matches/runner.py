@@ -26,7 +26,7 @@ from ray.exceptions import RayError
 from connectfour.errors import RankingError
 from connectfour.matches.records import GameRecord
 from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError
-from connectfour.players.player import PackedPlayer
+from connectfour.players.packed import PackedPlayer
 from connectfour.ray_session import cluster_size
 
 _START_SECONDS = 180.0

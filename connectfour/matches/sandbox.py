@@ -30,7 +30,8 @@ import numpy as np
 
 from connectfour.matches.arena import Mover
 from connectfour.matches.records import GameRecord, GameSpec
-from connectfour.players.player import PackedPlayer, Player
+from connectfour.players.contract import Player
+from connectfour.players.packed import PackedPlayer
 
 _START_SECONDS = 120.0
 _NOBODY = 255

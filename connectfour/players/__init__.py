@@ -1,1 +1,1 @@
-"""Whoever can choose columns for a batch of observations."""
+"""Whoever can choose moves for a batch of observations."""

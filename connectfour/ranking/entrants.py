@@ -7,7 +7,9 @@ from pathlib import Path
 
 from connectfour.errors import RankingError
 from connectfour.grading.grade import grade, load_positions
-from connectfour.players.player import PackedPlayer, pack_heuristic, pack_member, pack_player, run_members
+from connectfour.league.manifest import read_members
+from connectfour.players.names import build_player, pack_heuristic, pack_member, pack_player
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.matchlog import Entry
 
 ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
@@ -44,7 +46,7 @@ def is_player(spec: str) -> bool:
 
 def _members(run: Path, prefix: str) -> list[PackedPlayer]:
     packed = []
-    for member in run_members(run).values():
+    for member in read_members(run).values():
         if member.kind == "heuristic":
             packed.append(pack_heuristic(member.id))
         else:
@@ -57,6 +59,6 @@ def entry(player: PackedPlayer) -> Entry:
     """Return what the log notes of a player; it is graded if its run did not do so."""
     graded = player.graded
     if graded is None:
-        share = grade(player.unpack(greedy=True), load_positions("dev")).overall
+        share = grade(build_player(player, greedy=True), load_positions("dev")).overall
         graded = share.value_preserving / share.positions
     return Entry(player.name, player.kind, player.iteration, player.sha256, round(graded, 4))

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import COLUMNS
+from connectfour.games.connect_four.bitboard import Boards
+from connectfour.games.observation import Observation
 from connectfour.matches.arena import Mover
 from connectfour.matches.records import GameRecord, GameSpec, Termination
 from connectfour.matches.referee import ask
-from connectfour.players.player import PackedPlayer, Player
+from connectfour.players.contract import Player
+from connectfour.players.packed import PackedPlayer
 from heuristics import State
 
 LEVELS = 100.0
@@ -96,7 +97,7 @@ class LevelGame:
             assert isinstance(agent, Agent)  # noqa: S101  # nobody else plays this game
             agent = replace(agent, fault=(fault if name == culprit else None) or agent.fault)
             tell_mover(names.index(name))
-            answer = ask(agent, *_BOARD, np.zeros((1, 0), dtype=np.int64), rng)
+            answer = ask(agent, _BOARD, np.zeros((1, 0), dtype=np.int64), rng)
             tell_mover(None)
             termination, detail = answer.faults.get(0, ("illegal", "column 7 is full"))
             if answer.faults or answer.columns[0] == _FULL_COLUMN:
@@ -108,7 +109,7 @@ class LevelGame:
         return GameRecord.of(game, by_rules, result, seconds=round(time.perf_counter() - start, 6))
 
 
-_BOARD = (np.zeros((1, 6, COLUMNS, 2), dtype=np.int8), np.ones((1, COLUMNS), dtype=np.int8))
+_BOARD = Boards(1).observe()
 
 
 @dataclass(frozen=True)
@@ -127,13 +128,7 @@ class Agent:
         """Return no memory."""
         return np.zeros((boards, 0), dtype=np.int64)
 
-    def act(
-        self,
-        observation: NDArray[np.integer],
-        action_mask: NDArray[np.integer],
-        state: State,
-        rng: np.random.Generator,
-    ) -> tuple[Any, State]:
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Any, State]:
         """Play the first column, or fail."""
         if self.fault:
             return self.fault(rng), state

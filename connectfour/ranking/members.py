@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from connectfour.players.player import PackedPlayer, newest_run, pack_heuristic, pack_player
+from connectfour.players.names import pack_heuristic, pack_player
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.entrants import find_entrants, is_player
 from connectfour.ranking.matchlog import MatchLog
 from connectfour.ranking.recorded import LOG
 from connectfour.ranking.table import LEADERBOARD, Row, read_leaderboard
+from connectfour.run_folder import newest_run
 
 _WITHOUT_NETWORK = "minimax:4"
 

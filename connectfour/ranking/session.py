@@ -10,7 +10,7 @@ from rich.console import Console
 
 from connectfour.errors import RankingError
 from connectfour.interrupt import stop_signals
-from connectfour.players.player import PackedPlayer
+from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.display import RankingDisplay, draw_leaderboard, fault_table, standings_table
 from connectfour.ranking.entrants import entry, find_entrants
 from connectfour.ranking.leaderboard import Standing, write_tables

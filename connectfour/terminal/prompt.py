@@ -11,7 +11,7 @@ from connectfour.errors import NotationError
 from connectfour.games.connect_four.bitboard import COLUMNS
 from connectfour.games.connect_four.game import Game
 from connectfour.games.connect_four.notation import FIRST_DISC, SECOND_DISC, ascii_board
-from connectfour.players.player import Player
+from connectfour.players.contract import Player
 from connectfour.players.turn import advise, choose_column
 
 _DISCS = (FIRST_DISC, SECOND_DISC)

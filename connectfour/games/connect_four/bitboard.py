@@ -23,6 +23,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from connectfour.games.observation import Observation
+
 ROWS = 6
 COLUMNS = 7
 CELLS = ROWS * COLUMNS
@@ -148,7 +150,7 @@ class Boards:
     Attributes:
         own: discs of the player to move, (N,) uint64.
         occupied: all discs, (N,) uint64.
-        plies: discs played, (N,) int64; the player to move is seat ``plies % 2``.
+        plies: discs played, (N,) int64.
         outcome: ``Outcome`` of the last move, seen by the player who made it, (N,) int8.
     """
 
@@ -179,6 +181,11 @@ class Boards:
         return over
 
     @property
+    def seat(self) -> NDArray[np.int64]:
+        """The seat to move, (N,): 0 moved first from the empty board, 1 second."""
+        return self.plies % 2
+
+    @property
     def opponent(self) -> Bits:
         """Discs of the player who is not to move, (N,) uint64."""
         return self.own ^ self.occupied
@@ -187,9 +194,9 @@ class Boards:
         """Return the columns that take a disc, (N, 7) bool; none where the game is over."""
         return legal_columns(self.occupied) & ~self.over[:, None]
 
-    def observe(self) -> tuple[Planes, Planes]:
-        """Return observation (N, 6, 7, 2) and action mask (N, 7), both int8, of the players to move."""
-        return to_planes(self.own, self.occupied), self.legal().astype(np.int8)
+    def observe(self) -> Observation:
+        """Return what the players to move see: planes (N, 6, 7, 2) and action mask (N, 7), both int8."""
+        return Observation(to_planes(self.own, self.occupied), self.legal().astype(np.int8))
 
     def play(self, columns: Columns) -> NDArray[np.int8]:
         """Drop one disc on every board and return the ``Outcome`` (N,) int8, seen by the player who dropped it.

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from connectfour.errors import NotationError
-from connectfour.games.connect_four.bitboard import COLUMNS, ROWS, Boards, Outcome, Planes, four_lines, to_planes
+from connectfour.games.connect_four.bitboard import COLUMNS, ROWS, Boards, Outcome, four_lines, to_planes
 from connectfour.games.connect_four.notation import format_moves, parse_moves
+from connectfour.games.observation import Observation
 
 Cell = tuple[int, int]
 """Row and column, row 0 on top."""
@@ -100,8 +101,8 @@ class Game:
         own = {cell for cell, owner in self.cells.items() if owner == self.winner}
         return frozenset(cell for line in _LINES if own.issuperset(line) for cell in line)
 
-    def observe(self) -> tuple[Planes, Planes]:
-        """Return observation (1, 6, 7, 2) and action mask (1, 7), both int8, of whoever is to move."""
+    def observe(self) -> Observation:
+        """Return what the player to move sees."""
         return self.board.observe()
 
     def play(self, column: int) -> Game:

@@ -25,8 +25,9 @@ from connectfour.config import RunSettings, validate_settings
 from connectfour.errors import ConfigError, SnapshotError
 from connectfour.games.connect_four.env import ENV_NAME
 from connectfour.grading.grade import GradedPositions, grade, load_positions
-from connectfour.league.matchmaking import MAIN, Roster
-from connectfour.league.pool import Member, OpponentPool
+from connectfour.league.matchmaking import Roster
+from connectfour.league.members import MAIN, Member
+from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, Weights, weights_sha256
 from connectfour.learning.env_runner import SelfPlayEnvRunner
 from connectfour.learning.modules import module_of_agent, module_specs
@@ -40,7 +41,7 @@ from connectfour.learning.sync import (
     push_roster,
     push_weights,
 )
-from connectfour.players.snapshot import NetworkPlayer, build_network
+from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.run_folder import write_checkpoint_index
 
 # A resumed run must not repeat the games of the first iterations: each restart shifts all seeds by a prime.

@@ -23,7 +23,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from connectfour.games.connect_four.bitboard import legal_columns, to_planes
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 
 SCHEDULE_LENGTH = 1_000_000
 """RLlib's schedules (learning rate, entropy) of a ``SelfPlayPPO`` run from 0 to this, whatever limits the run."""

@@ -16,7 +16,7 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from connectfour.league.matchmaking import MAIN
+from connectfour.league.members import MAIN
 from connectfour.learning.env_runner import SelfPlayEnvRunner
 from connectfour.learning.rollout import train_batch
 

@@ -1,7 +1,7 @@
-"""An ONNX model as a player: ``onnx:model.onnx``. Needs onnxruntime, and neither Torch nor Ray.
+"""ONNX models as players: ``onnx:model.onnx``. Needs onnxruntime, but neither Torch nor Ray.
 
-A model is refused unless it is one file with the inputs and outputs that ``connectfour.export`` writes. Loading it runs
-no code from the file and unpickles nothing.
+A model must be a single file with the inputs and outputs that ``connectfour.export`` writes; anything else is refused.
+Loading it runs no code from the file and unpickles nothing.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import numpy as np
 import onnx
 import onnxruntime
 from google.protobuf.message import DecodeError, Message
-from numpy.typing import NDArray
 
 from connectfour.errors import PlayerError
 from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
-from connectfour.players.player import PackedPlayer
+from connectfour.games.observation import Observation
+from connectfour.players.packed import PackedPlayer
 from connectfour.players.policy import Evaluation, PolicyPlayer
 
-MOST_BYTES = 256 * 2**20
+MAX_BYTES = 256 * 2**20
 INPUTS = {
     "observation": (onnx.TensorProto.INT8, (ROWS, COLUMNS, 2)),
     "action_mask": (onnx.TensorProto.INT8, (COLUMNS,)),
@@ -29,22 +29,20 @@ OUTPUTS = {
     "probabilities": (onnx.TensorProto.FLOAT, (COLUMNS,)),
     "value": (onnx.TensorProto.FLOAT, ()),
 }
-"""Names with element type and shape after the batch axis, which is dynamic."""
+"""Element type and shape by name; the shape leaves out the batch axis, which is dynamic."""
 
 
 def pack_onnx(location: str) -> PackedPlayer:
     """Read a model's file.
 
     Raises:
-        PlayerError: there is no such file, or it is no model of a player.
+        PlayerError: the file does not exist, or does not hold the model of a player.
     """
     path = Path(location)
     if not path.is_file():
-        raise PlayerError(f"{path} is no file: write onnx:FILE, as connectfour export-onnx has written it")
-    if path.stat().st_size > MOST_BYTES:
-        raise PlayerError(
-            f"{path} has {path.stat().st_size:,} bytes, more than the {MOST_BYTES:,} of any model of ours"
-        )
+        raise PlayerError(f"{path} is not a file: name one written by connectfour export-onnx, as in onnx:model.onnx")
+    if path.stat().st_size > MAX_BYTES:
+        raise PlayerError(f"{path} has {path.stat().st_size:,} bytes; models may have at most {MAX_BYTES:,}")
     data = path.read_bytes()
     check_model(data, str(path))
     return PackedPlayer(path.stem, "onnx", data)
@@ -54,7 +52,7 @@ def check_model(data: bytes, source: str) -> onnx.ModelProto:
     """Return the model in ``data``; ``source`` names it in errors.
 
     Raises:
-        PlayerError: it is none, keeps data in other files, or has other inputs or outputs.
+        PlayerError: it is not a valid model, keeps data in other files, or has other inputs or outputs.
     """
     try:
         model = onnx.load_model_from_string(data)
@@ -62,19 +60,19 @@ def check_model(data: bytes, source: str) -> onnx.ModelProto:
             raise PlayerError(f"{source} keeps its weights in other files: save it as one file, without external data")
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError):
-        raise PlayerError(f"{source} is no valid ONNX model: export it again") from None
+        raise PlayerError(f"{source} is not a valid ONNX model: export it again") from None
     for kind, expected, found in (("inputs", INPUTS, model.graph.input), ("outputs", OUTPUTS, model.graph.output)):
         described = {each.name: _describe(each) for each in found}
         if described != expected:
             raise PlayerError(
-                f"{source} has the {kind} {', '.join(described) or 'none'} where a player has "
-                f"{', '.join(expected)} in its shapes: export it with connectfour export-onnx"
+                f"{source} has the {kind} {', '.join(described) or 'none'}; they must be {', '.join(expected)} in the "
+                "shapes of a player: export it with connectfour export-onnx"
             )
     return model
 
 
 def _names_other_files(message: Message) -> bool:
-    """Tell whether a tensor anywhere in ``message``, in nodes and functions too, has its data in another file."""
+    """Return whether a tensor anywhere in ``message``, nodes and functions included, keeps its data in another file."""
     if isinstance(message, onnx.TensorProto):
         return message.data_location == onnx.TensorProto.EXTERNAL or bool(message.external_data)
     parts = (found for field, found in message.ListFields() if field.message_type)
@@ -91,10 +89,10 @@ def _describe(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]] | None:
 
 
 def open_session(data: bytes, source: str) -> onnxruntime.InferenceSession:
-    """Return an onnxruntime session on one core.
+    """Return an onnxruntime session that uses one core.
 
     Raises:
-        PlayerError: onnxruntime does not take the model.
+        PlayerError: onnxruntime rejects the model.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -106,24 +104,27 @@ def open_session(data: bytes, source: str) -> onnxruntime.InferenceSession:
 
 
 class OnnxPlayer(PolicyPlayer):
-    """Plays the policy of an ONNX model."""
+    """Follows the policy of an ONNX model."""
 
     def __init__(self, name: str, session: onnxruntime.InferenceSession, *, temperature: float = 1.0) -> None:
         """Play the model of ``session``; ``temperature`` as in ``PolicyPlayer``."""
         super().__init__(name, temperature=temperature)
         self._session = session
 
-    def evaluate(self, observation: NDArray[np.integer], action_mask: NDArray[np.integer]) -> Evaluation:
-        """Evaluate all boards in one forward pass."""
-        inputs = {"observation": observation.astype(np.int8), "action_mask": action_mask.astype(np.int8)}
+    def evaluate(self, observation: Observation) -> Evaluation:
+        """Evaluate N boards in one forward pass."""
+        inputs = {
+            "observation": observation.planes.astype(np.int8),
+            "action_mask": observation.action_mask.astype(np.int8),
+        }
         return Evaluation(*self._session.run(["logits", "value"], inputs))
 
 
-def unpack_onnx(packed: PackedPlayer, *, greedy: bool = False) -> OnnxPlayer:
+def build_onnx_player(packed: PackedPlayer, *, greedy: bool = False) -> OnnxPlayer:
     """Build the player of a model.
 
     Raises:
-        PlayerError: it is no model of a player.
+        PlayerError: it is not the model of a player.
     """
     check_model(packed.data, packed.name)
     return OnnxPlayer(packed.name, open_session(packed.data, packed.name), temperature=0.0 if greedy else 1.0)

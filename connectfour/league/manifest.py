@@ -1,0 +1,116 @@
+"""``league/manifest.json``: the members of a run's league with their hashes, and what is known of their strength.
+
+The manifest is written last, after the files that it names. Its first part, ``PoolState``, also travels in every
+checkpoint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from connectfour.errors import RunFolderError, SnapshotError
+from connectfour.files import write_atomically
+from connectfour.league.members import Member
+from connectfour.run_folder import RunFolder
+
+SCHEMA_VERSION = 2
+_READABLE_VERSIONS = (1, 2)
+
+
+class PayoffRow(BaseModel):
+    """Training games of one ordered pair: ``win`` counts the games that ``first``, who moved first, won."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first: str
+    second: str
+    win: int
+    draw: int
+    loss: int
+
+
+class PoolState(BaseModel):
+    """Everything that an ``OpponentPool`` remembers.
+
+    Attributes:
+        members: the archive in the order of joining.
+        active: ids of the active pool, the longest-standing first.
+        freezes: how often main was frozen on the way to its present state.
+        payoff: all training games against the pool.
+        recent: main's latest games by opponent, one ``(wins, draws, losses)`` per iteration, the oldest first.
+        games_since_freeze: games against the pool since the last freeze.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    members: tuple[Member, ...]
+    active: tuple[str, ...]
+    freezes: int
+    payoff: tuple[PayoffRow, ...]
+    recent: dict[str, tuple[tuple[int, int, int], ...]] = {}
+    games_since_freeze: int = 0
+
+
+class Manifest(PoolState):
+    """The file: the pool, and main as the newest checkpoint has it."""
+
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    main: Member | None = None
+
+
+def write_manifest(file: Path, manifest: Manifest) -> None:
+    """Write a manifest, whole or not at all."""
+    write_atomically(file, (manifest.model_dump_json(indent=1) + "\n").encode())
+
+
+def read_manifest(file: Path) -> Manifest | None:
+    """Read a manifest; None if there is no file yet.
+
+    Raises:
+        SnapshotError: the file is damaged, or a newer release wrote it.
+    """
+    try:
+        data = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        found: Any = next((fault["input"] for fault in error.errors() if fault["loc"] == ("schema_version",)), None)
+        if isinstance(found, int):
+            raise SnapshotError(
+                f"{file} has schema version {found}, this release reads {_READABLE_VERSIONS[-1]}: "
+                "use the release that wrote it"
+            ) from None
+        raise SnapshotError(f"{file} is damaged: restore it from a copy of the run") from None
+
+
+def members_in(file: Path) -> dict[str, Member]:
+    """Return the members that a manifest names, by id, main included; nothing if there is no manifest.
+
+    Raises:
+        SnapshotError: the manifest is damaged.
+    """
+    manifest = read_manifest(file)
+    if manifest is None:
+        return {}
+    members = [*manifest.members, *([manifest.main] if manifest.main else [])]
+    return {member.id: member for member in members}
+
+
+def read_members(run: Path) -> dict[str, Member]:
+    """Return the members of the league in the run folder ``run``, by id, main included.
+
+    Raises:
+        RunFolderError: the folder holds no run.
+        SnapshotError: the league's manifest is damaged.
+    """
+    members = members_in(RunFolder(run).manifest)
+    if not members:
+        raise RunFolderError(
+            f"{run} is not a run folder (league/manifest.json is missing): name one, such as runs/first"
+        )
+    return members

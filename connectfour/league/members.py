@@ -1,0 +1,61 @@
+"""The members of a league, and the RLlib modules that play them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+MAIN = "main"
+"""Id of the policy that learns, as a player and as an RLlib module."""
+
+
+class Member(BaseModel):
+    """A player of the league: a heuristic, or main as it was when it was frozen.
+
+    Attributes:
+        id: ``"linear"``, ``"v0003"``, ``"main"``.
+        kind: ``main`` is the latest state of the policy that learns; it is never drawn as an opponent.
+        file: name of the weights' file in the league folder.
+        sha256: hash of that file.
+        weights_sha256: hash of the weights alone, the same wherever they are.
+        iteration: training iteration in which it was frozen.
+        env_steps: env steps sampled by then.
+        created: UTC time of freezing in ISO 8601.
+        slot: the opponent slot that it plays from while it is active.
+        graded: share of solved positions (dev half) in which its best column keeps the result.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    kind: Literal["heuristic", "snapshot", "main"]
+    file: str | None = None
+    sha256: str | None = None
+    weights_sha256: str | None = None
+    iteration: int = 0
+    env_steps: int = 0
+    created: str | None = None
+    slot: int | None = None
+    graded: float | None = None
+
+    @property
+    def module(self) -> str:
+        """The RLlib module that plays this member."""
+        return heuristic_module(self.id) if self.kind == "heuristic" else slot_module(self.slot)
+
+
+def slot_module(slot: int | None) -> str:
+    """Return the RLlib module of an opponent slot.
+
+    Raises:
+        ValueError: ``slot`` is None, as for an inactive snapshot.
+    """
+    if slot is None:
+        raise ValueError("an inactive snapshot has no slot to play from")
+    return f"opponent_{slot}"
+
+
+def heuristic_module(name: str) -> str:
+    """Return the RLlib module of a heuristic (module ids are folder names in checkpoints)."""
+    return f"heuristic_{name.replace(':', '_')}"
