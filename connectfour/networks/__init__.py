@@ -1,1 +1,1 @@
-"""Policy and value networks."""
+"""Policy and value networks in Torch: features of a board, encoders, heads and masked logits."""
