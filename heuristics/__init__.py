@@ -1,7 +1,7 @@
 """Rule-based players of Connect Four, batched over PettingZoo observations.
 
-They serve as opponents while training and as fixed points afterwards. ``make_heuristic("minimax:4")`` builds one by
-name; ``HEURISTICS`` lists them.
+They are a league's first opponents and serve as fixed reference points in rankings. ``make_heuristic("minimax:4")``
+builds one by name; ``HEURISTICS`` lists them all.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,22 +25,22 @@ HEURISTICS: Mapping[str, Callable[..., Heuristic]] = MappingProxyType(
         "minimax": Minimax,
     }
 )
-"""Every heuristic by name."""
+"""All heuristics by name."""
 
 
 def make_heuristic(name: str) -> Heuristic:
-    """Build the heuristic ``name``; a search depth may follow ``minimax`` after a colon ("minimax:4").
+    """Build the heuristic ``name``. The name ``minimax`` may include a search depth, as in "minimax:4".
 
     Raises:
-        ValueError: no heuristic has this name, or the depth is not a positive number.
+        ValueError: ``name`` is unknown, or the depth is out of range.
     """
     base, colon, depth = name.partition(":")
     if base not in HEURISTICS or (colon and base != "minimax"):
-        raise ValueError(f"no heuristic is called {name!r}: choose one of {', '.join(HEURISTICS)} or minimax:DEPTH")
+        raise ValueError(f"unknown heuristic {name!r}: choose one of {', '.join(HEURISTICS)} or minimax:DEPTH")
     if not colon:
         return HEURISTICS[base]()
     if not depth.isdecimal() or not 1 <= int(depth) <= Minimax.MAX_DEPTH:
-        raise ValueError(f"{name!r} has no usable depth: write minimax:1 to minimax:{Minimax.MAX_DEPTH}")
+        raise ValueError(f"invalid search depth in {name!r}: choose minimax:1 to minimax:{Minimax.MAX_DEPTH}")
     return Minimax(int(depth))
 
 

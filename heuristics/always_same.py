@@ -1,4 +1,4 @@
-"""One column for the whole game, as long as it takes discs."""
+"""``AlwaysSame``: the same column until it is full."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from heuristics.base import Heuristic, State
 
 
 class AlwaysSame(Heuristic):
-    """Draws a column at the start of a game, keeps to it until it is full, then draws another.
+    """Draws a random column, plays it until it is full, then draws another.
 
-    The state is the column plus one, 0 before the first move.
+    The state is the 0-based column plus 1, or 0 before the first move.
     """
 
     name = "always_same"
@@ -21,7 +21,7 @@ class AlwaysSame(Heuristic):
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
-        """Keep to the column in ``state`` where it is legal."""
+        """Repeat the column in ``state`` where it is legal, and draw a new one elsewhere."""
         kept = state[:, 0] - 1
         keep = (kept >= 0) & legal[np.arange(len(legal)), kept]
         columns = np.where(keep, kept, pick_legal(legal, uniform))

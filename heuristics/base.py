@@ -1,4 +1,4 @@
-"""What all heuristics have in common: they are batched and seeded, and the caller keeps their memory of a game."""
+"""``Heuristic``: the base class of rule-based players, and helpers that they share."""
 
 from __future__ import annotations
 
@@ -8,37 +8,41 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import CENTRE_FIRST, COLUMNS, Bits, Columns, Mask, from_planes
+from connectfour.games.connect_four.bitboard import CENTER_FIRST, COLUMNS, Bits, Columns, Mask, from_planes
 from connectfour.games.observation import Observation
 
 State = NDArray[np.int64]
+"""A player's memory of N games, (N, k); k is fixed for each player and may be 0."""
 
 
 class Heuristic(ABC):
-    """A rule that chooses a column on each of N boards.
+    """Chooses a column on each of N boards by a rule.
 
-    It keeps nothing between calls: its memory of a game is a row of ``state``, which the caller keeps and passes back.
-    Each call draws exactly one uniform number per board from the caller's generator, so a batch gets the same columns
-    as its boards one by one.
+    A heuristic is a ``connectfour.players.contract.Player``: it is stateless, and each call draws one uniform number
+    per board.
+
+    Attributes:
+        name: the name under which ``make_heuristic`` builds it.
+        state_size: numbers that it remembers per game.
     """
 
     name: str
     state_size: ClassVar[int] = 0
 
     def initial_state(self, boards: int) -> State:
-        """Return the memory at the start of ``boards`` games, shape (boards, state_size) int64."""
+        """Return the memory at the start of ``boards`` games, (boards, state_size)."""
         return np.zeros((boards, self.state_size), dtype=np.int64)
 
     def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
         """Choose a column on each board.
 
         Args:
-            observation: what the players to move see on N boards; a row without a legal column gets an arbitrary one.
-            state: what ``initial_state`` or the last call on these boards returned, (N, state_size).
+            observation: N positions. A row without legal columns gets an arbitrary column.
+            state: memory that ``initial_state`` or the previous call on these boards returned, (N, state_size).
             rng: source of chance.
 
         Returns:
-            The columns (N,) int64 and the new state.
+            Columns (N,) and the new state.
         """
         own, occupied = from_planes(observation.planes)
         return self.choose(own, occupied, observation.action_mask != 0, state, rng.random(len(own)))
@@ -47,14 +51,25 @@ class Heuristic(ABC):
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
-        """Choose columns on bitboards; ``uniform`` (N,) in [0, 1) is all the chance there is."""
+        """Choose columns on bitboards.
+
+        Args:
+            own: discs of the player to move, (N,).
+            occupied: all discs, (N,).
+            legal: legal columns, (N, 7).
+            state: memory, (N, state_size).
+            uniform: one number in [0, 1) per board (N,), the only source of chance.
+
+        Returns:
+            Columns (N,) and the new state.
+        """
 
 
-_CENTRE_RANK = np.argsort(CENTRE_FIRST)
+_CENTER_RANK = np.argsort(CENTER_FIRST)
 
 
 def best_column(scores: NDArray[np.integer], legal: Mask) -> Columns:
-    """Return the legal column with the highest integer score in each row of (N, 7), centre first among equals."""
-    ranked = scores.astype(np.int64) * COLUMNS - _CENTRE_RANK
+    """Return the legal column (N,) with the highest score (N, 7); ties go to the column nearest the center."""
+    ranked = scores.astype(np.int64) * COLUMNS - _CENTER_RANK
     columns: Columns = np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)
     return columns

@@ -1,4 +1,4 @@
-"""On top of the opponent's last disc."""
+"""``BeatLast``: on top of the opponent's last disc."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Columns, Mask
 from heuristics.base import Heuristic, State, best_column
 
 _DISTANCE = np.abs(np.arange(COLUMNS)[:, None] - np.arange(COLUMNS)[None, :])
-_CENTRE = COLUMNS // 2
+_CENTER = COLUMNS // 2
 
 
 class BeatLast(Heuristic):
-    """Plays on top of the opponent's last disc, or the nearest legal column if that one is full.
+    """Plays on top of the opponent's last disc, or in the nearest legal column if that column is full.
 
-    The state holds all discs as they were before its own last move, so the opponent's last disc is the one that is new.
-    Where there is no single new disc (it moves first, or joins a game in the middle), it plays nearest the centre.
+    The state holds all discs as they were before the heuristic's own last move, which makes the opponent's last disc
+    the only new one. If there is no single new disc, because the heuristic moves first or takes over a game in
+    progress, it plays as near to the center as it can.
     """
 
     name = "beat_last"
@@ -25,10 +26,10 @@ class BeatLast(Heuristic):
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
-        """Find the new disc and answer on top of it."""
+        """Find the opponent's last disc and play on top of it."""
         before = state[:, 0].astype(np.uint64) | own
         new = occupied & ~before
-        # A column's landing cell before the opponent's move is where its disc lies now.
+        # The opponent's disc lies where a disc would have landed before the opponent moved.
         is_last = (landing_cells(before) == new[:, None]) & (new != 0)[:, None]
-        target = np.where(is_last.any(axis=1), np.argmax(is_last, axis=1), _CENTRE)
+        target = np.where(is_last.any(axis=1), np.argmax(is_last, axis=1), _CENTER)
         return best_column(-_DISTANCE[target], legal), occupied.astype(np.int64)[:, None]

@@ -1,4 +1,4 @@
-"""Four in a row, as straight as it goes."""
+"""``Linear``: extend the longest line."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _LINES = four_lines()
 
 
 class Linear(Heuristic):
-    """Extends the longest open line of its own through the landing cell, centre first among equals.
+    """Extends its longest open line and ignores the opponent's. Ties go to the column nearest the center.
 
-    A line is one of the 69 lines of four; it is open if it holds no disc of the opponent, and as long as it holds own
-    discs. The opponent's lines do not interest it.
+    Of the 69 lines of four, a line is open if it holds no disc of the opponent. Its length is the number of own discs
+    on it.
     """
 
     name = "linear"
@@ -23,7 +23,7 @@ class Linear(Heuristic):
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
-        """Score each column by the longest open line through its landing cell, -1 where there is none."""
+        """Score each column by the longest open line through its landing cell, or -1 without one."""
         opponent = own ^ occupied
         open_line = (opponent[:, None] & _LINES) == 0
         length = np.where(open_line, np.bitwise_count(own[:, None] & _LINES).astype(np.int8), -1)

@@ -1,57 +1,49 @@
-"""Full-width search to a fixed depth that knows nothing but wins and losses."""
+"""``Minimax``: full-width search to a fixed depth."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Columns, Mask, has_four, landing_cells
+from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Columns, Mask, Moves
 from heuristics.base import Heuristic, State, best_column
 
 _NODES_AT_ONCE = 1 << 20
 
 
 class Minimax(Heuristic):
-    """Negamax of a given depth with zero evaluation at the leaves, centre first among equals.
+    """Negamax that evaluates unfinished games as 0. Ties go to the column nearest the center.
 
-    A win is worth more the sooner it comes and a loss less the later, so it does not put off a win it has found.
-    The search is breadth-first over NumPy arrays: every level expands all boards of a chunk at once.
+    Sooner wins and later losses are worth more, so it does not postpone a win it has found. The search is
+    breadth-first: each level expands all positions of a chunk in one NumPy call.
     """
 
     MAX_DEPTH = 8
 
     def __init__(self, depth: int = 2) -> None:
-        """Search ``depth`` plies, 1 to ``MAX_DEPTH``."""
+        """Search ``depth`` plies, from 1 to ``MAX_DEPTH``."""
         self.depth = depth
         self.name = f"minimax:{depth}"
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
-        """Search each board and play the column of the highest value."""
-        at_once = max(1, _NODES_AT_ONCE // COLUMNS**self.depth)
-        scores = [
-            _column_values(own[start : start + at_once], occupied[start : start + at_once], self.depth)
-            for start in range(0, len(own), at_once)
+        """Play the column with the highest value."""
+        chunk = max(1, _NODES_AT_ONCE // COLUMNS**self.depth)
+        values = [
+            _column_values(own[start : start + chunk], occupied[start : start + chunk], self.depth)
+            for start in range(0, len(own), chunk)
         ]
-        return best_column(np.concatenate([np.zeros((0, COLUMNS), dtype=np.int8), *scores]), legal), state
+        return best_column(np.concatenate([np.zeros((0, COLUMNS), dtype=np.int8), *values]), legal), state
 
 
 def _column_values(own: Bits, occupied: Bits, depth: int) -> NDArray[np.int8]:
-    """Return the value (N, 7) of each column to the player to move; a full column has the value of a certain loss.
+    """Return the value of each column (N, 7) for the player to move, searching ``depth`` plies.
 
-    A win found with ``depth`` plies to go is worth ``depth``.
+    A win with the first of these plies is worth ``depth``; full columns are worth less than any loss.
     """
-    landing = landing_cells(occupied)
-    is_legal = landing != 0
-    wins = has_four(own[:, None] | landing) & is_legal
-    values = np.where(wins, depth, np.where(is_legal, 0, -depth - 1)).astype(np.int8)
-    expand = is_legal & ~wins
-    if depth > 1 and expand.any():
-        row, column = np.nonzero(expand)
-        opponent = (own ^ occupied)[row]
-        child_occupied = occupied[row] | landing[row, column]
-        child_values = _column_values(opponent, child_occupied, depth - 1)
-        no_move = ~(landing_cells(child_occupied) != 0).any(axis=1)
-        values[row, column] = np.where(no_move, 0, -child_values.max(axis=1))
+    moves = Moves(own, occupied)
+    values = np.where(moves.wins, depth, np.where(moves.legal, 0, -depth - 1)).astype(np.int8)
+    if depth > 1:
+        values[moves.goes_on] = -_column_values(*moves.children(), depth - 1).max(axis=1)
     return values

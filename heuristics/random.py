@@ -1,4 +1,4 @@
-"""Uniform over the legal columns."""
+"""``Random``: uniformly random."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from heuristics.base import Heuristic, State
 
 
 class Random(Heuristic):
-    """Plays a legal column, each with the same probability."""
+    """Plays every legal column with the same probability."""
 
     name = "random"
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
-        """Draw one legal column a board."""
+        """Draw one legal column per board."""
         return pick_legal(legal, uniform), state

@@ -1,4 +1,4 @@
-"""One ply of attack, one of defence, one of caution."""
+"""``Tactical``: win, block, and avoid gifts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _WIN, _BLOCK, _SAFE = 4, 2, 1
 
 
 class Tactical(Heuristic):
-    """Wins at once if it can, else blocks, else does not play under a cell that lets the opponent win.
+    """Wins if it can, else blocks, else avoids cells below one where the opponent would win.
 
-    Among equals it plays nearest the centre.
+    Ties go to the column nearest the center.
     """
 
     name = "tactical"
@@ -22,11 +22,11 @@ class Tactical(Heuristic):
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
     ) -> tuple[Columns, State]:
-        """Score each column: winning above blocking above safe."""
+        """Score each column: a win counts more than a block, and a block more than safety."""
         opponent = (own ^ occupied)[:, None]
         landing = landing_cells(occupied)
         wins = has_four(own[:, None] | landing)
         blocks = has_four(opponent | landing)
-        # One cell up is the next bit; above a column's top it would be the sentinel, which is no cell.
+        # The cell above is the next bit. Above the top cell that bit is the sentinel, which BOARD masks out.
         feeds = has_four(opponent | ((landing << np.uint64(1)) & BOARD))
         return best_column(wins * _WIN + blocks * _BLOCK + ~feeds * _SAFE, legal), state

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from connectfour.errors import PositionsError
-from connectfour.games.connect_four.bitboard import CELLS, CENTRE_FIRST, Bits, Boards, Columns, Mask, Outcome, mirror
+from connectfour.games.connect_four.bitboard import CELLS, CENTER_FIRST, Bits, Boards, Columns, Mask, Outcome, mirror
 from connectfour.games.connect_four.notation import format_moves
 from connectfour.grading.grade import (
     HALVES,
@@ -133,7 +133,7 @@ def test_players_with_a_memory_see_the_game_so_far(tmp_path: Path) -> None:
     file.write_text(HEADER + "411,1,1,1,1,1,1,-1\n" + "4166,1,1,1,1,1,1,-1\n" + "44,1,1,1,1,1,1,-1\n")
     positions = load_positions(str(file))
     assert choose_columns(BeatLast(), positions).tolist() == [0, 5, 3]
-    assert CENTRE_FIRST[0] == 3
+    assert CENTER_FIRST[0] == 3
 
 
 class Watcher(Random):

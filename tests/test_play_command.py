@@ -31,7 +31,7 @@ def test_a_game_in_a_terminal(tmp_path: Path) -> None:
     assert "You are X, beat_last is O." in done.stdout
     assert ". . . O . . .\n. . . X . . .\n1 2 3 4 5 6 7" in done.stdout
     assert "'x' is no move" in done.stdout
-    assert "9 is no column: name one from 1 to 7." in done.stdout
+    assert "there is no column 9: choose 1 to 7." in done.stdout
     assert "'' is no move" in done.stdout
     assert "Hint: 4, says a search" in done.stdout
     assert ". . O . . . .\n. . X . . . .\n1 2 3 4 5 6 7" in done.stdout.rpartition("your move")[0]
@@ -50,7 +50,7 @@ def test_the_agent_moves_first_and_games_end(tmp_path: Path) -> None:
     assert "You are O, tactical is X." in done.stdout
     assert "tactical plays 4." in done.stdout
     assert "tactical wins." in done.stdout
-    assert "the game is over: start a new one, or take moves back." in done.stdout
+    assert "the game is over: start a new one or take back a move." in done.stdout
     assert "The game is over." in done.stdout
     assert done.stdout.count("tactical wins.") == 2, "taken back, the agent wins again"
     assert "The game so far: 4 " in done.stdout

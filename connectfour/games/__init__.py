@@ -1,1 +1,1 @@
-"""The games that a league plays, and what they have in common: observations and results."""
+"""Games that a league can play, and what all games share: observations and results."""

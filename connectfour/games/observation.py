@@ -1,4 +1,4 @@
-"""What a player sees of N positions."""
+"""``Observation``: N positions as the players to move see them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Observation:
-    """N positions as PettingZoo shows them to the players to move.
+    """N positions in PettingZoo's format, each from the view of the player to move.
 
     Attributes:
-        planes: the board, (N, rows, columns, planes); (N, 6, 7, 2) int8 in Connect Four.
+        planes: the boards, (N, rows, columns, planes) int8; (N, 6, 7, 2) in Connect Four.
         action_mask: 1 where an action is legal, (N, actions) int8.
     """
 
@@ -25,5 +25,5 @@ class Observation:
         return len(self.planes)
 
     def __getitem__(self, rows: NDArray[np.integer] | slice) -> Observation:
-        """Return the positions that ``rows`` selects."""
+        """Return the positions selected by ``rows``."""
         return Observation(self.planes[rows], self.action_mask[rows])

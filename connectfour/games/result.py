@@ -1,4 +1,4 @@
-"""How games ended: one ``Result``, and the ``Score`` of many."""
+"""How games end: the ``Result`` of one game, the ``Score`` of many, and ``SeatScores`` by who moved first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import IntEnum
 
 
 class Result(IntEnum):
-    """How a game ended for one player; the number is its value, from -1 (lost) to 1 (won)."""
+    """Result of a game for one player. As a number, it is the value of the game: 1, 0 or -1."""
 
     WIN = 1
     DRAW = 0
@@ -15,23 +15,23 @@ class Result(IntEnum):
 
     @classmethod
     def of(cls, reward: float) -> Result:
-        """Return the result that a final reward stands for: its sign."""
+        """Return the result with the sign of ``reward``, the reward at the end of the game."""
         return cls.WIN if reward > 0 else cls.LOSS if reward < 0 else cls.DRAW
 
     @property
     def points(self) -> float:
-        """Points as in a tournament: 1, 0.5 or 0."""
+        """Tournament points: 1, 0.5 or 0."""
         return (1 + self) / 2
 
     @property
     def reversed(self) -> Result:
-        """The same game as the other player sees it."""
+        """The result of the same game for the other player."""
         return Result(-self)
 
 
 @dataclass(frozen=True)
 class Score:
-    """Games as one player saw them."""
+    """Numbers of games that one player won, drew and lost."""
 
     wins: int = 0
     draws: int = 0
@@ -39,7 +39,7 @@ class Score:
 
     @classmethod
     def of(cls, result: Result, games: int = 1) -> Score:
-        """Return the score of ``games`` games that all ended with ``result``."""
+        """Return the score of ``games`` games with the same ``result``."""
         return cls(*(games * (result is each) for each in Result))
 
     @property
@@ -49,29 +49,29 @@ class Score:
 
     @property
     def points(self) -> float:
-        """Wins plus half of the draws."""
+        """Tournament points: one per win and half a point per draw."""
         return self.wins + self.draws / 2
 
     @property
     def share(self) -> float | None:
-        """Points per game; None without games."""
+        """Points per game, from 0 to 1; None if there are no games."""
         return self.points / self.games if self.games else None
 
     @property
     def reversed(self) -> Score:
-        """The same games as the opponent saw them."""
+        """The score of the same games for the opponent."""
         return Score(self.losses, self.draws, self.wins)
 
     def count(self, result: Result) -> int:
-        """Return how many games ended with ``result``."""
+        """Return the number of games with this ``result``."""
         return {Result.WIN: self.wins, Result.DRAW: self.draws, Result.LOSS: self.losses}[result]
 
     def __add__(self, other: Score) -> Score:
-        """Return the score of both sets of games."""
+        """Return the score of both sets of games together."""
         return Score(self.wins + other.wins, self.draws + other.draws, self.losses + other.losses)
 
     def __sub__(self, other: Score) -> Score:
-        """Return the score without the games of ``other``, which are part of it."""
+        """Return the score without the games in ``other``, which must be a part of them."""
         return Score(self.wins - other.wins, self.draws - other.draws, self.losses - other.losses)
 
     def __str__(self) -> str:
@@ -81,21 +81,21 @@ class Score:
 
 @dataclass(frozen=True)
 class SeatScores:
-    """The score of one player by seat: where it moved ``first``, and where it moved ``second``."""
+    """Scores of one player by seat: ``first`` counts games in which it moved first, ``second`` the others."""
 
     first: Score = Score()
     second: Score = Score()
 
     @property
     def total(self) -> Score:
-        """Both seats together."""
+        """The score of both seats together."""
         return self.first + self.second
 
     def __add__(self, other: SeatScores) -> SeatScores:
-        """Add seat by seat."""
+        """Return the scores of both sets of games together, by seat."""
         return SeatScores(self.first + other.first, self.second + other.second)
 
     @classmethod
     def of(cls, seat: int, score: Score) -> SeatScores:
-        """Return ``score`` as made in ``seat``, 0 to move first."""
+        """Return ``score`` as the score of ``seat``: 0 for moving first, 1 for moving second."""
         return cls(score, Score()) if seat == 0 else cls(Score(), score)

@@ -1,4 +1,4 @@
-"""Plays a batch of games between two players in lockstep: one call per player and ply, whatever the number of games."""
+"""Plays games between two players in lockstep: one call per player and ply, however many games there are."""
 
 from __future__ import annotations
 
@@ -9,55 +9,98 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import CELLS, Boards, Outcome, gain_of_mover
+from connectfour.games.connect_four.bitboard import Boards, Columns, Outcome, gain_of_mover
 from connectfour.games.connect_four.notation import format_moves
 from connectfour.games.connect_four.openings import random_openings
-from connectfour.matches.records import GameRecord, GameSpec, Termination
-from connectfour.matches.referee import ask
+from connectfour.games.connect_four.packing import MAX_PLIES
+from connectfour.games.result import Result, Score, SeatScores
+from connectfour.matches.records import Fault, GameRecord, GameSpec, Termination
+from connectfour.matches.referee import Answer, ask
 from connectfour.players.contract import Player
 from connectfour.players.names import build_player
 from connectfour.players.packed import PackedPlayer
 
-Mover = Callable[[int | None], None]
-"""Is told whose code runs: the index of a player, or None."""
+NoteMover = Callable[[int | None], None]
+"""Called with a player's index before its code runs, and with None afterwards."""
 
-
-@dataclass(frozen=True)
-class Score:
-    """Games as one player saw them."""
-
-    wins: int
-    draws: int
-    losses: int
-
-    @property
-    def games(self) -> int:
-        """How many games there were."""
-        return self.wins + self.draws + self.losses
-
-    @property
-    def points(self) -> float:
-        """Wins, a draw being half of one."""
-        return self.wins + self.draws / 2
-
-    def __add__(self, other: Score) -> Score:
-        """Add two scores of the same player."""
-        return Score(self.wins + other.wins, self.draws + other.draws, self.losses + other.losses)
+_NO_COLUMN = -1
 
 
 @dataclass(frozen=True)
 class Played:
-    """N games to their end.
+    """N games that have ended.
 
     Attributes:
-        results: seen by who moved first from the empty board: 1 won, 0 drawn, -1 lost; (N,) int8.
-        columns: the moves after the position that a game began from, (N, 42) int8, -1 after the end.
-        faults: how a player ended a game other than by the rules, and what it did, by row.
+        results: the values of ``Result`` for the player who moved first from the empty board, (N,) int8.
+        columns: the moves after the position in which a game began, (N, 42) int8; -1 after the end.
+        faults: by row, the faults that ended games.
     """
 
     results: NDArray[np.int8]
     columns: NDArray[np.int8]
-    faults: dict[int, tuple[Termination, str]]
+    faults: dict[int, Fault]
+
+
+class _Lockstep:
+    """N games that advance together, and the boards of those that have not ended.
+
+    Attributes:
+        played: what happened so far.
+        rows: the games that have not ended, as rows of ``played``.
+        boards: their positions, in the same order.
+    """
+
+    def __init__(
+        self, players: tuple[Player, Player], boards: Boards, leads: NDArray[np.integer], note_mover: NoteMover
+    ) -> None:
+        """Begin the games; arguments as in ``play_games``."""
+        count = len(boards)
+        self._players, self._leads, self._note_mover = players, leads, note_mover
+        self._states = []
+        for index, player in enumerate(players):
+            note_mover(index)
+            self._states.append(player.initial_state(count))
+            note_mover(None)
+        self.played = Played(np.zeros(count, np.int8), np.full((count, MAX_PLIES), _NO_COLUMN, np.int8), {})
+        self.rows, self.boards = np.arange(count), boards[:]
+        self._ply = 0
+
+    def ask_players(self, rng: np.random.Generator) -> Columns:
+        """Return the next column of each game; -1 where the player to move answered with a fault, which is noted."""
+        movers = (self._leads[self.rows] + self.boards.seat) % 2
+        columns = np.zeros(len(self.rows), dtype=np.int64)
+        for index in range(len(self._players)):
+            here = np.flatnonzero(movers == index)
+            if len(here):
+                answer = self._ask(index, here, rng)
+                columns[here] = answer.columns
+                for row, fault in answer.faults.items():
+                    columns[here[row]] = _NO_COLUMN
+                    self.played.faults[int(self.rows[here[row]])] = fault
+        return columns
+
+    def _ask(self, index: int, here: NDArray[np.int64], rng: np.random.Generator) -> Answer:
+        """Ask a player about the boards ``here``, and keep its memory."""
+        rows = self.rows[here]
+        self._note_mover(index)
+        answer = ask(self._players[index], self.boards[here].observe(), self._states[index][rows], rng)
+        self._note_mover(None)
+        self._states[index][rows] = answer.state
+        return answer
+
+    def play(self, columns: Columns) -> None:
+        """Play ``columns``, one per game, note what happens, and drop the games that end."""
+        seats = self.boards.seat
+        outcome = self.boards.play(columns)
+        illegal = outcome == Outcome.ILLEGAL
+        for row in np.flatnonzero(illegal & (columns != _NO_COLUMN)).tolist():
+            self.played.faults[int(self.rows[row])] = Fault("illegal", f"column {columns[row] + 1} is full")
+        self.played.columns[self.rows, self._ply] = np.where(illegal, _NO_COLUMN, columns)
+        gain = gain_of_mover(outcome)
+        self.played.results[self.rows] = np.where(seats == 0, gain, -gain)
+        self._ply += 1
+        going = ~self.boards.over
+        self.rows, self.boards = self.rows[going], self.boards[going]
 
 
 def play_games(
@@ -65,76 +108,49 @@ def play_games(
     boards: Boards,
     leads: NDArray[np.integer],
     rng: np.random.Generator,
-    tell_mover: Mover = lambda _: None,
+    note_mover: NoteMover = lambda _: None,
 ) -> Played:
-    """Play ``boards`` to the end.
+    """Play N games to their end.
 
     Args:
         players: the two players.
-        boards: N positions, whose games are not over.
-        leads: index (N,) of the player who has the seat that moves first from the empty board.
+        boards: N positions, none of which is over.
+        leads: index (N,) of the player in the seat that moves first from the empty board.
         rng: source of chance.
-        tell_mover: told before and after each call of a player.
+        note_mover: learns whose code is running.
     """
-    states = []
-    for index, player in enumerate(players):
-        tell_mover(index)
-        states.append(player.initial_state(len(boards)))
-    tell_mover(None)
-    played = Played(np.zeros(len(boards), np.int8), np.full((len(boards), CELLS), -1, np.int8), {})
-    alive = np.arange(len(boards))
-    ply = 0
-    while len(alive):
-        columns = np.zeros(len(alive), dtype=np.int64)
-        seats = boards.seat
-        movers = (leads[alive] + seats) % 2
-        given_up = np.zeros(len(alive), dtype=np.bool_)
-        for index, player in enumerate(players):
-            here = np.flatnonzero(movers == index)
-            if not len(here):
-                continue
-            tell_mover(index)
-            answer = ask(player, boards[here].observe(), states[index][alive[here]], rng)
-            tell_mover(None)
-            columns[here], states[index][alive[here]] = answer.columns, answer.state
-            for row, fault in answer.faults.items():
-                given_up[here[row]] = True
-                played.faults[int(alive[here[row]])] = fault
-        outcome = boards.play(columns)
-        for row in np.flatnonzero((outcome == Outcome.ILLEGAL) & ~given_up).tolist():
-            played.faults[int(alive[row])] = ("illegal", f"column {columns[row] + 1} is full")
-        outcome[given_up] = boards.outcome[given_up] = Outcome.ILLEGAL
-        moved = np.flatnonzero(outcome != Outcome.ILLEGAL)
-        played.columns[alive[moved], ply] = columns[moved]
-        gain = gain_of_mover(outcome)
-        played.results[alive] = np.where(seats == 0, gain, -gain)
-        going = ~boards.over
-        alive, boards = alive[going], boards[going]
-        ply += 1
-    return played
+    games = _Lockstep(players, boards, leads, note_mover)
+    while len(games.rows):
+        games.play(games.ask_players(rng))
+    return games.played
 
 
 def play_match(
-    player: Player, opponent: Player, games: int, *, seed: int = 0, opening_plies: int = 0
-) -> tuple[Score, Score]:
-    """Play ``games`` games, half from each seat (the odd one first), and return ``player``'s scores by its seat.
+    player: Player, opponent: Player, games: int = 400, *, seed: int = 0, opening_plies: int = 0
+) -> SeatScores:
+    """Play ``games`` games, half of them from each seat, and return the score of ``player``.
 
-    Each pair of games with swapped seats starts from the same random opening of ``opening_plies`` plies.
+    Args:
+        player: has the first move in the odd game, if ``games`` is odd.
+        opponent: the other player.
+        games: number of games.
+        seed: of all chance.
+        opening_plies: random plies before each game; two games with swapped seats share them.
     """
     rng = np.random.default_rng(seed)
     openings = random_openings(np.full((games + 1) // 2, opening_plies), rng)
     number = np.arange(games)
     results = play_games((player, opponent), openings[number // 2], number % 2, rng).results
-    return _score(results[::2]), _score(-results[1::2])
+    return SeatScores(first=_score(results[::2]), second=_score(results[1::2]).reversed)
 
 
 def _score(results: NDArray[np.int8]) -> Score:
-    return Score(int((results == 1).sum()), int((results == 0).sum()), int((results == -1).sum()))
+    return Score(*(int((results == result).sum()) for result in (Result.WIN, Result.DRAW, Result.LOSS)))
 
 
 @dataclass(frozen=True)
 class ConnectFour:
-    """Connect Four as what a ranking plays; ``greedy`` networks play their most probable column."""
+    """Connect Four as the game of a ranking; ``greedy`` networks play their most probable column."""
 
     greedy: bool = True
 
@@ -148,23 +164,28 @@ class ConnectFour:
         names: tuple[str, str],
         games: Sequence[GameSpec],
         rng: np.random.Generator,
-        tell_mover: Mover,
+        note_mover: NoteMover,
     ) -> list[GameRecord]:
-        """Play ``games`` between ``players``, who are called ``names``; their openings are equally long."""
+        """Play ``games`` between ``players`` with these ``names``; their openings have the same length."""
         start = time.perf_counter()
-        boards = Boards(len(games))
-        openings = np.array([list(map(int, game.opening)) for game in games], dtype=np.int64)
-        for columns in openings.T:
-            boards.play(columns - 1)
         leads = np.array([names.index(game.first) for game in games])
-        played = play_games(players, boards, leads, rng, tell_mover)
+        played = play_games(players, _boards_after_openings(games), leads, rng, note_mover)
         seconds = round((time.perf_counter() - start) / len(games), 5)
-        records = []
-        for row, game in enumerate(games):
-            result = int(played.results[row])
-            by_rules: tuple[Termination, str] = ("win" if result else "draw", "")
-            termination, detail = played.faults.get(row, by_rules)
-            columns = played.columns[row]
-            moves = game.opening + format_moves(columns[columns >= 0])
-            records.append(GameRecord.of(game, termination, result, moves=moves, seconds=seconds, detail=detail))
-        return records
+        return [_record(game, played, row, seconds) for row, game in enumerate(games)]
+
+
+def _boards_after_openings(games: Sequence[GameSpec]) -> Boards:
+    boards = Boards(len(games))
+    openings = np.array([list(map(int, game.opening)) for game in games], dtype=np.int64)
+    for columns in openings.T:
+        boards.play(columns - 1)
+    return boards
+
+
+def _record(game: GameSpec, played: Played, row: int, seconds: float) -> GameRecord:
+    result = Result(int(played.results[row]))
+    by_rules: Termination = "draw" if result is Result.DRAW else "win"
+    termination, detail = played.faults.get(row, (by_rules, ""))
+    columns = played.columns[row]
+    moves = game.opening + format_moves(columns[columns != _NO_COLUMN])
+    return GameRecord.of(game, termination, result, moves=moves, seconds=seconds, detail=detail)

@@ -1,1 +1,1 @@
-"""The rules of Connect Four: boards in lockstep, notation, and the environment around PettingZoo's."""
+"""Connect Four: rules on bitboards, move strings, packed observations, and PettingZoo's environment for RLlib."""

@@ -1,7 +1,7 @@
 """N Connect Four boards in lockstep on NumPy ``uint64`` bitboards.
 
-A column takes seven bits: six cells, the lowest first, and a sentinel that stays empty. Cell (column c, height h) is
-bit ``7 * c + h``::
+Each column occupies seven bits: six cells from the bottom up, and a sentinel that stays empty. The cell in column ``c``
+at height ``h`` is bit ``7 * c + h``::
 
      6 13 20 27 34 41 48   <- sentinels
      5 12 19 26 33 40 47
@@ -11,14 +11,16 @@ bit ``7 * c + h``::
      1  8 15 22 29 36 43
      0  7 14 21 28 35 42
 
-The sentinel keeps lines from running over a column's edge, so that four in a row is found with two shifts per
-direction (the classical bitboard of Tromp's Fhourstones). A position is a pair of words: ``own``, the discs of the
-player to move, and ``occupied``, all discs.
+Sentinels keep lines from wrapping into the next column, so two shifts per direction find four in a row (the bitboard of
+Tromp's Fhourstones). A position is a pair of words: ``own``, the discs of the player to move, and ``occupied``, all
+discs.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,19 +44,19 @@ _TOP: Bits = _BOTTOM << np.uint64(ROWS - 1)
 _COLUMN: Bits = _BOTTOM * np.uint64((1 << ROWS) - 1)
 
 BOARD = np.uint64(sum(int(column) for column in _COLUMN))
-"""All 42 cells as one word."""
+"""Word with the bits of all 42 cells."""
 
-# PettingZoo's planes have row 0 at the top; entry [row, column] is that cell's bit.
+# Bit of each cell in PettingZoo's order, in which row 0 is the top row.
 _PLANE_BIT = np.array([[_STRIDE * c + (ROWS - 1 - r) for c in range(COLUMNS)] for r in range(ROWS)])
-# The same in the 128 bits of both sides' words.
-_PLANE_BIT_OF_SIDE = np.stack([_PLANE_BIT, 64 + _PLANE_BIT], axis=-1)
+# The same for both planes, as indices into the 128 bits of ``own`` and the opponent's word side by side.
+_BIT_OF_EACH_PLANE = np.stack([_PLANE_BIT, 64 + _PLANE_BIT], axis=-1)
 
-CENTRE_FIRST: Columns = np.array([3, 2, 4, 1, 5, 0, 6])
-"""Columns in the order of their distance to the centre, the left one first among equals."""
+CENTER_FIRST: Columns = np.array([3, 2, 4, 1, 5, 0, 6])
+"""Columns by distance from the center; ties go to the left."""
 
 
 class Outcome(IntEnum):
-    """How a board stands after a move, seen by the player who made it."""
+    """State of a board after a move, from the view of the player who made it."""
 
     ONGOING = 0
     WIN = 1
@@ -62,10 +64,13 @@ class Outcome(IntEnum):
     ILLEGAL = 3
 
 
-def gain_of_mover(outcome: NDArray[np.int8]) -> NDArray[np.int8]:
-    """Return what moves with ``outcome`` (any shape) bring the player who made them: 1 won, -1 illegal, else 0."""
-    gain: NDArray[np.int8] = (outcome == Outcome.WIN).astype(np.int8) - (outcome == Outcome.ILLEGAL)
-    return gain
+def mover_reward(outcome: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return PettingZoo's reward for the player who made a move with ``outcome`` (any shape).
+
+    A win earns 1, an illegal move -1, anything else 0.
+    """
+    reward: NDArray[np.int8] = (outcome == Outcome.WIN).astype(np.int8) - (outcome == Outcome.ILLEGAL)
+    return reward
 
 
 def four_lines() -> Bits:
@@ -82,25 +87,25 @@ def four_lines() -> Bits:
 
 
 def legal_columns(occupied: Bits) -> Mask:
-    """Return which columns still take a disc: (N,) words to (N, 7) bool."""
+    """Return which columns have room for a disc, (N, 7) bool, given ``occupied`` (N,)."""
     legal: Mask = (occupied[:, None] & _TOP) == 0
     return legal
 
 
 def landing_cells(occupied: Bits) -> Bits:
-    """Return the cell that a disc would take in each column, 0 where it is full: (N,) to (N, 7)."""
+    """Return the cell where a disc would land in each column, (N, 7), given ``occupied`` (N,); 0 in full columns."""
     return (occupied[:, None] + _BOTTOM) & _COLUMN
 
 
 def landing_cell(occupied: Bits, columns: Columns) -> Bits:
-    """Return the cell that a disc in ``columns`` (N,) would take, 0 where that column is full or none."""
+    """Return the cell where a disc in ``columns`` (N,) would land; 0 if the column is full or does not exist."""
     inside = (columns >= 0) & (columns < COLUMNS)
     column = np.where(inside, columns, 0)
     return np.where(inside, (occupied + _BOTTOM[column]) & _COLUMN[column], np.uint64(0))
 
 
 def has_four(discs: Bits) -> Mask:
-    """Return where ``discs`` (any shape) hold four in a row."""
+    """Return which words of ``discs`` (any shape) contain four in a row."""
     found = np.zeros(discs.shape, dtype=np.bool_)
     for direction in _DIRECTIONS:
         pairs = discs & (discs >> np.uint64(direction))
@@ -109,7 +114,7 @@ def has_four(discs: Bits) -> Mask:
 
 
 def mirror(discs: Bits) -> Bits:
-    """Return ``discs`` (any shape) with the columns in reverse order."""
+    """Return ``discs`` (any shape) with the order of the columns reversed."""
     mirrored = np.zeros_like(discs)
     for column in range(COLUMNS):
         shift = np.uint64(abs(COLUMNS - 1 - 2 * column) * _STRIDE)
@@ -119,29 +124,73 @@ def mirror(discs: Bits) -> Bits:
 
 
 def to_planes(own: Bits, occupied: Bits) -> Planes:
-    """Return PettingZoo's observation, shape (N, 6, 7, 2) int8: own discs, then the opponent's; row 0 on top."""
+    """Return PettingZoo's observation planes, (N, 6, 7, 2) int8: own discs, then the opponent's; row 0 is the top."""
     words = np.stack([own, own ^ occupied], axis=1).astype("<u8", copy=False)
     bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")
-    return bits.take(_PLANE_BIT_OF_SIDE, axis=1).view(np.int8)
+    return bits.take(_BIT_OF_EACH_PLANE, axis=1).view(np.int8)
 
 
-def from_planes(observation: NDArray[np.integer]) -> tuple[Bits, Bits]:
-    """Return ``(own, occupied)``, each (N,), of PettingZoo observations of shape (N, 6, 7, 2)."""
-    bits = np.zeros((len(observation), 2, 64), dtype=np.uint8)
-    bits[:, :, _PLANE_BIT] = np.moveaxis(observation, 3, 1)
+def from_planes(planes: NDArray[np.integer]) -> tuple[Bits, Bits]:
+    """Return ``(own, occupied)``, (N,) each, given PettingZoo's observation planes (N, 6, 7, 2)."""
+    bits = np.zeros((len(planes), 2, 64), dtype=np.uint8)
+    bits[:, :, _PLANE_BIT] = np.moveaxis(planes, 3, 1)
     words = np.packbits(bits, axis=2, bitorder="little").view("<u8")[:, :, 0].astype(np.uint64, copy=False)
     return words[:, 0].copy(), words[:, 0] | words[:, 1]
 
 
 def pick_legal(legal: NDArray[np.integer] | Mask, uniform: NDArray[np.float64]) -> Columns:
-    """Return a column drawn uniformly from each row of ``legal`` (N, 7), given one number in [0, 1) a row.
+    """Return a column (N,) drawn uniformly from the legal ones in each row of ``legal`` (N, 7).
 
-    A row without a legal column gives 0.
+    Args:
+        legal: nonzero where a column is legal; a row without legal columns yields column 0.
+        uniform: one number in [0, 1) per row (N,), the only source of chance.
     """
     count = np.cumsum(legal, axis=1, dtype=np.int8)
     wanted = (uniform * count[:, -1]).astype(np.int8)
     columns: Columns = np.argmax(count > wanted[:, None], axis=1)
     return columns
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Every column tried in N positions of unfinished games.
+
+    Attributes:
+        own: discs of the player to move, (N,).
+        occupied: all discs, (N,).
+    """
+
+    own: Bits
+    occupied: Bits
+
+    @cached_property
+    def legal(self) -> Mask:
+        """Which columns have room for a disc, (N, 7)."""
+        legal: Mask = self._landing != 0
+        return legal
+
+    @cached_property
+    def wins(self) -> Mask:
+        """Which columns win at once, (N, 7)."""
+        return has_four(self.own[:, None] | self._landing)
+
+    @cached_property
+    def goes_on(self) -> Mask:
+        """After which columns the game goes on, (N, 7)."""
+        return self.legal & ~self.wins & (self._occupied_after != BOARD)
+
+    def children(self) -> tuple[Bits, Bits]:
+        """Return the M positions after the moves in ``goes_on``, row by row, as ``(own, occupied)`` of the opponent."""
+        opponent = np.broadcast_to((self.own ^ self.occupied)[:, None], self.goes_on.shape)
+        return opponent[self.goes_on], self._occupied_after[self.goes_on]
+
+    @cached_property
+    def _landing(self) -> Bits:
+        return landing_cells(self.occupied)
+
+    @cached_property
+    def _occupied_after(self) -> Bits:
+        return self.occupied[:, None] | self._landing
 
 
 class Boards:
@@ -151,7 +200,7 @@ class Boards:
         own: discs of the player to move, (N,) uint64.
         occupied: all discs, (N,) uint64.
         plies: discs played, (N,) int64.
-        outcome: ``Outcome`` of the last move, seen by the player who made it, (N,) int8.
+        outcome: ``Outcome`` of the last move, from the view of the player who made it, (N,) int8.
     """
 
     __slots__ = ("occupied", "outcome", "own", "plies")
@@ -182,29 +231,29 @@ class Boards:
 
     @property
     def seat(self) -> NDArray[np.int64]:
-        """The seat to move, (N,): 0 moved first from the empty board, 1 second."""
+        """Seat of the player to move, (N,): 0 for the player who made the first move of the game, 1 for the other."""
         return self.plies % 2
 
     @property
     def opponent(self) -> Bits:
-        """Discs of the player who is not to move, (N,) uint64."""
+        """Discs of the player whose turn it is not, (N,) uint64."""
         return self.own ^ self.occupied
 
     def legal(self) -> Mask:
-        """Return the columns that take a disc, (N, 7) bool; none where the game is over."""
+        """Return the legal columns, (N, 7) bool: those with room for a disc, and none in finished games."""
         return legal_columns(self.occupied) & ~self.over[:, None]
 
     def observe(self) -> Observation:
-        """Return what the players to move see: planes (N, 6, 7, 2) and action mask (N, 7), both int8."""
+        """Return what the players to move see."""
         return Observation(to_planes(self.own, self.occupied), self.legal().astype(np.int8))
 
     def play(self, columns: Columns) -> NDArray[np.int8]:
-        """Drop one disc on every board and return the ``Outcome`` (N,) int8, seen by the player who dropped it.
+        """Drop one disc on every board and return the new ``outcome`` (N,).
 
-        A full column, or a number that is no column, ends the game as ``ILLEGAL`` and leaves the discs as they were.
+        A column that is full or does not exist ends the game as ``ILLEGAL`` and leaves the discs unchanged.
 
         Raises:
-            ValueError: a game is already over; ``reset`` it first.
+            ValueError: a game is over.
         """
         if self.outcome.any():
             raise ValueError(f"{int(self.over.sum())} of {len(self)} games are over: reset them before the next move")

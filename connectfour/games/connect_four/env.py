@@ -1,6 +1,6 @@
 """PettingZoo's ``connect_four_v3`` as an RLlib ``MultiAgentEnv``.
 
-Importing this module registers the environment as ``"connect_four_v3"``, so that any RLlib algorithm takes it by name.
+Importing this module registers the environment with RLlib as ``"connect_four_v3"``.
 """
 
 from __future__ import annotations
@@ -23,31 +23,36 @@ from connectfour.games.connect_four.bitboard import CELLS, pick_legal
 ENV_NAME = "connect_four_v3"
 AGENTS = ("player_0", "player_1")
 
-Observation = dict[str, NDArray[np.int8]]
+ObservationDict = dict[str, NDArray[np.int8]]
+"""One agent's observation: ``observation`` (6, 7, 2) and ``action_mask`` (7,)."""
 
 
 class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Two agents, ``player_0`` and ``player_1``, in this order on every machine; ``player_0`` moves first.
+    """Connect Four for two agents: ``player_0`` moves first, ``player_1`` second.
 
-    Observations are PettingZoo's own: ``{"observation": (6, 7, 2) int8, "action_mask": (7,) int8}``. A step takes the
-    action of the one agent whose turn it is. When the game ends both agents get a last observation, so that the reward
-    of the one who is not to move belongs to a complete transition.
+    Observations are PettingZoo's own: ``{"observation": (6, 7, 2) int8, "action_mask": (7,) int8}``. Each step takes
+    one action, that of the agent to move. At the end of a game both agents receive a final observation, so the loser's
+    reward completes a transition too.
 
     Config keys:
-        opening_plies: each game starts after a number of random plies drawn uniformly from 0 to this (default 0). A
-            game is never over before the agents' first move. The attribute of this name may change between games.
-        render_mode: PettingZoo's, ``"rgb_array"`` or ``"human"`` (default none).
+        opening_plies: the number of random moves before each game is drawn uniformly from 0 to this limit (default 0).
+            Openings never end a game. The attribute of the same name may be changed between games.
+        render_mode: PettingZoo's ``"rgb_array"`` or ``"human"`` (default None).
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human", "rgb_array"], "name": ENV_NAME, "render_fps": 2}
 
     def __init__(self, config: Mapping[str, Any] | None = None) -> None:
-        """Build the PettingZoo environment behind it."""
+        """Build PettingZoo's environment.
+
+        Raises:
+            ValueError: ``opening_plies`` leaves no move to play.
+        """
         super().__init__()
         settings = dict(config or {})
         self.opening_plies: int = settings.get("opening_plies", 0)
         if not 0 <= self.opening_plies < CELLS:
-            raise ValueError(f"opening_plies = {self.opening_plies}: choose 0 to {CELLS - 1}, a move must be left")
+            raise ValueError(f"opening_plies = {self.opening_plies} leaves no move to play: choose 0 to {CELLS - 1}")
         self._worker_index: int = getattr(config, "worker_index", 0) or 0
         self.render_mode = settings.get("render_mode")
         self.aec = connect_four.env(render_mode=self.render_mode)
@@ -61,10 +66,10 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
 
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
-    ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
-        """Start a game; the first observation goes to the agent whose turn it is.
+    ) -> tuple[dict[str, ObservationDict], dict[str, dict[str, Any]]]:
+        """Start a game and return the observation of the agent to move.
 
-        The same ``seed`` on two workers gives two different sequences of openings.
+        Workers with the same ``seed`` draw different sequences of openings.
         """
         if seed is not None:
             self._rng = np.random.default_rng((seed, self._worker_index))
@@ -76,7 +81,7 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
         return {agent: self.aec.observe(agent)}, {agent: {}}
 
     def _play_opening(self, plies: int, seed: int | None) -> bool:
-        """Play ``plies`` random plies from the empty board and tell whether the game still goes on."""
+        """Play ``plies`` random moves from the empty board and return whether the game goes on."""
         self.aec.reset(seed=seed)
         for _ in range(plies):
             mask = self.aec.observe(self.aec.agent_selection)["action_mask"]
@@ -87,27 +92,29 @@ class ConnectFourEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are 
 
     def step(
         self, action_dict: Mapping[str, int]
-    ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
-        """Play the move of the agent whose turn it is.
+    ) -> tuple[
+        dict[str, ObservationDict], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
+    ]:
+        """Play the action of the agent to move.
 
-        An illegal column ends the game with -1 for its player and 0 for the other, as in PettingZoo.
+        As in PettingZoo, an illegal action ends the game with -1 for the agent who chose it and 0 for the other.
         """
         self.aec.step(int(action_dict[self.aec.agent_selection]))
         over = any(self.aec.terminations.values())
-        told = list(AGENTS) if over else [self.aec.agent_selection]
-        observations = {agent: self.aec.observe(agent) for agent in told}
-        rewards = {agent: float(self.aec.rewards[agent]) for agent in told}
-        terminated = {**dict.fromkeys(told, over), "__all__": over}
-        truncated = {**dict.fromkeys(told, False), "__all__": False}
-        return observations, rewards, terminated, truncated, {agent: {} for agent in told}
+        observers = list(AGENTS) if over else [self.aec.agent_selection]
+        observations = {agent: self.aec.observe(agent) for agent in observers}
+        rewards = {agent: float(self.aec.rewards[agent]) for agent in observers}
+        terminated = {**dict.fromkeys(observers, over), "__all__": over}
+        truncated = {**dict.fromkeys(observers, False), "__all__": False}
+        return observations, rewards, terminated, truncated, {agent: {} for agent in observers}
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return the board as an RGB image (height, width, 3) in mode ``"rgb_array"``; show it in ``"human"``."""
+        """Return an RGB image (height, width, 3) in mode ``"rgb_array"``; show a window in mode ``"human"``."""
         frame: NDArray[np.uint8] | None = self.aec.render()
         return frame
 
     def close(self) -> None:
-        """Close PettingZoo's window, if there is one."""
+        """Close PettingZoo's window if it is open."""
         self.aec.close()
 
 

@@ -1,4 +1,4 @@
-"""One game as people see it: moves to take back, cells to draw, a winning line to mark."""
+"""``Game``: a single game with its moves, for playing, taking back and drawing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from connectfour.games.connect_four.notation import format_moves, parse_moves
 from connectfour.games.observation import Observation
 
 Cell = tuple[int, int]
-"""Row and column, row 0 on top."""
+"""Row and column; row 0 is the top row."""
 
 _LINES = [
     frozenset((int(row), int(column)) for row, column in np.argwhere(line))
@@ -23,31 +23,31 @@ _LINES = [
 
 @dataclass(frozen=True)
 class Game:
-    """A game from the empty board; playing and taking back give new games.
+    """A game from the empty board. Games are immutable: a move, or taking one back, returns a new game.
 
     Attributes:
-        columns: the moves, 0-based.
+        columns: the moves as 0-based columns.
     """
 
     columns: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, moves: str) -> Game:
-        """Return the game of a move string; spaces around it do not matter.
+        """Return the game of a move string; surrounding whitespace is ignored.
 
         Raises:
-            NotationError: it is none.
+            NotationError: ``moves`` is not a game.
         """
         return cls(tuple(parse_moves(moves.strip())))
 
     @property
     def moves(self) -> str:
-        """The game as a move string."""
+        """The move string of the game."""
         return format_moves(self.columns)
 
     @property
     def mover(self) -> int:
-        """Whose turn it is, or would be: 0 who moved first, 1 the other."""
+        """Seat of the player to move: 0 for the player who moves first, 1 for the other."""
         return len(self.columns) % 2
 
     @cached_property
@@ -60,7 +60,7 @@ class Game:
 
     @property
     def outcome(self) -> Outcome:
-        """How the game stands, seen by whoever moved last."""
+        """State of the game, from the view of the player who moved last."""
         return Outcome(int(self.board.outcome[0]))
 
     @property
@@ -70,17 +70,17 @@ class Game:
 
     @property
     def winner(self) -> int | None:
-        """Who has won: 0 who moved first, 1 the other."""
+        """Seat of the winner; None in drawn and unfinished games."""
         return 1 - self.mover if self.outcome == Outcome.WIN else None
 
     @property
     def legal(self) -> tuple[int, ...]:
-        """The columns that take a disc, 0-based; none once the game is over."""
+        """The legal columns, 0-based; none if the game is over."""
         return tuple(int(column) for column in np.flatnonzero(self.board.legal()[0]))
 
     @cached_property
     def cells(self) -> dict[Cell, int]:
-        """Where discs lie, in the order they were played, and whose: 0 who moved first, 1 the other."""
+        """Seat of the player whose disc is in each cell. The order is that of the moves."""
         height = [0] * COLUMNS
         cells: dict[Cell, int] = {}
         for ply, column in enumerate(self.columns):
@@ -90,31 +90,31 @@ class Game:
 
     @property
     def last(self) -> Cell | None:
-        """Where the last disc lies."""
+        """Cell of the last disc; None on the empty board."""
         return next(reversed(self.cells), None)
 
     @property
     def winning_cells(self) -> frozenset[Cell]:
-        """The cells of every four in a row of the winner."""
+        """The cells of all lines of four that the winner completed."""
         if self.winner is None:
             return frozenset()
         own = {cell for cell, owner in self.cells.items() if owner == self.winner}
         return frozenset(cell for line in _LINES if own.issuperset(line) for cell in line)
 
     def observe(self) -> Observation:
-        """Return what the player to move sees."""
+        """Return what the player to move sees, as an observation of length 1."""
         return self.board.observe()
 
     def play(self, column: int) -> Game:
         """Return the game after a disc in ``column``, 0-based.
 
         Raises:
-            NotationError: the game is over, or the column is full or none.
+            NotationError: the game is over, or the column is full or does not exist.
         """
         if self.over:
-            raise NotationError("the game is over: start a new one, or take moves back")
+            raise NotationError("the game is over: start a new one or take back a move")
         if not 0 <= column < COLUMNS:
-            raise NotationError(f"{column + 1} is no column: name one from 1 to {COLUMNS}")
+            raise NotationError(f"there is no column {column + 1}: choose 1 to {COLUMNS}")
         if column not in self.legal:
             raise NotationError(f"column {column + 1} is full: choose another one")
         return Game((*self.columns, column))
@@ -124,9 +124,9 @@ class Game:
         return Game(self.columns[:plies])
 
     def take_back(self, seat: int | None) -> Game:
-        """Return the game before the last move of the player in ``seat``, or of anyone if it is None.
+        """Return the game before the last move of the player in ``seat``, or of either player if ``seat`` is None.
 
-        Without such a move nothing is taken back.
+        If there is no such move, the game is returned unchanged.
         """
         plies = range(len(self.columns) - 1, -1, -1)
         return self.upto(next((ply for ply in plies if seat is None or ply % 2 == seat), len(self.columns)))

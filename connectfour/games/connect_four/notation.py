@@ -1,4 +1,4 @@
-"""Games as text: a move string names the columns 1 to 7 in the order they were played, "44356"."""
+"""Games as text: a move string lists the columns played, 1 to 7, in order: "44356"."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIRST_DISC, SECOND_DISC, EMPTY_CELL = "X", "O", "."
 
 
 def format_moves(columns: Sequence[int] | NDArray[np.integer]) -> str:
-    """Return 0-based ``columns`` as a move string."""
+    """Return the move string of 0-based ``columns``."""
     return (np.asarray(columns, dtype=np.uint8) + ord("1")).tobytes().decode()
 
 
@@ -22,7 +22,7 @@ def parse_moves(moves: str) -> list[int]:
     """Return the 0-based columns of a move string.
 
     Raises:
-        NotationError: a character is no column, a column is full, or the game goes on after its end.
+        NotationError: a character is not a digit from 1 to 7, a column is full, or moves follow the end of the game.
     """
     board = Boards(1)
     columns = []
@@ -38,10 +38,10 @@ def parse_moves(moves: str) -> list[int]:
 
 
 def parse_board(moves: str) -> Boards:
-    """Return the single board, as ``Boards`` of length 1, that a move string leads to.
+    """Return the position after a move string, as ``Boards`` of length 1.
 
     Raises:
-        NotationError: as ``parse_moves``.
+        NotationError: ``moves`` is not a game; see ``parse_moves``.
     """
     board = Boards(1)
     for column in parse_moves(moves):
@@ -50,9 +50,9 @@ def parse_board(moves: str) -> Boards:
 
 
 def ascii_board(boards: Boards, index: int = 0) -> str:
-    """Draw one board, ``X`` being the player who moved first.
+    """Draw the board at ``index`` as text. ``X`` marks the discs of the player who moved first.
 
-    For example the game "44354"::
+    The game "44354", for example::
 
         . . . . . . .
         . . . . . . .
@@ -61,12 +61,10 @@ def ascii_board(boards: Boards, index: int = 0) -> str:
         . . . O . . .
         . . X X O . .
         1 2 3 4 5 6 7
-
-    Rows are lines, the top one first.
     """
     one = boards[index : index + 1]
     planes = to_planes(one.own, one.occupied)[0]
-    own_disc, opponent_disc = (FIRST_DISC, SECOND_DISC) if one.plies[0] % 2 == 0 else (SECOND_DISC, FIRST_DISC)
+    own_disc, opponent_disc = (FIRST_DISC, SECOND_DISC) if one.seat[0] == 0 else (SECOND_DISC, FIRST_DISC)
     rows = [
         " ".join(
             own_disc if planes[row, column, 0] else opponent_disc if planes[row, column, 1] else EMPTY_CELL

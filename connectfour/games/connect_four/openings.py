@@ -1,4 +1,4 @@
-"""Random openings: positions from which games start, so that they do not repeat one another."""
+"""Random openings: starting positions that keep games from repeating each other."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from numpy.typing import NDArray
 
 from connectfour.games.connect_four.bitboard import Boards, Columns, pick_legal
 
-# Many random games end early: this many times the openings that are missing are begun, so that enough last.
-_SPARE = 3
+# Random games often end before they reach the wanted length, so this many are started for each opening.
+_GAMES_PER_OPENING = 3
 
 
 def random_openings(plies: NDArray[np.integer], rng: np.random.Generator) -> Boards:
-    """Return boards after ``plies`` (N,) uniformly random legal plies each; no game is over.
+    """Return N boards of unfinished games, board i after ``plies[i]`` uniformly random legal moves.
 
-    A board of L plies is a random game that did not end before, so lengths stay as wanted. A length of 42 has no
-    solution.
+    Games that end early are replaced, so every board has the length asked for. The longest possible is 41.
     """
     boards = Boards(len(plies))
     missing = np.flatnonzero(plies > 0)
     while len(missing):
         wanted = plies[missing]
-        games = Boards(_SPARE * len(missing))
+        games = Boards(_GAMES_PER_OPENING * len(missing))
         for ply in range(1, int(wanted.max()) + 1):
             games.play(pick_legal(games.legal(), rng.random(len(games))))
             games = games[~games.over]
@@ -33,10 +32,10 @@ def random_openings(plies: NDArray[np.integer], rng: np.random.Generator) -> Boa
 
 
 def random_opening_moves(count: int, plies: int, rng: np.random.Generator) -> Columns:
-    """Return the columns (count, plies) of ``count`` random openings of ``plies`` plies; no game is over."""
+    """Return the moves (count, plies) of ``count`` random openings whose games are not over."""
     found = np.zeros((0, plies), dtype=np.int64)
     while len(found) < count:
-        games = Boards(_SPARE * count)
+        games = Boards(_GAMES_PER_OPENING * count)
         columns = np.zeros((len(games), plies), dtype=np.int64)
         for ply in range(plies):
             columns[:, ply] = pick_legal(games.legal(), rng.random(len(games)))
@@ -47,17 +46,17 @@ def random_opening_moves(count: int, plies: int, rng: np.random.Generator) -> Co
 
 
 class OpeningStock:
-    """Random openings of 0 to ``limit`` plies, made many at a time: a few would cost as much as thousands."""
+    """A supply of random openings. They are drawn in large batches, because a few cost as much as thousands."""
 
     _SIZE = 8192
 
     def __init__(self, limit: int, rng: np.random.Generator) -> None:
-        """Draw from ``rng``, all lengths equally often."""
+        """Draw lengths uniformly from 0 to ``limit`` plies, with ``rng`` as the source of chance."""
         self._limit, self._rng = limit, rng
         self._boards, self._used = Boards(0), 0
 
     def take(self, count: int) -> Boards:
-        """Return ``count`` openings that were not handed out before."""
+        """Return ``count`` new openings."""
         if self._used + count > len(self._boards):
             size = max(count, self._SIZE)
             self._boards, self._used = random_openings(self._rng.integers(self._limit + 1, size=size), self._rng), 0

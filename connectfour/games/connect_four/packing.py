@@ -1,7 +1,8 @@
-"""Packed observations: what travels from env runners to learners, and the one place that expands it.
+"""Packed observations: the form in which positions travel from env runners to learners.
 
-A packed position is two words, the discs of the player to move and all discs: 16 bytes instead of the 91 of planes and
-action mask. Outside of this folder a packed observation is an array whose first axis counts positions, and no more.
+A packed position is two words, the discs of the player to move and all discs. It takes 16 bytes; planes and action mask
+take 91. Code outside this package relies on nothing but the first axis, which counts positions: ``expand`` returns the
+observations, and ``children`` the positions one move later.
 """
 
 from __future__ import annotations
@@ -12,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.games.connect_four.bitboard import (
-    BOARD,
     CELLS,
     COLUMNS,
     Boards,
     Mask,
-    has_four,
-    landing_cells,
+    Moves,
     legal_columns,
     to_planes,
 )
@@ -28,7 +27,7 @@ ACTIONS = COLUMNS
 """Number of actions."""
 
 MAX_PLIES = CELLS
-"""Length of the longest game."""
+"""Number of moves in the longest game."""
 
 PACKED_SHAPE = (2,)
 """Shape of one packed position."""
@@ -38,25 +37,25 @@ Packed = NDArray[np.uint64]
 
 
 def pack(boards: Boards) -> Packed:
-    """Return what the players to move see on N boards, packed: (N, 2) uint64."""
+    """Return the observations of the players to move on N boards, packed (N, 2)."""
     return np.stack([boards.own, boards.occupied], axis=1)
 
 
 def expand(packed: Packed) -> Observation:
-    """Return packed positions (N, 2), whose games go on, as planes (N, 6, 7, 2) and action mask (N, 7), int8."""
+    """Return the observations of packed positions (N, 2) from unfinished games."""
     own, occupied = packed[:, 0], packed[:, 1]
     return Observation(to_planes(own, occupied), legal_columns(occupied).astype(np.int8))
 
 
 @dataclass(frozen=True)
 class Children:
-    """Where each action leads from N positions.
+    """Every action tried in N positions.
 
     Attributes:
-        values: what is known of the result for the player who acts, (N, actions) float32: 1 for a win, 0 for a draw,
-            -1 for an illegal action; 0 where the game goes on.
+        values: result of the game for the player who acts, (N, actions) float32: 1 for a win, 0 for a draw, -1 for an
+            illegal action. Where the game goes on, it is 0.
         goes_on: whether the game goes on after the action, (N, actions) bool.
-        packed: the positions in which it goes on, seen by the opponent, (M, 2); row by row of ``goes_on``.
+        packed: the M positions after the actions in ``goes_on``, row by row, as the opponent sees them, (M, 2).
     """
 
     values: NDArray[np.float32]
@@ -65,12 +64,7 @@ class Children:
 
 
 def children(packed: Packed) -> Children:
-    """Return where each action leads from packed positions (N, 2) whose games go on."""
-    own, occupied = packed[:, 0, None], packed[:, 1, None]
-    landing = landing_cells(packed[:, 1])
-    legal, wins = landing != 0, has_four(own | landing)
-    next_occupied = occupied | landing
-    goes_on = legal & ~wins & (next_occupied != BOARD)
-    next_own = np.broadcast_to(own ^ occupied, landing.shape)
-    values = np.where(legal, wins.astype(np.float32), np.float32(-1))
-    return Children(values, goes_on, np.stack([next_own[goes_on], next_occupied[goes_on]], axis=1))
+    """Try every action in packed positions (N, 2) from unfinished games."""
+    moves = Moves(packed[:, 0], packed[:, 1])
+    values = np.where(moves.legal, moves.wins.astype(np.float32), np.float32(-1))
+    return Children(values, moves.goes_on, np.stack(moves.children(), axis=1))
