@@ -1,1 +1,1 @@
-"""RLlib and Tune callbacks: thin, the decisions are made in ``connectfour.league``."""
+"""RLlib and Tune callbacks: thin hooks; the decisions are made in ``connectfour.league``."""

@@ -1,11 +1,100 @@
-"""A self-play league for RLlib on Connect Four.
+"""A self-play league for RLlib, on the solved game of Connect Four.
 
-Importing this package costs almost nothing: Ray, Torch and PettingZoo are loaded by the rooms that need them.
+``import connectfour as cf`` costs almost nothing: each public name is loaded when it is first used, and Ray and Torch
+with those that need them.
 """
 
-from connectfour.config import RunSettings
-from connectfour.errors import ConnectFourError
+from __future__ import annotations
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ConnectFourError", "RunSettings", "__version__"]
+from connectfour.package_check import check_packages
+
+if TYPE_CHECKING:
+    from callbacks.self_play import SelfPlayCallback as SelfPlayCallback
+    from connectfour.config import RunSettings as RunSettings
+    from connectfour.config import load_settings as load_settings
+    from connectfour.errors import ClusterError as ClusterError
+    from connectfour.errors import ConfigError as ConfigError
+    from connectfour.errors import ConnectFourError as ConnectFourError
+    from connectfour.errors import ExportError as ExportError
+    from connectfour.errors import NotationError as NotationError
+    from connectfour.errors import PictureError as PictureError
+    from connectfour.errors import PlayerError as PlayerError
+    from connectfour.errors import PositionsError as PositionsError
+    from connectfour.errors import RankingError as RankingError
+    from connectfour.errors import RunFolderError as RunFolderError
+    from connectfour.errors import ServerError as ServerError
+    from connectfour.errors import SnapshotError as SnapshotError
+    from connectfour.errors import TrainingError as TrainingError
+    from connectfour.export.onnx_file import export_onnx as export_onnx
+    from connectfour.games.result import Result as Result
+    from connectfour.games.result import Score as Score
+    from connectfour.games.result import SeatScores as SeatScores
+    from connectfour.grading.grade import grade as grade
+    from connectfour.learning.ppo.algorithm import SelfPlayPPO as SelfPlayPPO
+    from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig as SelfPlayPPOConfig
+    from connectfour.matches.arena import play_match as play_match
+    from connectfour.players.names import parse_player as parse_player
+    from connectfour.ranking.session import rank as rank
+    from connectfour.ray_session import start_ray as start_ray
+    from connectfour.training.train import TrainingResult as TrainingResult
+    from connectfour.training.train import resume as resume
+    from connectfour.training.train import train as train
+    from connectfour.version import __version__ as __version__
+
+_ERRORS = (
+    "ClusterError",
+    "ConfigError",
+    "ConnectFourError",
+    "ExportError",
+    "NotationError",
+    "PictureError",
+    "PlayerError",
+    "PositionsError",
+    "RankingError",
+    "RunFolderError",
+    "ServerError",
+    "SnapshotError",
+    "TrainingError",
+)
+_HOME = {
+    **dict.fromkeys(_ERRORS, "connectfour.errors"),
+    "Result": "connectfour.games.result",
+    "RunSettings": "connectfour.config",
+    "Score": "connectfour.games.result",
+    "SeatScores": "connectfour.games.result",
+    "SelfPlayCallback": "callbacks.self_play",
+    "SelfPlayPPO": "connectfour.learning.ppo.algorithm",
+    "SelfPlayPPOConfig": "connectfour.learning.ppo.algorithm",
+    "TrainingResult": "connectfour.training.train",
+    "__version__": "connectfour.version",
+    "export_onnx": "connectfour.export.onnx_file",
+    "grade": "connectfour.grading.grade",
+    "load_settings": "connectfour.config",
+    "parse_player": "connectfour.players.names",
+    "play_match": "connectfour.matches.arena",
+    "rank": "connectfour.ranking.session",
+    "resume": "connectfour.training.train",
+    "start_ray": "connectfour.ray_session",
+    "train": "connectfour.training.train",
+}
+"""The module of each public name."""
+
+__all__ = sorted(_HOME)  # noqa: PLE0605  # the names are those of the table above
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    check_packages()
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(_HOME)

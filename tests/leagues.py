@@ -1,4 +1,4 @@
-"""Tiny leagues for tests, and what their env runners say."""
+"""Tiny leagues for tests, and what their env runners hold."""
 
 from __future__ import annotations
 
@@ -7,17 +7,44 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.self_play import SelfPlayCallback
+from connectfour.config import PPORunSettings, load_settings
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights, runner_hashes
-from tests.conftest import tiny_settings
 
 Build = Callable[..., SelfPlayPPO]
 
+LOCKSTEP = ("rollout.env_runner=lockstep", "rollout.envs_per_runner=64", "ppo.batch_size=2048")
+
+
+def tiny_settings(*overrides: str) -> PPORunSettings:
+    """Return the settings of a league so small that an iteration takes a fraction of a second."""
+    return load_settings(
+        None,
+        [
+            "threads=1",
+            "network.width=16",
+            "network.layers=1",
+            "rollout.env_runner=stock",
+            "rollout.env_runners=0",
+            "rollout.envs_per_runner=4",
+            "rollout.mirror_opening_plies=4",
+            "ppo.batch_size=200",
+            "ppo.minibatch_size=64",
+            "ppo.epochs=1",
+            "league.heuristics=[random, always_same, linear]",
+            "league.opponent_count=5",
+            "league.newest_threshold=0",
+            "league.newest_games=1",
+            "grading.every=0",
+            *overrides,
+        ],
+    )
+
 
 def config(folder: Path, *overrides: str) -> SelfPlayPPOConfig:
-    """A tiny league in ``folder``."""
+    """Return the configuration of a tiny league in ``folder``."""
     built = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides))
     built.callbacks(SelfPlayCallback)
     return built.league(folder=folder)
@@ -36,6 +63,6 @@ def hashes_on_runners(algorithm: SelfPlayPPO) -> list[dict[str, str]]:
 
 
 def hashes_on_learner(algorithm: SelfPlayPPO) -> dict[str, str]:
-    """Return the same of the learner."""
+    """Return the hash of every network's weights on the learner."""
     networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
     return {name: weights_sha256(module_weights(algorithm, name)) for name in networks}

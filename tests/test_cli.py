@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from connectfour.config import dump_settings
+from connectfour.league.manifest import members_in
 from connectfour.league.snapshots import SnapshotStore
 from connectfour.run_folder import RunFolder, read_checkpoint
 from tests.commands import call, command
-from tests.conftest import tiny_settings
+from tests.leagues import tiny_settings
 
 TINY = tiny_settings(
     "rollout.env_runner=lockstep",
@@ -78,7 +79,7 @@ def test_the_run_folder_is_complete(run: Path) -> None:
     """Settings, progress, snapshots with the manifest's hashes, main as of the last checkpoint."""
     assert RunFolder(run).read_settings([]) == TINY
     store = SnapshotStore(run / "league")
-    members = store.members()
+    members = members_in(RunFolder(run).manifest)
     assert {"random", "linear", "v0001", "v0002", "v0003", "main"} <= set(members)
     for member in members.values():
         if member.file:
@@ -91,8 +92,7 @@ def test_the_run_folder_is_complete(run: Path) -> None:
 
 def test_resume_goes_on_where_it_was(run: Path) -> None:
     """Same members with the same hashes, pay-offs kept, iterations and steps counted on."""
-    store = SnapshotStore(run / "league")
-    before, before_rows = store.members(), rows(run)
+    before, before_rows = members_in(RunFolder(run).manifest), rows(run)
     games_before = _games(run)
     steps = int(before_rows[-1]["env_steps"]) + 600
     resumed = call("train", "--resume", run, "-p", f"stop.env_steps={steps}")
@@ -105,7 +105,7 @@ def test_resume_goes_on_where_it_was(run: Path) -> None:
     env_steps = [int(row["env_steps"]) for row in after_rows]
     assert env_steps == sorted(env_steps)
     assert env_steps[len(before_rows)] < env_steps[len(before_rows) - 1] + 400
-    after = store.members()
+    after = members_in(RunFolder(run).manifest)
     for name, member in before.items():
         if member.kind == "snapshot":
             assert after[name].sha256 == member.sha256
@@ -136,7 +136,7 @@ def test_a_snapshot_of_the_run_plays(run: Path) -> None:
 
 def test_the_best_of_a_run_is_graded(run: Path) -> None:
     """The member with the best grade in the manifest, which a JSON object repeats to the last digit."""
-    members = SnapshotStore(run / "league").members().values()
+    members = members_in(RunFolder(run).manifest).values()
     grades = {member.id: member.graded for member in members if member.file}
     assert None not in grades.values()
     done = call("grade", f"snapshot:{run}/best", "--positions", "dev", "--json")
@@ -171,18 +171,23 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
     cases: list[tuple[int, str, tuple[object, ...]]] = [
         (2, "did you mean 'ppo.learning_rate'", ("train", "-p", "ppo.learning_rat=1")),
         (2, "input should be greater than 0", ("train", "-p", "ppo.learning_rate=-1")),
-        (2, "no heuristic is called 'nobody'", ("train", "-p", "league.heuristics=[nobody]")),
+        (2, "unknown heuristic 'nobody'", ("train", "-p", "league.heuristics=[nobody]")),
         (2, "cannot read nothing.yaml", ("train", "--config", "nothing.yaml")),
         (2, "leave out --config and --run-dir", ("train", "--resume", run, "--run-dir", "x")),
-        (3, f"{run} exists already", ("train", "--run-dir", run)),
+        (2, "these settings need about", ("train", "-p", "rollout.envs_per_runner=99999999999")),
+        (2, "unknown algorithm 'apex9'", ("train", "-p", "algorithm=apex9")),
+        (2, "unknown logger 'tensorbord': choose wandb, mlflow, aim", ("train", "--logger", "tensorbord")),
+        (2, "--logger aim needs the package aim: pip install aim", ("train", "--logger", "aim")),
+        (10, "no Ray cluster answers at '127.0.0.1:1'", ("train", "--run-dir", "gone", "--address", "127.0.0.1:1")),
+        (3, f"{run} already exists", ("train", "--run-dir", run)),
         (3, "choose another --run-dir\n", ("train", "--run-dir", "half")),
         (3, "has no complete checkpoint", ("train", "--resume", "half")),
         (1, "config.yaml/x: not a directory", ("train", "--run-dir", "half/config.yaml/x")),
         (3, "nowhere does not exist", ("train", "--resume", "nowhere")),
-        (3, "is no run folder", ("train", "--resume", run / "league")),
+        (3, "is not a run folder", ("train", "--resume", run / "league")),
         (3, "network cannot change", ("train", "--resume", run, "-p", "network.width=8")),
-        (5, "is no player", ("match", "linear", "random")),
-        (5, "is no player", ("grade", "linear")),
+        (5, "unknown player 'linear'", ("match", "linear", "random")),
+        (5, "unknown player 'linear'", ("grade", "linear")),
         (8, "cannot read none.csv", ("grade", "heuristic:linear", "--positions", "none.csv")),
     ]
     with ThreadPoolExecutor(2) as pool:
@@ -243,7 +248,7 @@ def test_remote_learners_learn_through_the_command(tmp_path: Path) -> None:
 def test_one_process_at_a_time(run: Path, tmp_path: Path) -> None:
     """A second one would write the same files."""
     with RunFolder(run).lock():
-        _refused(3, "another process trains in", "train", "--resume", run, cwd=tmp_path)
+        _refused(3, "another process is training in", "train", "--resume", run, cwd=tmp_path)
 
 
 def test_parts_are_numbered_on_when_one_was_removed(tmp_path: Path) -> None:

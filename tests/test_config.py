@@ -1,4 +1,4 @@
-"""Settings: defaults, files, overrides, and what is said about mistakes."""
+"""Settings: defaults, files, overrides, and messages about mistakes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connectfour.config import RunSettings, describe, dump_settings, load_settings
+from connectfour.config import PPORunSettings, describe, dump_settings, load_settings
 from connectfour.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -42,24 +42,24 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["1000000", "1e6", "1.0e+6", "1_000_000"])
 def test_numbers_are_read_as_people_write_them(text: str, tmp_path: Path) -> None:
-    """YAML 1.1 takes 1e6 for a string; a user does not."""
+    """1e6 is a string in YAML 1.1, but a number to everyone else."""
     assert load_settings(None, [f"stop.env_steps={text}"]).stop.env_steps == 1_000_000
     (tmp_path / "some.yaml").write_text(f"stop:\n  env_steps: {text}\n")
     assert load_settings(tmp_path / "some.yaml").stop.env_steps == 1_000_000
 
 
-def test_an_empty_section_is_one_without_settings(tmp_path: Path) -> None:
-    """Left over when its only line was commented out; an override still finds it."""
+def test_an_empty_section_keeps_its_defaults(tmp_path: Path) -> None:
+    """As when its only line was commented out; an override still applies."""
     (tmp_path / "some.yaml").write_text("stop:\n  # minutes: 3\nseed: 4\n")
-    assert load_settings(tmp_path / "some.yaml") == RunSettings(seed=4)
+    assert load_settings(tmp_path / "some.yaml") == PPORunSettings(seed=4)
     assert load_settings(tmp_path / "some.yaml", ["stop.minutes=2"]).stop.minutes == 2
 
 
 def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
-    """Nothing said, nothing changed."""
+    """An empty file changes nothing."""
     file = tmp_path / "empty.yaml"
     file.write_text("")
-    assert load_settings(file) == RunSettings()
+    assert load_settings(file) == PPORunSettings()
 
 
 @pytest.mark.parametrize(
@@ -69,20 +69,21 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("learning_rate=1", "did you mean 'ppo.learning_rate'"),
         ("stop.minute=1", "did you mean 'stop.minutes'"),
         ("network.encoder.width=1", "unknown setting|network.encoder = "),
-        ("ppo.learning_rate=-0.001", "ppo.learning_rate = -0.001 is refused: input should be greater than 0"),
+        ("ppo.learning_rate=-0.001", "ppo.learning_rate = -0.001 is not allowed: input should be greater than 0"),
         ("ppo.learning_rate=nan", "ppo.learning_rate"),
-        ("ppo.epochs=two", "ppo.epochs = 'two' is refused"),
-        ("network.width=33", "network.width = 33 is odd"),
-        ("network.encoder=cnn", "network.encoder = 'cnn' is refused: input should be 'lines', 'mlp' or 'resnet'"),
+        ("ppo.epochs=two", "ppo.epochs = 'two' is not allowed"),
+        ("network.width=33", "network: width = 33 is odd"),
+        ("network.encoder=cnn", "network.encoder = 'cnn' is not allowed: input should be 'lines', 'mlp' or 'resnet'"),
         ("ppo.minibatch_size=100000", "is larger than ppo.batch_size"),
         ("league.heuristics=[]", "at least one heuristic"),
-        ("league.heuristics=[random, random]", "names a heuristic twice"),
+        ("league.heuristics=[random, random]", "names one twice: random, random"),
         ("league.opponent_count=2", "5 heuristics do not fit into 2 opponents"),
-        ("seed=5000000000", "seed = 5000000000 is refused"),
+        ("seed=5000000000", "seed = 5000000000 is not allowed"),
         ("stop.env_steps=1.5", "stop.env_steps"),
-        ("seed.x=1", "seed = .* is refused"),
-        ("seed", "'seed' sets nothing: write it as key=value"),
-        ("seed=[", "is no value for seed"),
+        ("seed.x=1", "seed = .* is not allowed"),
+        ("algorithm=sac", "unknown algorithm 'sac': choose 'ppo'"),
+        ("seed", "cannot read the override 'seed': write key=value"),
+        ("seed=[", "is not valid YAML and cannot be the value of seed"),
     ],
 )
 def test_mistakes_get_one_sentence(override: str, message: str) -> None:
@@ -96,7 +97,7 @@ def test_mistakes_get_one_sentence(override: str, message: str) -> None:
     ("text", "message"),
     [
         ("ppo: [1, 2", "is not valid YAML at line"),
-        ("- 1\n- 2", "holds a list instead of settings"),
+        ("- 1\n- 2", "contains a list instead of settings"),
         ("ppo:\n  gama: 1", "unknown setting 'ppo.gama': did you mean 'ppo.gamma'"),
     ],
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import ClassVar
@@ -12,91 +11,156 @@ import pytest
 
 from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.errors import SnapshotError
-from connectfour.league.matchmaking import Matchmaker, MatchUp, Result, Roster, Tally, pfsp_weights
+from connectfour.games.result import Result, Score, SeatScores
+from connectfour.league.manifest import Manifest, PoolState, members_in, write_manifest
+from connectfour.league.matchmaking import Matchmaker, MatchUp, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, weights_sha256
 
 SETTINGS = LeagueSettings(
-    heuristics=("random", "linear"), opponent_count=4, min_games=10, win_rate_threshold=0.8, revival_probability=0.0
+    heuristics=("random", "linear"),
+    opponent_count=4,
+    min_games=10,
+    win_rate_threshold=0.6,
+    newest_threshold=0.6,
+    newest_games=20,
+    newest_members=1,
+    revival_probability=0.0,
 )
 
 
-def tally(opponent: str, result: Result, games: int, seat: int = 0) -> Tally:
-    """Games of one kind."""
-    return Tally(opponent, seat, result, games)
+def results(opponent: str, wins: int, draws: int = 0, losses: int = 0, seat: int = 0) -> dict[str, SeatScores]:
+    """Main's games of one iteration against one opponent."""
+    return {opponent: SeatScores.of(seat, Score(wins, draws, losses))}
 
 
-def freeze(pool: OpponentPool) -> Member:
+def freeze(pool: OpponentPool, env_steps: int = 0) -> Member:
     """Let the next snapshot in, without weights."""
-    return pool.admit(Member(id=pool.next_snapshot_id, kind="snapshot"))
+    return pool.admit(Member(id=pool.next_snapshot_id, kind="snapshot", env_steps=env_steps))
 
 
 class TestPromotion:
     """When main is frozen."""
 
     def test_needs_the_minimum_of_games(self) -> None:
-        """Nine wins of nine are not enough, ten are."""
+        """Nine games since the last freeze are not enough, ten are."""
         pool = OpponentPool(SETTINGS)
-        pool.record([tally("random", "win", 9)])
-        assert not pool.should_freeze()
-        pool.record([tally("random", "win", 1)])
-        assert pool.should_freeze()
+        pool.record(results("random", 5) | results("linear", 4))
+        assert not pool.should_freeze(0)
+        pool.record(results("linear", 1))
+        assert pool.should_freeze(0)
 
     def test_draws_are_half_a_point(self) -> None:
-        """Six wins and four draws are 0.8, five and five are not."""
-        good, bad = OpponentPool(SETTINGS), OpponentPool(SETTINGS)
-        good.record([tally("random", "win", 6), tally("random", "draw", 4)])
-        bad.record([tally("random", "win", 5), tally("random", "draw", 5)])
-        assert good.should_freeze()
-        assert not bad.should_freeze()
-
-    def test_matchmaking_by_difficulty_keeps_easy_wins_from_hiding_losses(self) -> None:
-        """With a fresh copy of itself in the pool, main is tested by that copy and not by whom it beats anyway."""
-        pool = OpponentPool(LeagueSettings(min_games=200, win_rate_threshold=0.75))
-        freeze(pool)
-        true_score = dict.fromkeys(pool.active, 0.95) | {"v0001": 0.5}
-        for iteration in range(10):
-            roster = pool.roster(0.0, iteration)
-            for name, weight in zip(roster.modules, roster.weights, strict=True):
-                games = round(100 * weight)
-                wins = round(games * true_score[name])
-                pool.record([tally(name, "win", wins), tally(name, "loss", games - wins)])
-        assert sum(true_score.values()) / len(true_score) > 0.75, "an even mean would pass"
-        assert not pool.should_freeze()
-
-    def test_starts_anew_after_a_freeze(self) -> None:
-        """The games that gated one freeze gate no other."""
+        """The win rate is points per game, with two draws per opponent as a prior."""
         pool = OpponentPool(SETTINGS)
-        pool.record([tally("random", "win", 50)])
-        assert pool.should_freeze()
+        pool.record(results("random", 2, 6) | results("linear", 0, 8))
+        assert pool.win_rate == pytest.approx(((2 + 3 + 1) / 10 + 0.5) / 2)
+
+    def test_every_opponent_counts_the_same(self) -> None:
+        """A thousand wins against one opponent do not hide the losses against the other."""
+        pool = OpponentPool(SETTINGS)
+        pool.record(results("random", 1000) | results("linear", 0, 0, 30))
+        assert pool.win_rate == pytest.approx(0.5, abs=0.02)
+        assert not pool.should_freeze(0)
+
+    def test_an_opponent_that_main_never_met_counts_as_its_equal(self) -> None:
+        """Nothing is known of it, so nothing speaks for main."""
+        pool = OpponentPool(SETTINGS)
+        pool.record(results("random", 1000))
+        assert pool.win_rate == pytest.approx(0.75, abs=0.01)
+
+    def test_the_newest_snapshot_must_be_beaten_over_enough_games(self) -> None:
+        """Whatever the pool as a whole says, and however few games luck needs."""
+        pool = OpponentPool(SETTINGS)
+        pool.record(results("random", 100) | results("linear", 100))
         freeze(pool)
-        assert not pool.should_freeze()
-        assert pool.league_score == 1.0
+        pool.record(results("v0001", 18, 0, 1))
+        assert pool.win_rate > SETTINGS.win_rate_threshold
+        assert not pool.should_freeze(0), "19 games are one short"
+        pool.record(results("v0001", 0, 0, 1))
+        assert pool.should_freeze(0)
+        for _ in range(3):
+            pool.record(results("v0001", 5, 0, 5))
+        assert pool.newest_score < SETTINGS.newest_threshold
+        assert not pool.should_freeze(0), "it no longer beats the newest"
+
+    def test_as_many_of_the_newest_as_the_settings_say(self) -> None:
+        """With two, beating the newest alone is not enough."""
+        pool = OpponentPool(SETTINGS.model_copy(update={"newest_members": 2}))
+        pool.record(results("random", 100) | results("linear", 100))
+        freeze(pool)
+        freeze(pool)
+        pool.record(results("v0002", 30) | results("v0001", 10, 0, 20))
+        assert pool.newest == ["v0001", "v0002"]
+        assert not pool.should_freeze(0)
+        pool.record(results("v0001", 60))
+        assert pool.should_freeze(0)
+
+    def test_what_is_known_of_an_opponent_outlasts_a_freeze(self) -> None:
+        """Main is the same policy before and after: only the new member is unknown, and gets most of the games."""
+        pool = OpponentPool(SETTINGS)
+        pool.record(results("random", 100) | results("linear", 90, 0, 10))
+        before = pool.recent.estimate("linear")
+        freeze(pool)
+        assert pool.recent.estimate("linear") == before
+        share = dict(zip(pool.active, pool.roster(0.0, 0).weights, strict=True))
+        assert share["v0001"] > 0.7
+
+    def test_no_twin_follows_a_freeze(self) -> None:
+        """The sequence that used to freeze every snapshot twice: easy opponents carry the score right after a freeze.
+
+        Main beats heuristics and old snapshots, and is the equal of the one just frozen; then it learns slowly.
+        """
+        pool = OpponentPool(LeagueSettings(revival_probability=0.0), seed=1)
+        rng = np.random.default_rng(0)
+        strength, frozen_at, iterations = 0.0, {}, []
+        for iteration in range(400):
+            strength += 0.01
+            true_score = dict.fromkeys(pool.settings.heuristics, 0.97)
+            true_score |= {name: 1 / (1 + np.exp(at - strength)) for name, at in frozen_at.items()}
+            roster = pool.roster(0.0, iteration)
+            played = {}
+            for name, weight in zip(roster.modules, roster.weights, strict=True):
+                games = int(rng.poisson(230 * weight))
+                wins = int(rng.binomial(games, true_score[name]))
+                played[name] = SeatScores.of(0, Score(wins, 0, games - wins))
+            pool.record(played)
+            if pool.should_freeze(0):
+                frozen_at[freeze(pool).id] = strength
+                iterations.append(iteration)
+        gaps = np.diff(list(frozen_at.values()))
+        assert len(gaps) >= 4, "main goes on being frozen"
+        assert gaps.min() > 0.4, "each snapshot is beaten clearly before the next joins"
+
+    def test_freezes_after_a_number_of_env_steps_if_asked_to(self) -> None:
+        """Whatever the score; counted from the last snapshot."""
+        pool = OpponentPool(SETTINGS.model_copy(update={"freeze_every": 1000}))
+        pool.record(results("random", 0, 0, 50))
+        assert not pool.should_freeze(999)
+        assert pool.should_freeze(1000)
+        freeze(pool, env_steps=1000)
+        assert not pool.should_freeze(1999)
+        assert pool.should_freeze(2000)
 
     def test_old_results_give_way_to_new_ones(self) -> None:
-        """The window holds the latest iterations that make up the minimum."""
+        """Each opponent's latest iterations count, as few as hold the games that are asked for."""
         pool = OpponentPool(SETTINGS)
-        pool.record([tally("random", "loss", 10)])
+        pool.record(results("random", 0, 0, 20))
         for _ in range(5):
-            pool.record([tally("random", "win", 4)])
-        assert pool.window.games() == 12
-        assert pool.should_freeze()
-        assert pool.payoff[MAIN, "random", "loss"] == 10, "the record forgets nothing"
+            pool.record(results("random", 5))
+        assert pool.recent.score("random") == Score(25, 0, 0)
+        assert pool.payoff[MAIN, "random"] == Score(25, 0, 20), "the record forgets nothing"
 
 
 class TestPayoff:
-    """Who moved first decides where a game stands."""
+    """Who moved first decides where a game is counted."""
 
     def test_is_kept_by_ordered_pair_as_the_first_saw_it(self) -> None:
         """A win of main in second seat is a loss of the opponent who moved first."""
         pool = OpponentPool(SETTINGS)
-        pool.record(
-            [tally("linear", "win", 3, seat=0), tally("linear", "win", 2, seat=1), tally("linear", "draw", 1, 1)]
-        )
-        assert pool.payoff == Counter(
-            {(MAIN, "linear", "win"): 3, ("linear", MAIN, "loss"): 2, ("linear", MAIN, "draw"): 1}
-        )
+        pool.record({"linear": SeatScores(Score(wins=3), Score(wins=2, draws=1))})
+        assert pool.payoff == {(MAIN, "linear"): Score(wins=3), ("linear", MAIN): Score(draws=1, losses=2)}
 
 
 class TestActivePool:
@@ -141,13 +205,13 @@ class TestActivePool:
         assert 0.10 < revived / freezes < 0.20
 
     def test_state_survives_json(self) -> None:
-        """What is saved is what comes back: members, slots, pay-off, window."""
+        """What is saved is what comes back: members, slots, pay-off, recent results."""
         pool = OpponentPool(SETTINGS, seed=3)
-        pool.record([tally("random", "win", 7, 1), tally("linear", "draw", 2)])
+        pool.record(results("random", 7, seat=1) | results("linear", 0, 2))
         freeze(pool)
-        pool.record([tally("v0001", "loss", 3)])
+        pool.record(results("v0001", 0, 0, 3))
         other = OpponentPool(SETTINGS, seed=3)
-        other.load_state(json.loads(json.dumps(pool.to_state())))
+        other.load_state(PoolState.model_validate_json(pool.to_state().model_dump_json()))
         assert other.to_state() == pool.to_state()
         assert other.roster(0.5, 4) == pool.roster(0.5, 4)
 
@@ -156,7 +220,7 @@ class TestActivePool:
         pool = OpponentPool(SETTINGS)
         size = len(pool)
         pool.archive([Member(id="v0004", kind="snapshot", slot=2)])
-        assert (len(pool), pool.league_score) == (size, 0.0)
+        assert (len(pool), pool.league_score) == (size, 0.5)
         assert "v0004" not in pool.active
         assert pool.slots() == {}
         assert pool.next_snapshot_id == "v0005"
@@ -212,14 +276,14 @@ class TestMatchmaking:
         assert [MatchUp(MAIN, MAIN, 0).module_in(seat) for seat in (0, 1)] == [MAIN, MAIN]
 
     def test_counts_pool_games_of_present_opponents_only(self) -> None:
-        """Mirrors and games whose opponent was swapped in the middle do not count; the tally empties."""
+        """Mirrors and games whose opponent was swapped midway do not count; draining empties the count."""
         matchmaker = Matchmaker(self.roster)
-        matchmaker.record(MatchUp("random", "heuristic_random", 0), "win")
-        matchmaker.record(MatchUp("random", "heuristic_random", 0), "win")
-        matchmaker.record(MatchUp(MAIN, MAIN, 0), "win")
-        matchmaker.record(MatchUp("v0000", "opponent_0", 1), "loss")
-        assert matchmaker.drain() == [Tally("random", 0, "win", 2)]
-        assert matchmaker.drain() == []
+        matchmaker.record(MatchUp("random", "heuristic_random", 0), Result.WIN)
+        matchmaker.record(MatchUp("random", "heuristic_random", 1), Result.LOSS)
+        matchmaker.record(MatchUp(MAIN, MAIN, 0), Result.WIN)
+        matchmaker.record(MatchUp("v0000", "opponent_0", 1), Result.LOSS)
+        assert matchmaker.drain() == {"random": SeatScores(Score(wins=1), Score(losses=1))}
+        assert matchmaker.drain() == {}
 
     def test_pfsp_prefers_hard_opponents_and_forgets_none(self) -> None:
         """Shares by (1 - score)^2 above an even floor."""
@@ -230,11 +294,10 @@ class TestMatchmaking:
 
     def test_uniform_and_pfsp_rosters(self) -> None:
         """Uniform ignores the scores; pfsp plays the one that beats main more often."""
-        results = [tally("random", "win", 50), tally("linear", "loss", 50)]
         uniform = OpponentPool(SETTINGS.model_copy(update={"matchmaking": "uniform"}))
         pfsp = OpponentPool(SETTINGS.model_copy(update={"matchmaking": "pfsp"}))
         for pool in (uniform, pfsp):
-            pool.record(results)
+            pool.record(results("random", 50) | results("linear", 0, 0, 50))
         assert uniform.roster(0.0, 0).weights == (0.5, 0.5)
         easy, hard = pfsp.roster(0.0, 0).weights
         assert hard > 4 * easy > 0
@@ -305,22 +368,33 @@ class TestSnapshots:
     )
     def test_a_damaged_manifest_is_refused(self, tmp_path: Path, text: str) -> None:
         """Not readable, or of another version."""
-        store, _ = self.saved(tmp_path)
-        store.manifest_file.write_text(text)
+        file = tmp_path / "manifest.json"
+        file.write_text(text)
         with pytest.raises(SnapshotError, match=r"manifest\.json"):
-            store.members()
+            members_in(file)
 
     def test_an_interrupted_write_leaves_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The file that is there stays whole until the new one is."""
-        store, _ = self.saved(tmp_path)
-        store.write_manifest({"schema_version": 1, "members": [], "main": None})
-        before = store.manifest_file.read_bytes()
+        file = tmp_path / "manifest.json"
+        pool = OpponentPool(SETTINGS)
+        write_manifest(file, Manifest(**dict(pool.to_state())))
+        before = file.read_bytes()
 
         def fail(*args: object) -> None:
             raise OSError("disk full")
 
         monkeypatch.setattr("connectfour.files.os.fsync", fail)
         with pytest.raises(OSError, match="disk full"):
-            store.write_manifest({"schema_version": 1, "members": ["half"]})
-        assert store.manifest_file.read_bytes() == before
+            write_manifest(file, Manifest(**dict(pool.to_state()), main=Member(id="main", kind="main")))
+        assert file.read_bytes() == before
+
+    def test_a_manifest_of_the_first_version_is_read(self, tmp_path: Path) -> None:
+        """Its window of recent results is dropped; members and pay-off stay."""
+        file = tmp_path / "manifest.json"
+        file.write_text(
+            '{"schema_version": 1, "members": [{"id": "random", "kind": "heuristic"}], "active": ["random"], '
+            '"freezes": 0, "payoff": [{"first": "main", "second": "random", "win": 3, "draw": 0, "loss": 1}], '
+            '"window": [[{"opponent": "random", "main_seat": 0, "result": "win", "games": 3}]], "main": null}'
+        )
+        assert list(members_in(file)) == ["random"]
         assert not list(tmp_path.glob(".*"))

@@ -18,15 +18,19 @@ import torch
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import TrainingError
-from connectfour.games.connect_four.bitboard import legal_columns, to_planes
+from connectfour.games.connect_four.packing import expand
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
-from connectfour.learning.rollout import train_batch
+from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.sync import module_weights, push_weights
 from tests.leagues import Build, config, hashes_on_learner, hashes_on_runners, on_runners
 
 pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+def _games(algorithm: SelfPlayPPO) -> int:
+    return sum(score.games for score in algorithm.pool.payoff.values())
 
 
 def process_id(env_runner: Any) -> int:
@@ -67,7 +71,7 @@ def test_a_runner_that_does_not_take_the_weights_is_noticed(build: Build, monkey
     algorithm = build()
     monkeypatch.setattr(algorithm.env_runner, "set_state", lambda state: None)
     algorithm.learner_group.set_weights({"opponent_0": dict(module_weights(algorithm))})
-    with pytest.raises(TrainingError, match="did not take the weights of opponent_0"):
+    with pytest.raises(TrainingError, match="did not load the weights of opponent_0"):
         push_weights(algorithm, algorithm.env_runner_group, ["opponent_0"])
 
 
@@ -75,7 +79,7 @@ def test_a_learner_that_does_not_take_the_weights_is_noticed(build: Build, monke
     """Runners that agree with a learner that holds something else prove nothing."""
     algorithm = build()
     monkeypatch.setattr(algorithm.learner_group, "set_weights", lambda weights: None)
-    with pytest.raises(TrainingError, match="the learner did not take the weights of opponent_0"):
+    with pytest.raises(TrainingError, match="the learner did not load the weights of opponent_0"):
         algorithm.freeze_main()
 
 
@@ -203,11 +207,11 @@ def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path
     assert algorithm.env_runner_group.num_in_flight_async_reqs("sampling") == 1
     algorithm.restore_from_path(str(tmp_path / "checkpoint"))
     assert algorithm.env_runner_group.num_in_flight_async_reqs("sampling") == 0
-    steps, games = algorithm.env_steps, algorithm.pool.window.games()
+    steps, games = algorithm.env_steps, _games(algorithm)
     assert sum(map(len, on_runners(algorithm, lambda runner: runner.matchmaker.drain()))) == 0, "nor counted"
     algorithm.train()
     assert algorithm.env_steps == steps + 200
-    assert algorithm.pool.window.games() > games
+    assert _games(algorithm) > games
 
 
 def test_what_is_sampled_ahead_is_sampled_with_the_newest_weights(
@@ -215,21 +219,22 @@ def test_what_is_sampled_ahead_is_sampled_with_the_newest_weights(
 ) -> None:
     """The batch that an iteration starts is played by main as the update before left it."""
     algorithm = build("rollout.env_runner=lockstep", "rollout.env_runners=1", "lookahead.share=0", "precision=float32")
-    sampled: list[dict[str, Any]] = []
+    sampled: list[Samples] = []
+    learn = algorithm._learn
 
-    def noting(batches: list[dict[str, Any]]) -> Any:
-        sampled.append(batches[0])
-        return train_batch(batches)
+    def noting(samples: Samples) -> None:
+        sampled.append(samples)
+        learn(samples)
 
-    monkeypatch.setattr("connectfour.learning.ppo.lockstep.train_batch", noting)
+    monkeypatch.setattr(algorithm, "_learn", noting)
     algorithm.train()
     network = copy.deepcopy(algorithm.get_module(MAIN).network)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in module_weights(algorithm).items()})
     algorithm.train()
     algorithm.train()
-    batch = sampled[2]
+    samples = sampled[2]
+    observation = expand(samples.packed)
     with torch.no_grad():
-        observation = torch.from_numpy(to_planes(batch["own"], batch["occupied"]))
-        logits = network(observation, torch.from_numpy(legal_columns(batch["occupied"]))).logits
-    expected = torch.log_softmax(logits, dim=1).numpy()[np.arange(len(logits)), batch["column"]]
-    assert np.allclose(batch["log_probability"], expected, atol=1e-3)
+        logits = network(torch.from_numpy(observation.planes), torch.from_numpy(observation.action_mask)).logits
+    expected = torch.log_softmax(logits, dim=1).numpy()[np.arange(len(samples)), samples.action]
+    assert np.allclose(samples.log_probability, expected, atol=1e-3)

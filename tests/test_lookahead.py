@@ -1,50 +1,52 @@
-"""Looking one move ahead: values of columns, and the policy that they improve."""
+"""The one-move lookahead: action values, and the policy target made of them."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Bits, Boards, Outcome
+from connectfour.games.connect_four.bitboard import Boards, Outcome
 from connectfour.games.connect_four.openings import random_openings
+from connectfour.games.connect_four.packing import Packed, pack
 from connectfour.learning.ppo.lookahead import action_values, improved_policy
 
 GAMMA = 0.9
 
 
-def _value_of(own: Bits, occupied: Bits) -> NDArray[np.float32]:
-    """Some value that tells positions and sides apart."""
+def _value_of(packed: Packed) -> NDArray[np.float32]:
+    """Return an arbitrary value that differs between positions and sides."""
+    own, occupied = packed.T
     return np.sin((own % np.uint64(1009)).astype(np.float32) + (occupied % np.uint64(13)).astype(np.float32))
 
 
 def test_each_column_has_the_value_of_where_it_leads() -> None:
-    """As the game itself says: 1 for a win, 0 for a draw, else what the opponent's position is worth to us."""
+    """1 for a win, 0 for a draw, -1 for an illegal move, else minus the value of the opponent's position."""
     rng = np.random.default_rng(0)
     boards = random_openings(rng.integers(0, 42, 300), rng)
-    found = action_values(boards.own, boards.occupied, _value_of, GAMMA)
+    found = action_values(pack(boards), _value_of, GAMMA)
     seen = set()
     for index in range(len(boards)):
         for column in range(7):
             board = boards[np.array([index])]
             outcome = Outcome(board.play(np.array([column]))[0])
             seen.add(outcome)
-            value = -GAMMA * _value_of(board.own, board.occupied)[0]
+            value = -GAMMA * _value_of(pack(board))[0]
             expected = {Outcome.WIN: 1.0, Outcome.DRAW: 0.0, Outcome.ILLEGAL: -1.0}.get(outcome, value)
             assert found[index, column] == np.float32(expected), outcome
     assert seen == set(Outcome)
 
 
 def test_more_positions_than_are_evaluated_at_once() -> None:
-    """Chunks are put together in order."""
+    """Chunks are joined in order."""
     rng = np.random.default_rng(0)
     boards = random_openings(rng.integers(0, 20, 3000), rng)
-    together = action_values(boards.own, boards.occupied, _value_of, GAMMA)
-    halves = [action_values(part.own, part.occupied, _value_of, GAMMA) for part in (boards[:1500], boards[1500:])]
+    together = action_values(pack(boards), _value_of, GAMMA)
+    halves = [action_values(pack(part), _value_of, GAMMA) for part in (boards[:1500], boards[1500:])]
     np.testing.assert_array_equal(together, np.concatenate(halves))
 
 
 def test_the_improved_policy_tilts_to_better_columns() -> None:
-    """Odds change by exp(difference in value / temperature); a column that was masked stays out."""
+    """Odds change by exp(difference in value / temperature); masked columns stay at zero."""
     logits = np.log(np.array([[0.5, 0.25, 0.25, 1, 1, 1, 1]], np.float32))
     logits[0, 3:] = np.finfo(np.float32).min
     values = np.array([[0.0, 0.2, 0.0, 1, 1, 1, 1]], np.float32)
@@ -57,8 +59,8 @@ def test_the_improved_policy_tilts_to_better_columns() -> None:
     np.testing.assert_allclose(even[:3], [0.5, 0.25, 0.25], rtol=1e-5)
 
 
-def test_nothing_is_looked_at_when_nothing_is_asked() -> None:
-    """No positions, no values."""
+def test_no_positions_have_no_values() -> None:
+    """An empty batch gives empty arrays."""
     empty = Boards(0)
-    assert action_values(empty.own, empty.occupied, _value_of, GAMMA).shape == (0, 7)
+    assert action_values(pack(empty), _value_of, GAMMA).shape == (0, 7)
     assert improved_policy(np.zeros((0, 7), np.float32), np.zeros((0, 7), np.float32), 0.1).shape == (0, 7)

@@ -1,9 +1,10 @@
-"""What a run shows, on a terminal and in a log."""
+"""What a training run records and reports, on a terminal and in a log."""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import pickle
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from callbacks.progress import ProgressCallback, Row, minutes_left, rewind
+from callbacks.progress import ProgressCallback
 from connectfour.config import StopSettings
+from connectfour.learning.progress import ProgressRow, minutes_left, rewind
+from connectfour.observer import ConsoleObserver
 from connectfour.training.curves import draw_learning
 
 
-def result(iteration: int, *, frozen: str | None = None, graded: float | None = None) -> dict[str, Any]:
+def result(iteration: int, *, frozen: str | None = None, graded: float = math.nan) -> dict[str, Any]:
     """A result as the algorithm reports it."""
     return {
         "training_iteration": iteration,
@@ -24,6 +27,7 @@ def result(iteration: int, *, frozen: str | None = None, graded: float | None = 
         "env_steps": 1000 * iteration,
         "env_steps_per_second": 2000.0,
         "win_rate": 0.5,
+        "newest_score": 0.4,
         "draw_rate": 0.1,
         "league_size": 6,
         "league_score": 1.5,
@@ -37,17 +41,16 @@ def show(file: Path, results: list[dict[str, Any]], seconds: list[float], *, ter
     """Run results through the callback and return what was printed."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=160)
     clock = iter(seconds)
-    callback = ProgressCallback(file, StopSettings(minutes=5), console, lambda: next(clock))
-    callback.setup()
-    for each in results:
-        callback.on_trial_result(0, [], None, each)
-    callback.on_experiment_end([])
+    with ConsoleObserver(console, lambda: next(clock)) as observer:
+        callback = ProgressCallback(file, StopSettings(minutes=5), observer)
+        for each in results:
+            callback.on_trial_result(0, [], None, each)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_csv_has_one_row_an_iteration_and_one_header(tmp_path: Path) -> None:
-    """Also when a run is resumed by another process."""
+def test_csv_has_one_row_per_iteration_and_one_header(tmp_path: Path) -> None:
+    """Even if another process resumes the run."""
     file = tmp_path / "progress.csv"
     show(file, [result(1), result(2)], [0.0] * 9, terminal=False)
     show(file, [result(3, frozen="v0001")], [0.0] * 9, terminal=False)
@@ -71,8 +74,8 @@ def test_a_resumed_run_drops_the_rows_that_its_checkpoint_does_not_know(tmp_path
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"step,loss\n1,2\n"])
-def test_a_file_that_is_no_such_table_is_put_aside(tmp_path: Path, content: bytes) -> None:
-    """Of a kill at the wrong moment, or another release."""
+def test_a_file_with_other_columns_is_put_aside(tmp_path: Path, content: bytes) -> None:
+    """As a kill at the wrong moment or another release may leave it."""
     file = tmp_path / "progress.csv"
     file.write_bytes(content)
     rewind(file, 3)
@@ -84,10 +87,18 @@ def test_a_file_that_is_no_such_table_is_put_aside(tmp_path: Path, content: byte
 def test_plain_lines_come_every_ten_seconds_and_for_each_freeze(tmp_path: Path) -> None:
     """A log is not flooded, and no freeze is missed."""
     results = [result(1), result(2), result(3, frozen="v0001"), result(4), result(5)]
-    lines = show(tmp_path / "p.csv", results, [0, 0, 3, 4, 5, 16, 16, 16, 16], terminal=False).splitlines()
+    lines = show(tmp_path / "p.csv", results, [0, 3, 5, 6, 16], terminal=False).splitlines()
     assert [line.split(":")[0] for line in lines] == ["iteration 1", "iteration 3", "iteration 5"]
     assert lines[1].endswith("froze v0001")
-    for part in ("1,000 env steps", "2,000/s", "win rate 0.50", "league 6", "entropy 1.30", "graded -", "4:54 left"):
+    for part in (
+        "1,000 env steps",
+        "2,000/s",
+        "win rate 0.50 (newest 0.40)",
+        "league 6",
+        "entropy 1.30",
+        "graded nan",
+        "4:54 left",
+    ):
         assert part in lines[0]
 
 
@@ -99,8 +110,8 @@ def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
 
 
 def test_time_left_is_that_of_the_nearest_limit() -> None:
-    """Minutes by the clock, env steps at the present speed; the league's size cannot be foretold."""
-    row = Row.from_result(result(10))
+    """Minutes by the clock, env steps at the present speed; the league's size cannot be predicted."""
+    row = ProgressRow.from_result(result(10))
     assert minutes_left(row, StopSettings(minutes=5)) == 4
     assert minutes_left(row, StopSettings(minutes=5, env_steps=130_000)) == 1
     assert minutes_left(row, StopSettings(minutes=None, league_size=10)) is None
@@ -109,19 +120,10 @@ def test_time_left_is_that_of_the_nearest_limit() -> None:
 
 def test_tune_can_store_it(tmp_path: Path) -> None:
     """A console cannot be pickled; the callback can, and its copy writes to the same file."""
-    callback = ProgressCallback(tmp_path / "p.csv", StopSettings(), Console())
+    callback = ProgressCallback(tmp_path / "p.csv", StopSettings(), ConsoleObserver(Console()))
     copy = pickle.loads(pickle.dumps(callback))  # noqa: S301  # made a moment ago
     copy.on_trial_result(0, [], None, result(1))
     assert (tmp_path / "p.csv").is_file()
-
-
-def test_the_newest_grade_is_shown_until_there_is_another(tmp_path: Path) -> None:
-    """Main is not graded in every iteration; the table of the file says in which it was."""
-    file = tmp_path / "p.csv"
-    results = [result(1), result(2, graded=0.81234), result(3)]
-    lines = show(file, results, [0, 0, 20, 20, 40, 40], terminal=False).splitlines()
-    assert ["graded -" in lines[0], "graded 0.812" in lines[1], "graded 0.812" in lines[2]] == [True] * 3
-    assert [row["value_preserving"] for row in csv.DictReader(file.open())] == ["", "0.8123", ""]
 
 
 def test_learning_is_drawn_from_the_table(tmp_path: Path) -> None:

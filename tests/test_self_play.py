@@ -1,4 +1,4 @@
-"""What the league makes of RLlib's episodes: samples, tallies, openings, chance."""
+"""The league on RLlib's episodes: samples, results, openings, random numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import ray
 
 from connectfour.games.connect_four.bitboard import COLUMNS, from_planes, has_four, landing_cells
 from connectfour.games.connect_four.env import AGENTS
+from connectfour.games.result import Result, Score, SeatScores
 from connectfour.league.members import MAIN
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from tests.leagues import Build, on_runners
@@ -20,12 +21,13 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def test_freezes_when_the_threshold_is_passed_and_reports(build: Build) -> None:
-    """The result tells it at the top level."""
+    """The figures stand at the top level of the result."""
     algorithm = build("league.win_rate_threshold=0.001", "league.min_games=1", "rollout.mirror_share=0.0")
     result = algorithm.train()
     assert result["frozen"] == "v0001"
     assert result["league_size"] == 4
-    assert result["league_score"] == 1.0
+    assert 1.0 < result["league_score"] < 2.0
+    assert 0 < result["newest_score"] <= 1
     assert 0 < result["win_rate"] <= 1
     assert 0 <= result["draw_rate"] < 1
     assert set(result["opponent_scores"]) <= {"random", "always_same", "linear"}
@@ -67,23 +69,22 @@ def test_main_gets_every_move_and_the_games_result(build: Build) -> None:
     assert checked > 30
 
 
-def test_the_tally_is_what_was_played(build: Build) -> None:
+def test_results_are_counted_as_played(build: Build) -> None:
     """Wins, draws and losses by seat, recounted from the last boards."""
     algorithm = build("rollout.mirror_share=0.0", "rollout.pool_opening_plies=12")
-    counted: dict[tuple[str, int, str], int] = {}
+    counted: dict[str, SeatScores] = {}
     for game in _finished_games(algorithm, 4):
         match_up = game[-1].custom_data["match_up"]
         parts = [part.agent_episodes.get(AGENTS[match_up.main_seat]) for part in game]
         if parts[-1] is None:
-            result = "loss"  # the opponent won from the opening before main moved
+            result = Result.LOSS  # the opponent won from the opening before main moved
         else:
             own, occupied = from_planes(parts[-1].get_observations(-1)["observation"][None])
-            result = "win" if has_four(own)[0] else "loss" if has_four(own ^ occupied)[0] else "draw"
-        key = (match_up.opponent, match_up.main_seat, result)
-        counted[key] = counted.get(key, 0) + 1
-    tallies = {(t.opponent, t.main_seat, t.result): t.games for t in algorithm.env_runner.matchmaker.drain()}
-    assert tallies == counted
-    assert sum(counted.values()) > 30
+            result = Result(int(has_four(own)[0]) - int(has_four(own ^ occupied)[0]))
+        before = counted.get(match_up.opponent, SeatScores())
+        counted[match_up.opponent] = before + SeatScores.of(match_up.main_seat, Score.of(result))
+    assert algorithm.env_runner.matchmaker.drain() == counted
+    assert sum(scores.total.games for scores in counted.values()) > 30
 
 
 def test_a_heuristics_memory_belongs_to_its_board(build: Build) -> None:

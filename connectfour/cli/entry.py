@@ -1,19 +1,17 @@
-"""The command line: all commands, and what an error looks like."""
+"""All commands, as one Typer application."""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from connectfour import __version__
 from connectfour.cli import ranking, showing, training
-from connectfour.errors import ConnectFourError
+from connectfour.version import __version__
 
 app = typer.Typer(
     name="connectfour",
-    help="A self-play league for RLlib that can be trusted, on the solved game of Connect Four.",
+    help="A self-play league for RLlib, on the solved game of Connect Four.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -33,7 +31,7 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Read the options that stand before a command."""
+    """Read the options before the command."""
 
 
 for _command in (
@@ -50,23 +48,3 @@ for _command in (
     training.settings,
 ):
     app.command()(_command)
-
-
-def main() -> None:
-    """Run the command line; an expected error is one sentence and its exit code."""
-    try:
-        app()
-    except ConnectFourError as error:
-        sys.stderr.write(f"connectfour: {error}\n")
-        sys.exit(error.exit_code)
-    except OSError as error:
-        where = "" if error.filename is None else f"{error.filename}: "
-        reason = (error.strerror or str(error) or type(error).__name__).lower()
-        sys.stderr.write(f"connectfour: {where}{reason}; check the path, its permissions and free space\n")
-        sys.exit(1)
-
-
-def export_onnx_main() -> None:
-    """Run ``export-onnx`` as a command of its own."""
-    sys.argv.insert(1, "export-onnx")
-    main()

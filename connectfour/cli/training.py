@@ -1,48 +1,78 @@
-"""Commands that train: parsing and wiring only."""
+"""Commands that train: parsing, wiring, printing."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from connectfour.cli.console import plain_console
 from connectfour.config import describe, get_setting, load_settings
 from connectfour.errors import ConfigError
+from connectfour.observer import plain_console
+
+if TYPE_CHECKING:
+    from connectfour.training.train import TrainingResult
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML file of settings; what it leaves out is default.")
+    Path | None, typer.Option("--config", "-c", help="YAML file of settings; the rest keeps its defaults.")
 ]
 OverrideOption = Annotated[
     list[str] | None,
-    typer.Option("-p", metavar="KEY=VALUE", help="Override one setting by its dotted name; may be repeated."),
+    typer.Option("-p", metavar="KEY=VALUE", help="Override a setting by its dotted name; may be repeated."),
 ]
 
 
 def train(
     config: ConfigOption = None,
     run_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the new run; by default runs/CONFIG-DATE-TIME.", show_default=False)
+        Path | None, typer.Option(help="Folder of the new run.", show_default="runs/CONFIG-DATE-TIME")
     ] = None,
     override: OverrideOption = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder, from its newest checkpoint.")
+        Path | None, typer.Option(help="Resume the run in this folder from its newest checkpoint.")
     ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster to train on, as ray.init takes it (auto: the one running here).")
+    ] = None,
+    logger: Annotated[str | None, typer.Option(help="Also log to an experiment tracker: wandb, mlflow or aim.")] = None,
 ) -> None:
-    """Train by self-play PPO, freezing snapshots into a league, until a limit or Ctrl-C."""
+    """Train by self-play, freezing snapshots into a league, until a limit or Ctrl-C.
+
+    TensorBoard reads the run folder: tensorboard --logdir RUN.
+    """
     if resume and (config or run_dir):
-        raise ConfigError("--resume takes the settings and the folder of its run: leave out --config and --run-dir")
+        raise ConfigError("--resume uses the settings and the folder of its run: leave out --config and --run-dir")
+    settings = None if resume else load_settings(config, override or [])
+    from connectfour.training import train as training
+    from connectfour.training.loggers import known_logger
+
+    tracker = known_logger(logger) if logger else None
     if resume:
-        from connectfour.training import run as training
+        result = training.resume(resume, override or [], address=address, logger=tracker)
+    else:
+        folder = run_dir or training.default_run_dir(config)
+        result = training.train(settings, folder, address=address, logger=tracker)
+    _print_summary(result)
 
-        training.resume(resume, override or [], plain_console())
-        return
-    settings = load_settings(config, override or [])
-    from connectfour.training import run as training
 
-    training.train(settings, run_dir or training.default_run_dir(config), plain_console())
+def _print_summary(result: TrainingResult) -> None:
+    from connectfour.training.train import raised_limit
+
+    run, row = result.run, result.last
+    more = f" {raised_limit(result.settings.stop, result.limit)}" if result.limit else ""
+    verb = "Stopped" if result.interrupted else "Done"
+    plain_console().print(
+        f"{verb} after {row.minutes:.1f} minutes: {row.env_steps:,} env steps, a league of {row.league_size}, "
+        f"win rate {row.win_rate:.2f} against its pool.\n"
+        f"Resume it:        connectfour train --resume {run.path}{more}\n"
+        f"Learning curves:  {run.learning_curves}, or tensorboard --logdir {run.path}\n"
+        f"Grade it:         connectfour grade snapshot:{run.path}/main\n"
+        f"Rank its league:  connectfour rank {run.path}",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def settings(config: ConfigOption = None, override: OverrideOption = None) -> None:

@@ -16,8 +16,7 @@ from connectfour.files import write_atomically
 from connectfour.league.members import Member
 from connectfour.run_folder import RunFolder
 
-SCHEMA_VERSION = 2
-_READABLE_VERSIONS = (1, 2)
+SCHEMA_VERSION: Literal[2] = 2
 
 
 class PayoffRow(BaseModel):
@@ -82,7 +81,7 @@ def read_manifest(file: Path) -> Manifest | None:
         found: Any = next((fault["input"] for fault in error.errors() if fault["loc"] == ("schema_version",)), None)
         if isinstance(found, int):
             raise SnapshotError(
-                f"{file} has schema version {found}, this release reads {_READABLE_VERSIONS[-1]}: "
+                f"{file} has schema version {found}, this release reads {SCHEMA_VERSION}: "
                 "use the release that wrote it"
             ) from None
         raise SnapshotError(f"{file} is damaged: restore it from a copy of the run") from None

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from connectfour.config import LeagueSettings
+from connectfour.config import LeagueSettings, RunSettings
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.league.manifest import PayoffRow, PoolState
-from connectfour.league.matchmaking import Roster, pfsp_weights
+from connectfour.league.matchmaking import Matchmaker, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.recent import RecentResults
 
@@ -173,3 +173,9 @@ class OpponentPool:
             {name: [Score(*counts) for counts in scores] for name, scores in state.recent.items()},
         )
         self._games_since_freeze = state.games_since_freeze
+
+
+def first_matchmaker(settings: RunSettings, worker_index: int) -> Matchmaker:
+    """Return the matchmaker that an env runner begins with; the league sends it newer rosters before it samples."""
+    pool = OpponentPool(settings.league, settings.seed)
+    return Matchmaker(pool.roster(settings.rollout.mirror_share, 0), worker_index)

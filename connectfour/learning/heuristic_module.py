@@ -1,4 +1,4 @@
-"""A heuristic as an RLModule that is not trained."""
+"""Heuristics as RLModules that are not trained."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from ray.rllib.core.rl_module.rl_module import RLModule
 from ray.rllib.utils.numpy import convert_to_numpy
 from typing_extensions import override
 
+from connectfour.games.observation import Observation
 from heuristics import make_heuristic
 
 _MEMORY = "memory"
 
 
 class HeuristicRLModule(RLModule):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Plays the heuristic that ``model_config["heuristic"]`` names.
+    """Plays the heuristic named by ``model_config["heuristic"]``.
 
-    A heuristic's memory of the game travels as RLlib's recurrent state, one row an episode, so that it belongs to the
-    board and not to the module.
+    A heuristic's memory of the game travels as RLlib's recurrent state, one row per episode: it belongs to the board,
+    not to the module.
     """
 
     @override
     def setup(self) -> None:
         """Build the heuristic and its generator."""
         self.heuristic = make_heuristic(self.model_config["heuristic"])
-        # Env runners seed NumPy's global generator by their worker index: each of them plays its own chance.
-        self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002  # the generator RLlib seeds
+        # Env runners seed NumPy's global generator by their worker index: each has random numbers of its own.
+        self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002  # the generator that RLlib seeds
 
     @override
     def get_initial_state(self) -> dict[str, Any]:
@@ -39,14 +40,15 @@ class HeuristicRLModule(RLModule):  # type: ignore[misc]  # Ray's classes are un
     @override
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         obs = convert_to_numpy(batch[Columns.OBS])
-        observation, action_mask = obs["observation"], obs["action_mask"]
+        observation = Observation(obs["observation"], obs["action_mask"])
         if not self.heuristic.state_size:
-            columns, _ = self.heuristic.act(observation, action_mask, self.heuristic.initial_state(0), self.rng)
-            return {Columns.ACTIONS: columns}
-        # RLlib adds an axis of length one for time to the observations of a module with memory.
+            action, _ = self.heuristic.act(observation, self.heuristic.initial_state(0), self.rng)
+            return {Columns.ACTIONS: action}
+        # RLlib adds a time axis of length one to the observations of a module with memory.
         memory = convert_to_numpy(batch[Columns.STATE_IN])[_MEMORY]
-        columns, memory = self.heuristic.act(observation[:, 0], action_mask[:, 0], memory, self.rng)
-        return {Columns.ACTIONS: columns[:, None], Columns.STATE_OUT: {_MEMORY: memory}}
+        at_once = Observation(observation.planes[:, 0], observation.action_mask[:, 0])
+        action, memory = self.heuristic.act(at_once, memory, self.rng)
+        return {Columns.ACTIONS: action[:, None], Columns.STATE_OUT: {_MEMORY: memory}}
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: there is nothing for Torch to compile, but env runners may ask for it."""

@@ -1,4 +1,4 @@
-"""The fixed set of RLlib modules that a league plays with, and which agent plays which."""
+"""The fixed set of RLlib modules that a league plays with, and the mapping from agents to modules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from connectfour.config import RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import AGENTS, ConnectFourEnv
+from connectfour.games.connect_four.packing import MAX_PLIES
 from connectfour.league.matchmaking import MatchUp
 from connectfour.league.members import MAIN, heuristic_module, slot_module
 from connectfour.learning.heuristic_module import HeuristicRLModule
@@ -21,7 +22,7 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
     """Return ``main``, the opponent slots, and one module per heuristic, by module id.
 
     Raises:
-        ConfigError: a heuristic is not known.
+        ConfigError: a heuristic is unknown.
     """
     env = ConnectFourEnv()
     spaces: dict[str, gym.Space[Any]] = {
@@ -29,7 +30,7 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         "action_space": env.action_spaces["player_0"],
     }
     network = {"network": settings.network.model_dump()}
-    # An opponent has few boards at a time: converting its weights would take longer than it gains.
+    # An opponent has few boards at a time: converting its weights would cost more time than it saves.
     of_main = {**network, "precision": settings.precision}
     specs = {MAIN: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=of_main, **spaces)}
     for slot in range(settings.league.opponent_count):
@@ -40,17 +41,17 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         except ValueError as error:
             raise ConfigError(f"league.heuristics: {error}") from None
         specs[heuristic_module(name)] = RLModuleSpec(
-            module_class=HeuristicRLModule, model_config={"heuristic": name, "max_seq_len": 42}, **spaces
+            module_class=HeuristicRLModule, model_config={"heuristic": name, "max_seq_len": MAX_PLIES}, **spaces
         )
     return specs
 
 
 def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:
-    """Map ``player_0`` and ``player_1`` to modules: as the match-up says that was drawn with the episode."""
+    """Map ``player_0`` and ``player_1`` to modules, following the match-up that was drawn for the episode."""
     try:
         match_up: MatchUp = episode.custom_data["match_up"]
     except AttributeError:
-        # While RLlib builds the continuation of a cut episode it asks before the custom data is there. It knows the
-        # modules from the first part and does not use the answer.
+        # While RLlib builds the continuation of a cut episode, it asks before the custom data is there. It knows the
+        # modules from the first part and ignores the answer.
         return MAIN
     return match_up.module_in(AGENTS.index(agent_id))

@@ -19,11 +19,10 @@ _PREFIX = "network."
 class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
     """Policy and value of PettingZoo's observations.
 
-    ``model_config["network"]`` holds ``NetworkSettings``, ``model_config["precision"]`` what the encoder computes in.
+    ``model_config["network"]`` holds ``NetworkSettings``, ``model_config["precision"]`` the encoder's precision.
 
-    Its weights are the same on learners and env runners (nothing is left out for inference), so that one hash tells
-    whether two copies are the same policy. It reads ``obs["observation"]`` and ``obs["action_mask"]`` and leaves the
-    batch as it is.
+    Learners and env runners hold the same weights (nothing is left out for inference), so equal hashes mean equal
+    policies. The module reads ``obs["observation"]`` and ``obs["action_mask"]`` and does not change the batch.
     """
 
     network: ConnectFourNetwork
@@ -46,17 +45,17 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
 
     @override
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
-        """Return the value (batch,) of ``batch``; ``embeddings`` of a training pass save the encoder's work."""
+        """Return the value (batch,) of ``batch``; ``embeddings`` from a training pass save the encoder's work."""
         return self.network.value(self._features(batch) if embeddings is None else embeddings)
 
     @override
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the network's own parameters by name: what a snapshot holds."""
+        """Return the network's own parameters by name, as a snapshot holds them."""
         return {name.removeprefix(_PREFIX): array for name, array in super().get_state(*args, **kwargs).items()}
 
     @override
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over what ``get_state`` returned."""
+        """Load what ``get_state`` returned."""
         super().set_state({_PREFIX + name: array for name, array in state.items()})
 
     def _features(self, batch: dict[str, Any]) -> Tensor:

@@ -1,8 +1,8 @@
-"""Weights and rosters to every env runner, at once and verified.
+"""Weights and rosters for every env runner, pushed at once and verified.
 
-RLlib's own synchronisation is asynchronous and drops weights whose sequence number did not grow: a snapshot loaded
-into a module is not seen by the env runners until a later sync names it, and until then each of them plays its own
-random net. So the league pushes without a sequence number, waits, and compares hashes.
+RLlib's own synchronization is asynchronous and drops weights whose sequence number did not grow. Env runners do not see
+a snapshot that was loaded into a module until a later sync names it; until then each of them plays a random net of its
+own. So the league pushes without a sequence number, waits, and compares hashes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import ray
 from ray.rllib.core import COMPONENT_RL_MODULE
 
 from connectfour.errors import TrainingError
-from connectfour.league.matchmaking import Roster, Tally
+from connectfour.games.result import SeatScores
+from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import Weights, weights_sha256
 
@@ -38,9 +39,9 @@ def load_module(algorithm: Algorithm, module_id: str, weights: Weights) -> None:
     """
     algorithm.learner_group.set_weights({module_id: dict(weights)})
     for hashes in push_weights(algorithm, algorithm.env_runner_group, [module_id]):
-        # What the runners got came from the learner; compared with the source, this proves the learner too.
+        # The runners got their weights from the learner; comparing them with the source also proves the learner.
         if hashes[module_id] != weights_sha256(weights):
-            raise TrainingError(f"the learner did not take the weights of {module_id}: resume the run")
+            raise TrainingError(f"the learner did not load the weights of {module_id}: resume the run")
 
 
 def push_weights(
@@ -52,7 +53,7 @@ def push_weights(
     """Copy the learner's weights of ``module_ids`` (default: all) to env runners of ``group`` (default: all).
 
     Returns:
-        The hashes of these modules on each env runner, which are the learner's.
+        The hashes of these modules on each env runner, which equal the learner's.
 
     Raises:
         TrainingError: an env runner holds other weights afterwards.
@@ -69,18 +70,13 @@ def push_weights(
     for hashes in found:
         wrong = sorted(module_id for module_id in expected if hashes[module_id] != expected[module_id])
         if wrong:
-            raise TrainingError(f"an env runner did not take the weights of {', '.join(wrong)}: resume the run")
+            raise TrainingError(f"an env runner did not load the weights of {', '.join(wrong)}: resume the run")
     return found
 
 
 def runner_hashes(env_runner: EnvRunner, module_ids: Iterable[str]) -> dict[str, str]:
-    """Return the hash of the weights that an env runner plays with, by module."""
+    """Return the hashes of the weights that an env runner plays with, by module."""
     return {module_id: weights_sha256(env_runner.module[module_id].get_state()) for module_id in module_ids}
-
-
-def has_matchmakers(group: EnvRunnerGroup) -> bool:
-    """Tell whether every env runner that samples was given a matchmaker."""
-    return all(_foreach(group, lambda env_runner: hasattr(env_runner, "matchmaker"), None))
 
 
 def push_roster(group: EnvRunnerGroup, roster: Roster, worker_indices: list[int] | None = None) -> None:
@@ -92,18 +88,22 @@ def push_roster(group: EnvRunnerGroup, roster: Roster, worker_indices: list[int]
     _foreach(group, follow, worker_indices)
 
 
-def collect_tallies(group: EnvRunnerGroup) -> list[Tally]:
-    """Return the games counted by all env runners since the last call."""
+def collect_results(group: EnvRunnerGroup) -> dict[str, SeatScores]:
+    """Return main's scores by opponent, of the games that all env runners counted since the last call."""
 
-    def drain(env_runner: EnvRunner) -> list[Tally]:
-        tallies: list[Tally] = env_runner.matchmaker.drain()
-        return tallies
+    def drain(env_runner: EnvRunner) -> dict[str, SeatScores]:
+        results: dict[str, SeatScores] = env_runner.matchmaker.drain()
+        return results
 
-    return [tally for tallies in _foreach(group, drain, None) for tally in tallies]
+    total: dict[str, SeatScores] = {}
+    for results in _foreach(group, drain, None):
+        for opponent, scores in results.items():
+            total[opponent] = total.get(opponent, SeatScores()) + scores
+    return total
 
 
 def _foreach(group: EnvRunnerGroup, function: Any, worker_indices: list[int] | None) -> list[Any]:
-    """Call ``function`` on every env runner that samples, the local one only if there is no other."""
+    """Call ``function`` on every env runner that samples: the local one only if there is no other."""
     return list(
         group.foreach_env_runner(
             function,

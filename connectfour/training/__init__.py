@@ -1,1 +1,1 @@
-"""A Tune run in a run folder."""
+"""Training runs: a Tune experiment in a run folder, its resumption, its curves."""

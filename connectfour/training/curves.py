@@ -1,4 +1,4 @@
-"""Draws how a run learned: ``learning.png`` from ``progress.csv``."""
+"""Learning curves of a run: ``learning.png`` from ``progress.csv``."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from connectfour.files import write_atomically
 
 _PANELS = {
     "value_preserving": "moves that keep the result\n(solved positions, dev)",
-    "win_rate": "win rate\nagainst the pool",
+    "win_rate": "points per game\nagainst the pool",
     "league_size": "league size",
-    "entropy": "entropy of the policy\n(nats)",
+    "entropy": "policy entropy\n(nats)",
 }
 _AXES = {"env_steps": "env steps", "minutes": "minutes"}
-_COLOUR = "#0072b2"
+_COLOR = "#0072b2"
 
 
 def draw_learning(progress_file: Path, picture: Path) -> None:
     """Draw accuracy, win rate, league size and entropy over env steps and over minutes.
 
-    Without a file, or rows in it, nothing is drawn.
+    If the file is missing or has no rows, nothing is drawn.
     """
     if not progress_file.is_file():
         return
@@ -40,7 +40,7 @@ def draw_learning(progress_file: Path, picture: Path) -> None:
         for column, (over, over_label) in enumerate(_AXES.items()):
             panel = axes[line, column]
             known = ~np.isnan(columns[name])
-            panel.plot(columns[over][known], columns[name][known], color=_COLOUR, linewidth=1.3)
+            panel.plot(columns[over][known], columns[name][known], color=_COLOR, linewidth=1.3)
             panel.grid(alpha=0.3)
             panel.margins(x=0.01)
             if column == 0:

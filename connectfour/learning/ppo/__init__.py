@@ -1,1 +1,1 @@
-"""Proximal policy optimisation in a league."""
+"""Proximal policy optimization in the league."""

@@ -1,7 +1,6 @@
-"""``SelfPlayLearner``: RLlib's PPO learner for columns of bitboards, with schedules over a run.
+"""``SelfPlayLearner``: RLlib's PPO learner for lockstep samples, with schedules over a run.
 
-What travels from env runners to learners are bitboards, 16 bytes a position instead of 91. Each learner expands its
-share of them once and takes a minibatch by one gather per column.
+Positions travel packed. Each learner expands its share of them once, and takes each minibatch by one gather per column.
 """
 
 from __future__ import annotations
@@ -22,13 +21,18 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 from typing_extensions import override
 
-from connectfour.games.connect_four.bitboard import legal_columns, to_planes
+from connectfour.games.connect_four.packing import expand
 from connectfour.league.members import MAIN
+from connectfour.learning.memory import keep_freed_memory
+from connectfour.learning.ppo.samples import Samples
 
 SCHEDULE_LENGTH = 1_000_000
 """RLlib's schedules (learning rate, entropy) of a ``SelfPlayPPO`` run from 0 to this, whatever limits the run."""
 
 IMPROVED_POLICY = "improved_policy"
+"""Column of a minibatch with the policy targets from lookahead."""
+
+_OBSERVATION = ("observation", "action_mask")
 _LOG_OF_NOTHING = -50.0
 
 
@@ -42,8 +46,15 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
     progress = 0.0
 
     @override
+    def build(self) -> None:
+        """Build module and optimizer, and read the settings once."""
+        keep_freed_memory()
+        super().build()
+        self._lookahead_weight: float = self.config.settings.lookahead.weight
+
+    @override
     def configure_optimizers_for_module(self, module_id: str, config: AlgorithmConfig | None = None) -> None:
-        """Give main an optimiser, and nobody else: RLlib would step through those of all frozen opponents."""
+        """Give an optimizer to main alone: RLlib would step through those of all frozen opponents."""
         if module_id == MAIN:
             super().configure_optimizers_for_module(module_id=module_id, config=config)
 
@@ -53,7 +64,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
     @override
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Bring the schedules up to date: no checkpoint holds that of the entropy."""
+        """Bring the schedules up to date: checkpoints do not hold the entropy's."""
         super().before_gradient_based_update(timesteps=timesteps)
         for optimizer, schedule in self._optimizer_lr_schedules.items():
             self._set_optimizer_lr(optimizer, lr=schedule.update(timestep=self._schedule_time))
@@ -61,18 +72,18 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
     @override
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Keep RLlib from moving the schedules on by env steps: a run limited by time has no last one to plan for."""
+        """Keep RLlib from moving the schedules on by env steps: a run limited by time does not know its last one."""
         super().after_gradient_based_update(timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._schedule_time})
 
     @override
     def compute_loss_for_module(
         self, *, module_id: str, config: AlgorithmConfig, batch: dict[str, Any], fwd_out: dict[str, Tensor]
     ) -> Tensor:
-        """Return PPO's loss, and the cross-entropy to the improved policy where the batch has one.
+        """Return PPO's loss, plus the cross-entropy to the improved policy where the batch has one.
 
-        The same as RLlib's on a lockstep batch, without its distributions and diagnostics.
+        On a lockstep batch this equals RLlib's loss, without its distributions and diagnostics.
         """
-        if Columns.LOSS_MASK in batch:  # of the stock runner: padded episodes
+        if Columns.LOSS_MASK in batch:  # from the stock runner: padded episodes
             loss: Tensor = super().compute_loss_for_module(
                 module_id=module_id, config=config, batch=batch, fwd_out=fwd_out
             )
@@ -93,7 +104,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
         if IMPROVED_POLICY in batch:
             target = batch[IMPROVED_POLICY]
             terms["lookahead_loss"] = -(target * log_policy).sum() / target.sum().clamp(min=1)
-            total = total + config.settings.lookahead.weight * terms["lookahead_loss"]
+            total = total + self._lookahead_weight * terms["lookahead_loss"]
         self.metrics.log_dict({name: term.detach() for name, term in terms.items()}, key=module_id, window=1)
         return total
 
@@ -109,22 +120,22 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
                 **kwargs,
             )
             return iterator
-        columns = _expand(training_data.batch.policy_batches[MAIN], self.device)
+        columns = learner_columns(Samples.from_batch(training_data.batch), self.device)
         return _minibatches(columns, epochs=num_epochs, per_epoch=num_total_minibatches // num_epochs)
 
 
-def _expand(batch: SampleBatch, device: torch.device) -> dict[str, Tensor]:
-    """Return the columns that PPO's loss reads; those of the observation are named by its keys."""
+def learner_columns(samples: Samples, device: torch.device) -> dict[str, Tensor]:
+    """Return the columns that PPO's loss reads, positions expanded; the observation's are named by its keys."""
+    observation = expand(samples.packed)
     arrays = {
-        "observation": to_planes(batch["own"], batch["occupied"]),
-        "action_mask": legal_columns(batch["occupied"]).astype(np.int8),
-        Columns.ACTIONS: batch["column"].astype(np.int64),
-        Columns.ACTION_LOGP: batch["log_probability"],
-        Postprocessing.ADVANTAGES: batch["advantage"],
-        Postprocessing.VALUE_TARGETS: batch["value_target"],
+        **dict(zip(_OBSERVATION, (observation.planes, observation.action_mask), strict=True)),
+        Columns.ACTIONS: samples.action.astype(np.int64),
+        Columns.ACTION_LOGP: samples.log_probability,
+        Postprocessing.ADVANTAGES: samples.advantage,
+        Postprocessing.VALUE_TARGETS: samples.value_target,
     }
-    if IMPROVED_POLICY in batch:
-        arrays[IMPROVED_POLICY] = batch[IMPROVED_POLICY]
+    if samples.improved_policy is not None:
+        arrays[IMPROVED_POLICY] = samples.improved_policy
     return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
 
 
@@ -134,5 +145,5 @@ def _minibatches(columns: dict[str, Tensor], *, epochs: int, per_epoch: int) -> 
     for _ in range(epochs):
         for rows in torch.randperm(samples, device=columns[Columns.ACTIONS].device).tensor_split(per_epoch):
             taken = {name: column.index_select(0, rows) for name, column in columns.items()}
-            observation = {name: taken.pop(name) for name in ("observation", "action_mask")}
+            observation = {name: taken.pop(name) for name in _OBSERVATION}
             yield MultiAgentBatch({MAIN: SampleBatch({Columns.OBS: observation, **taken})}, env_steps=len(rows))

@@ -1,7 +1,7 @@
-"""What looking one move ahead tells about a position: an auxiliary target for PPO's policy, and a better value.
+"""A one-move lookahead: an auxiliary target for PPO's policy, and a better one for its value.
 
-The target of a position is ``softmax(log pi + Q / temperature)``: the policy that gains most in expected value while it
-stays close to the present one (regularised policy improvement; Grill et al. 2020, "Monte-Carlo tree search as
+The policy target of a position is ``softmax(log pi + Q / temperature)``: the policy that gains most in expected value
+while it stays close to the present one (regularized policy improvement; Grill et al. 2020, "Monte-Carlo tree search as
 regularized policy optimization"). Q is the value of the position after each move, exact where the game ends.
 """
 
@@ -12,40 +12,33 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import BOARD, Bits, has_four, landing_cells
+from connectfour.games.connect_four.packing import Packed, children
 
-Floats = NDArray[np.float32]
+Float32s = NDArray[np.float32]
 
-# More at once do not fit into a processor's cache.
+# More positions at once do not fit into a processor's cache.
 _POSITIONS_AT_ONCE = 4096
 
 
-def action_values(own: Bits, occupied: Bits, value_of: Callable[[Bits, Bits], Floats], gamma: float) -> Floats:
-    """Return the value (N, 7) of each column to the player to move, -1 where it is full.
+def action_values(packed: Packed, value_of: Callable[[Packed], Float32s], gamma: float) -> Float32s:
+    """Return the value (N, actions) of each action for the player to move, -1 where it is illegal.
 
     Args:
-        own: discs of the player to move, (N,); the game goes on.
-        occupied: all discs, (N,).
-        value_of: returns the value (M,) of positions (M,), seen by the player to move there.
+        packed: packed positions (N, ...) whose games go on.
+        value_of: returns the value (M,) of packed positions (M, ...) for the player to move there.
         gamma: discount of what follows the move.
     """
-    landing = landing_cells(occupied)
-    wins = has_four(own[:, None] | landing)
-    next_own = np.broadcast_to((own ^ occupied)[:, None], landing.shape)
-    next_occupied = occupied[:, None] | landing
-    open_ended = np.flatnonzero((landing != 0) & ~wins & (next_occupied != BOARD))
-    next_own, next_occupied = next_own.ravel()[open_ended], next_occupied.ravel()[open_ended]
-    values = np.where(landing == 0, np.float32(-1), wins.astype(np.float32)).ravel()
-    for start in range(0, len(open_ended), _POSITIONS_AT_ONCE):
-        part = slice(start, start + _POSITIONS_AT_ONCE)
-        values[open_ended[part]] = -gamma * value_of(next_own[part], next_occupied[part])
-    by_column: Floats = values.reshape(landing.shape)
-    return by_column
+    after = children(packed)
+    chunks = range(0, len(after.packed), _POSITIONS_AT_ONCE)
+    values = [value_of(after.packed[start : start + _POSITIONS_AT_ONCE]) for start in chunks]
+    if values:
+        after.values[after.goes_on] = -gamma * np.concatenate(values)
+    return after.values
 
 
-def improved_policy(logits: Floats, values: Floats, temperature: float) -> Floats:
-    """Return probabilities (N, 7) for masked ``logits`` (N, 7) and action ``values`` (N, 7)."""
+def improved_policy(logits: Float32s, values: Float32s, temperature: float) -> Float32s:
+    """Return the policy target (N, actions) for masked ``logits`` and action ``values``, both (N, actions)."""
     scores = logits.astype(np.float64) + values / temperature
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-    probabilities: Floats = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    probabilities: Float32s = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return probabilities

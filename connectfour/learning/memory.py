@@ -1,0 +1,20 @@
+"""Memory that the C library keeps instead of returning it after every minibatch."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3
+_LARGEST_MMAP_THRESHOLD = 1 << 25
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed arrays of a few hundred kilobytes, the size of a minibatch, for the next one.
+
+    By default it returns them to the system at once and gets the next ones page by page. Elsewhere nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
+    if mallopt and mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD):
+        mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+        mallopt(_M_TOP_PAD, 1 << 26)

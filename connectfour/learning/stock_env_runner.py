@@ -1,0 +1,28 @@
+"""RLlib's own env runner with the league's matchmaker: the slow oracle that the lockstep runner is held to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
+
+from connectfour.config import RunSettings
+from connectfour.league.pool import first_matchmaker
+
+
+class StockEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Plays on PettingZoo's environment, one Python environment per game.
+
+    ``SelfPlayCallback`` draws a match-up for each episode and counts how it ended.
+
+    Attributes:
+        settings: the run's settings.
+        matchmaker: draws match-ups and counts results.
+    """
+
+    def __init__(self, config: AlgorithmConfig, **kwargs: Any) -> None:
+        """Build modules and environments as ``config`` says."""
+        self.settings: RunSettings = config.settings
+        super().__init__(config, **kwargs)
+        self.matchmaker = first_matchmaker(self.settings, self.worker_index or 0)

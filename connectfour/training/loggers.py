@@ -1,0 +1,39 @@
+"""Experiment trackers by name: each is Tune's own callback."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Literal, get_args
+
+from connectfour.errors import ConfigError
+
+Logger = Literal["wandb", "mlflow", "aim"]
+LOGGERS: tuple[Logger, ...] = get_args(Logger)
+
+_CALLBACKS: dict[Logger, tuple[str, str]] = {
+    "wandb": ("ray.air.integrations.wandb", "WandbLoggerCallback"),
+    "mlflow": ("ray.air.integrations.mlflow", "MLflowLoggerCallback"),
+    "aim": ("ray.tune.logger.aim", "AimLoggerCallback"),
+}
+
+
+def known_logger(name: str) -> Logger:
+    """Return the tracker called ``name``, whose package is installed.
+
+    Raises:
+        ConfigError: the tracker is unknown, or its package is not installed.
+    """
+    for logger in LOGGERS:
+        if logger == name:
+            if find_spec(logger) is None:
+                raise ConfigError(f"--logger {logger} needs the package {logger}: pip install {logger}")
+            return logger
+    raise ConfigError(f"unknown logger {name!r}: choose {', '.join(LOGGERS)}")
+
+
+def logger_callback(logger: Logger, run: str) -> Any:
+    """Return Tune's callback for a tracker; ``run`` names the project or experiment."""
+    module, name = _CALLBACKS[logger]
+    build = getattr(import_module(module), name)
+    return build(project=run) if logger == "wandb" else build(experiment_name=run)

@@ -1,0 +1,249 @@
+"""A training run: RLlib's algorithm in a Tune experiment, in a run folder, resumable."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from callbacks.progress import ProgressCallback
+from callbacks.self_play import SelfPlayCallback
+from connectfour import errors
+from connectfour.config import PPORunSettings, RunSettings, StopSettings, load_settings
+from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
+from connectfour.interrupt import stop_signals
+from connectfour.league.manifest import read_manifest
+from connectfour.learning.league import LeagueAlgorithm
+from connectfour.learning.league_config import LeagueConfig
+from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.progress import ProgressRow, limit_reached, rewind
+from connectfour.observer import ConsoleObserver, Observer
+from connectfour.ray_session import ray_session, silence
+from connectfour.run_folder import CheckpointInfo, RunFolder
+from connectfour.training.curves import draw_learning
+from connectfour.training.loggers import Logger, known_logger, logger_callback
+from connectfour.training.memory import check_memory
+
+_ALGORITHMS: dict[type[RunSettings], tuple[type[LeagueAlgorithm], type[LeagueConfig]]] = {
+    PPORunSettings: (SelfPlayPPO, SelfPlayPPOConfig),
+}
+"""What learns, by the kind of settings."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run, or a part of it, left.
+
+    Attributes:
+        run: the run's folder; its policies are the players ``snapshot:RUN/main``, ``/best`` and ``/v1`` ...
+        settings: the settings as used.
+        last: the last iteration.
+        checkpoint: the newest complete checkpoint.
+        interrupted: whether Ctrl-C ended it.
+        limit: the setting below ``stop`` that ended it, if any.
+    """
+
+    run: RunFolder
+    settings: RunSettings
+    last: ProgressRow
+    checkpoint: CheckpointInfo
+    interrupted: bool
+    limit: str | None
+
+
+def train(
+    settings: RunSettings | None = None,
+    run_dir: str | Path | None = None,
+    *,
+    address: str | None = None,
+    logger: Logger | None = None,
+    observer: Observer | None = None,
+) -> TrainingResult:
+    """Train a new run until one of its limits, or Ctrl-C.
+
+    Args:
+        settings: by default, all defaults: five minutes of PPO.
+        run_dir: folder of the run; by default a new one in ``runs/``.
+        address: a Ray cluster as ``ray.init`` takes it; by default Ray runs on this machine for as long as it takes.
+        logger: an experiment tracker that also gets every result: ``wandb``, ``mlflow`` or ``aim``.
+        observer: hears about progress; by default it is printed.
+
+    Raises:
+        RunFolderError: ``run_dir`` already has contents.
+        ConfigError: a setting cannot work here, or the logger's package is not installed.
+        ClusterError: no cluster answers at ``address``.
+        TrainingError: training failed.
+    """
+    settings = settings or load_settings()
+    if logger:
+        known_logger(logger)
+    check_memory(settings)
+    config = _config(settings)
+    folder = RunFolder(Path(run_dir) if run_dir else default_run_dir())
+    folder.create(settings)
+    with folder.lock(), observer or ConsoleObserver() as reporting:
+        reporting.say(
+            f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops with a checkpoint to resume from."
+        )
+        return _fit(config.league(folder=folder.league), folder, reporting, address, logger)
+
+
+def resume(
+    run_dir: str | Path,
+    overrides: list[str] | None = None,
+    *,
+    address: str | None = None,
+    logger: Logger | None = None,
+    observer: Observer | None = None,
+) -> TrainingResult:
+    """Resume the run in ``run_dir`` from its newest checkpoint, with ``overrides`` of its settings.
+
+    The other arguments are those of ``train``.
+
+    Raises:
+        RunFolderError: it is not a run, is in use, has no complete checkpoint, or has reached its limits.
+        ConfigError: an override is not valid, or the logger's package is not installed.
+        SnapshotError: the league's manifest is damaged.
+        ClusterError: no cluster answers at ``address``.
+        TrainingError: training failed.
+    """
+    folder = RunFolder(Path(run_dir))
+    settings = folder.read_settings(overrides or [])
+    if logger:
+        known_logger(logger)
+    check_memory(settings)
+    with folder.lock(), observer or ConsoleObserver() as reporting:
+        checkpoint = folder.newest_checkpoint()
+        read_manifest(folder.manifest)
+        reached = limit_reached(
+            settings.stop,
+            minutes=checkpoint.minutes,
+            env_steps=checkpoint.env_steps,
+            league_size=checkpoint.league_size,
+        )
+        if reached:
+            limit = getattr(settings.stop, reached)
+            raise RunFolderError(
+                f"{run_dir} has reached its limit of stop.{reached} = {limit:,}: "
+                f"raise it with {raised_limit(settings.stop, reached)}"
+            )
+        folder.write_settings(settings)
+        rewind(folder.progress, checkpoint.iteration)
+        reporting.say(
+            f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps, "
+            f"{_describe(settings.stop)}."
+        )
+        config = _config(settings, seed_shift=checkpoint.iteration)
+        config.league(folder=folder.league, restore_from=checkpoint.path)
+        return _fit(config, folder, reporting, address, logger)
+
+
+def raised_limit(limits: StopSettings, name: str) -> str:
+    """Return the option that doubles the limit ``name``."""
+    limit = getattr(limits, name)
+    return f"-p stop.{name}={2 * limit:g}" if name == "minutes" else f"-p stop.{name}={2 * int(limit)}"
+
+
+def default_run_dir(config: Path | None = None) -> Path:
+    """Return the name of a new folder in ``runs``, made of the configuration's name and the time."""
+    return Path("runs") / f"{config.stem if config else 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Ends a trial at the first limit, or after the iteration in which ``interrupt`` was called."""
+
+    def __init__(self, limits: StopSettings) -> None:
+        """Stop at ``limits``."""
+        self._limits = limits
+        self.interrupted = False
+
+    def interrupt(self) -> None:
+        """End the trial after its present iteration."""
+        self.interrupted = True
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return whether the trial ends with this result."""
+        reached = limit_reached(
+            self._limits,
+            minutes=result["time_total_s"] / 60,
+            env_steps=result["env_steps"],
+            league_size=result["league_size"],
+        )
+        return self.interrupted or reached is not None
+
+    def stop_all(self) -> bool:
+        """Leave the decision to the single trial."""
+        return False
+
+
+def _config(settings: RunSettings, seed_shift: int = 0) -> LeagueConfig:
+    # RLlib logs a notice about its API stack with every configuration.
+    silence()
+    _, config_class = _ALGORITHMS[type(settings)]
+    config = config_class.from_settings(settings, seed_shift=seed_shift)
+    config.callbacks(SelfPlayCallback)
+    return config
+
+
+def _describe(limits: StopSettings) -> str:
+    words = {"minutes": "minutes", "env_steps": "env steps", "league_size": "members of the league"}
+    named = [f"{limit:,g} {word}" for name, word in words.items() if (limit := getattr(limits, name)) is not None]
+    return f"until {' or '.join(named)}" if named else "without a limit"
+
+
+def _fit(
+    config: LeagueConfig, folder: RunFolder, observer: Observer, address: str | None, logger: Logger | None
+) -> TrainingResult:
+    settings = config.settings
+    algorithm, _ = _ALGORITHMS[type(settings)]
+    stopper = LimitStopper(settings.stop)
+    progress = ProgressCallback(folder.progress, settings.stop, observer)
+    trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
+    part = folder.next_part()
+    with (
+        ray_session(address, cpus=1 + settings.rollout.env_runners + settings.learners),
+        stop_signals(stopper.interrupt, "Stopping after this iteration, with a checkpoint"),
+    ):
+        results = tune.Tuner(
+            algorithm,
+            param_space=config,
+            tune_config=tune.TuneConfig(trial_dirname_creator=lambda _: part),
+            run_config=tune.RunConfig(
+                name=folder.checkpoints.name,
+                storage_path=str(folder.path.resolve()),
+                stop=stopper,
+                callbacks=[progress, *trackers],
+                checkpoint_config=tune.CheckpointConfig(
+                    num_to_keep=settings.checkpoint.keep,
+                    checkpoint_score_attribute="league_score",
+                    checkpoint_frequency=settings.checkpoint.every,
+                    checkpoint_at_end=True,
+                ),
+                verbose=0,
+            ),
+        ).fit()
+    if results.errors:
+        raise _training_error(results.errors[0], folder)
+    if progress.last is None:
+        raise TrainingError(f"training in {folder.path} ended before its first iteration: run it again")
+    draw_learning(folder.progress, folder.learning_curves)
+    row = progress.last
+    limit = limit_reached(settings.stop, minutes=row.minutes, env_steps=row.env_steps, league_size=row.league_size)
+    return TrainingResult(folder, settings, row, folder.newest_checkpoint(), stopper.interrupted, limit)
+
+
+def _training_error(error: BaseException, folder: RunFolder) -> ConnectFourError:
+    """Return the league's own error if it ended the trial, else one that names Tune's record of the failure."""
+    # An error in the trial's constructor arrives as text only.
+    own = re.search(r"connectfour\.errors\.(\w+): (.+)", str(error))
+    if own and hasattr(errors, own[1]):
+        league_error: ConnectFourError = getattr(errors, own[1])(own[2])
+        return league_error
+    records = sorted(folder.checkpoints.glob("*/error.txt"), key=lambda file: file.stat().st_mtime)
+    where = f"; see {records[-1]} for details" if records else ""
+    lines = str(error).strip().splitlines()
+    return TrainingError(f"training failed: {lines[-1] if lines else type(error).__name__}{where}")
