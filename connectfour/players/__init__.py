@@ -1,1 +1,1 @@
-"""Whoever can choose moves for a batch of observations."""
+"""Players: heuristics, networks and ONNX models behind one contract, built by name."""

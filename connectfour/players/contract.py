@@ -1,4 +1,4 @@
-"""The one contract of all players."""
+"""``Player``: the contract that every player fulfills."""
 
 from __future__ import annotations
 
@@ -12,21 +12,32 @@ from heuristics import State
 
 
 class Player(Protocol):
-    """Chooses a column on each of N boards; ``heuristics.Heuristic`` is an example.
+    """Chooses a column on each of N boards.
 
-    A player keeps nothing of a game between calls: its memory is ``state``, one row per board. Each call draws exactly
-    one uniform number per board from ``rng``, so a batch gets the same columns as its boards one by one.
+    Players are stateless. What one has to remember of a game is a row of ``state``, which the caller keeps and passes
+    back. Each call draws exactly one uniform number per board, in order, so a batch gets the same columns as its boards
+    would one by one.
     """
 
     @property
     def name(self) -> str:
-        """The player's name in tables."""
+        """The name of the player in tables."""
         ...
 
     def initial_state(self, boards: int) -> State:
-        """Return the memory at the start of ``boards`` games, (boards, k) int64."""
+        """Return the memory at the start of ``boards`` games, (boards, k)."""
         ...
 
     def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
-        """Choose columns (N,) int64 on N boards, and return them with the new state."""
+        """Choose a column on each board.
+
+        Args:
+            observation: N positions. A row without legal columns gets an arbitrary column.
+            state: memory that ``initial_state`` or the previous call on these boards returned, (N, k). It is not
+                modified.
+            rng: source of chance.
+
+        Returns:
+            Columns (N,) and the new state.
+        """
         ...

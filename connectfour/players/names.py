@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from connectfour.errors import PlayerError, SnapshotError
-from connectfour.league.manifest import Member, read_members
+from connectfour.league.manifest import read_members
+from connectfour.league.members import Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.contract import Player
 from connectfour.players.packed import PackedPlayer
@@ -16,49 +17,45 @@ from heuristics import make_heuristic
 
 
 def parse_player(spec: str, *, greedy: bool = False) -> Player:
-    """Build the player that ``spec`` names.
+    """Build a player by name.
 
     Args:
         spec: ``heuristic:NAME``, ``snapshot:RUN/vN`` (or ``/main``, ``/best``), ``checkpoint:PATH`` or ``onnx:FILE``.
-        greedy: a network plays its most probable column instead of sampling.
+        greedy: networks play their most probable column instead of sampling.
 
     Raises:
-        PlayerError, RunFolderError, SnapshotError: as ``pack_player``.
+        PlayerError: the kind of player, heuristic, checkpoint or model does not exist.
+        RunFolderError: the run of a snapshot does not exist.
+        SnapshotError: the run has no such snapshot, or its file is damaged.
     """
     return build_player(pack_player(spec), greedy=greedy)
 
 
 def build_player(packed: PackedPlayer, *, greedy: bool = False, fast: bool = False) -> Player:
-    """Build a player.
+    """Build a player from its data.
 
     Args:
         packed: the player.
-        greedy: a network plays its most probable column instead of sampling.
-        fast: a network computes as in training: in bfloat16 where the processor multiplies it.
+        greedy: networks play their most probable column instead of sampling.
+        fast: networks compute in bfloat16 if the processor has instructions for it, as in training.
 
     Raises:
-        PlayerError: the data is not the model of a player.
-        SnapshotError: the weights do not fit their network.
+        PlayerError: the data of an ONNX player is not a valid model.
+        SnapshotError: the data of a network is not a snapshot, or its weights do not fit its architecture.
     """
     if packed.kind == "heuristic":
         return make_heuristic(packed.data.decode())
     if packed.kind == "onnx":
-        from connectfour.players.onnx_model import build_onnx_player  # onnxruntime only where it is needed
+        from connectfour.players.onnx_model import build_onnx_player  # loads onnxruntime
 
         return build_onnx_player(packed, greedy=greedy)
-    from connectfour.players.network_player import build_network_player  # Torch only where it is needed
+    from connectfour.players.network_player import build_network_player  # loads Torch
 
     return build_network_player(packed, greedy=greedy, fast=fast)
 
 
 def pack_player(spec: str) -> PackedPlayer:
-    """Find the player that ``spec`` names.
-
-    Raises:
-        PlayerError: there is no such kind of player, heuristic, model or checkpoint.
-        RunFolderError: the run of a snapshot does not exist.
-        SnapshotError: the run has no such snapshot, or its file is damaged.
-    """
+    """Find a player by name; see ``parse_player`` for ``spec`` and errors."""
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in _KINDS or not rest:
         raise PlayerError(
@@ -69,10 +66,10 @@ def pack_player(spec: str) -> PackedPlayer:
 
 
 def pack_heuristic(name: str) -> PackedPlayer:
-    """Find a heuristic.
+    """Find a heuristic by name.
 
     Raises:
-        PlayerError: there is no heuristic of this name.
+        PlayerError: the heuristic does not exist.
     """
     try:
         return PackedPlayer(make_heuristic(name).name, "heuristic", name.encode())
@@ -81,10 +78,15 @@ def pack_heuristic(name: str) -> PackedPlayer:
 
 
 def pack_member(run: RunFolder, member: Member, name: str) -> PackedPlayer:
-    """Read a snapshot of ``run``; ``name`` is its name in tables.
+    """Read the weights of a member of the league in ``run``.
+
+    Args:
+        run: the run.
+        member: a member with a weights file.
+        name: name of the player in tables.
 
     Raises:
-        SnapshotError: its file is missing or damaged.
+        SnapshotError: the file is missing or damaged.
     """
     data = SnapshotStore(run.league).read(member)
     return PackedPlayer(name, member.kind, data, member.iteration, member.graded)
@@ -94,7 +96,7 @@ def _pack_snapshot(location: str) -> PackedPlayer:
     """Find ``RUN/v3``, ``RUN/v0003``, ``RUN/main`` or ``RUN/best``, where RUN is a run folder.
 
     ``main`` is the policy of the newest checkpoint. ``best`` is the policy with the best grade on the dev half of the
-    solved positions, the newest of equals.
+    solved positions; ties go to the newest.
     """
     path, _, name = location.rstrip("/").rpartition("/")
     run = RunFolder(Path(path or "."))
@@ -105,13 +107,16 @@ def _pack_snapshot(location: str) -> PackedPlayer:
     if name == "best" and frozen:
         member_id = max(frozen, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
     if member_id not in frozen:
-        known = ", ".join([*frozen, "best"]) if frozen else "none yet"
-        raise SnapshotError(f"{run.path} has no snapshot {name!r}: choose one of its snapshots ({known})")
-    return pack_member(run, members[member_id], f"{run.path.name}/{member_id}")
+        choice = f"choose one of {', '.join([*frozen, 'best'])}" if frozen else "it has none yet, so train it longer"
+        raise SnapshotError(f"{run.path} has no snapshot {name!r}: {choice}")
+    return pack_member(run, members[member_id], f"{run.path.resolve().name}/{member_id}")
 
 
 def _pack_checkpoint(location: str) -> PackedPlayer:
-    """Find main's policy in an RLlib checkpoint of a run."""
+    """Find the policy of main in an RLlib checkpoint.
+
+    It is called ``RUN/main@ITERATION`` in tables, or ``main@ITERATION`` if the checkpoint is not in a run folder.
+    """
     path = Path(location)
     info = read_checkpoint(path)
     if info is None:
@@ -126,11 +131,12 @@ def _pack_checkpoint(location: str) -> PackedPlayer:
             f"{path} has no {CHECKPOINT_POLICY} because an older release wrote it: resume its run to write a new one"
         ) from None
     decode_snapshot(data, str(path / CHECKPOINT_POLICY))
-    return PackedPlayer(f"main@{info.iteration}", "main", data, info.iteration)
+    runs = (f"{folder.name}/" for folder in path.resolve().parents if RunFolder(folder).manifest.is_file())
+    return PackedPlayer(f"{next(runs, '')}main@{info.iteration}", "main", data, info.iteration)
 
 
 def _pack_onnx(location: str) -> PackedPlayer:
-    from connectfour.players.onnx_model import pack_onnx  # onnxruntime only where it is needed
+    from connectfour.players.onnx_model import pack_onnx  # loads onnxruntime
 
     return pack_onnx(location)
 

@@ -1,4 +1,4 @@
-"""Torch networks as players."""
+"""``NetworkPlayer``: Torch networks as players."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ class NetworkPlayer(PolicyPlayer):
     """Follows the policy of a Torch network."""
 
     def __init__(self, name: str, network: ConnectFourNetwork, *, temperature: float = 1.0) -> None:
-        """Play ``network``; ``temperature`` as in ``PolicyPlayer``."""
+        """Follow ``network``; see ``PolicyPlayer`` for ``temperature``."""
         super().__init__(name, temperature=temperature)
         self._network = network.eval()
 
     @torch.inference_mode()
     def evaluate(self, observation: Observation) -> Evaluation:
-        """Evaluate N boards in one forward pass."""
+        """Evaluate N positions in one forward pass."""
         count = len(observation)
         # oneDNN compiles a bfloat16 product for each new batch size, which takes longer than the product itself.
-        missing = -count % _BATCH_MULTIPLE if count > 1 else 0
-        planes = torch.nn.functional.pad(torch.from_numpy(observation.planes), (0, 0, 0, 0, 0, 0, 0, missing))
-        mask = torch.nn.functional.pad(torch.from_numpy(observation.action_mask), (0, 0, 0, missing))
+        padding = -count % _BATCH_MULTIPLE if count > 1 else 0
+        planes = torch.nn.functional.pad(torch.from_numpy(observation.planes), (0, 0, 0, 0, 0, 0, 0, padding))
+        mask = torch.nn.functional.pad(torch.from_numpy(observation.action_mask), (0, 0, 0, padding))
         output: NetworkOutput = self._network(planes, mask)
         return Evaluation(output.logits[:count].numpy(), output.value[:count].numpy())
 
 
 def build_network(snapshot: Snapshot, precision: Precision = "float32") -> ConnectFourNetwork:
-    """Return the network of a snapshot with its weights, computing in ``precision``.
+    """Return the network of ``snapshot`` with its weights.
 
     Raises:
-        SnapshotError: the weights do not fit the network that the snapshot names.
+        SnapshotError: the weights do not fit the architecture recorded in the snapshot.
     """
     network = ConnectFourNetwork(snapshot.network, precision=precision)
     try:
         network.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in snapshot.weights.items()})
     except RuntimeError:
         raise SnapshotError(
-            f"the weights do not fit a network of {snapshot.network!r}: restore the snapshot from a copy of the run"
+            f"the weights do not fit the architecture {snapshot.network!r}: restore the snapshot from a copy of the run"
         ) from None
     return network
 
 
 def build_network_player(packed: PackedPlayer, *, greedy: bool, fast: bool) -> NetworkPlayer:
-    """Build the player of a snapshot's file; ``greedy`` and ``fast`` as in ``connectfour.players.names.build_player``.
+    """Build the player of a snapshot; see ``connectfour.players.names.build_player`` for ``greedy`` and ``fast``.
 
     Raises:
-        SnapshotError: the file is not a snapshot, or its weights do not fit their network.
+        SnapshotError: the data is not a snapshot, or its weights do not fit its architecture.
     """
     network = build_network(decode_snapshot(packed.data, packed.name), "auto" if fast else "float32")
     return NetworkPlayer(packed.name, network, temperature=0.0 if greedy else 1.0)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PackedPlayer:
-    """All it takes to build a player in another process, on another machine.
+    """A player as data, from which any process on any machine can build it.
 
     Attributes:
-        name: the player's name in tables.
+        name: the name of the player in tables.
         kind: ``heuristic``, ``snapshot``, ``main`` or ``onnx``.
-        data: the file of a network's weights or model; the name of a heuristic.
-        iteration: training iteration in which it was frozen.
-        graded: share of solved positions (dev half) in which its move keeps the result, as its run's manifest notes it.
+        data: contents of a snapshot or model file, or the name of a heuristic.
+        iteration: training iteration in which the weights were saved.
+        graded: share of solved positions (dev half) in which the player's move preserves the result, according to the
+            manifest of its run.
     """
 
     name: str
@@ -26,15 +27,15 @@ class PackedPlayer:
 
     @property
     def is_network(self) -> bool:
-        """Whether it plays the policy of a network rather than rules."""
+        """Whether the player follows the policy of a network."""
         return self.kind != "heuristic"
 
     @property
     def sha256(self) -> str:
-        """Hash of kind and data: identifies the player whatever its name."""
+        """Hash of kind and data, which identifies the player regardless of its name."""
         return hashlib.sha256(self.kind.encode() + b"\0" + self.data).hexdigest()
 
     @property
     def data_sha256(self) -> str:
-        """Hash of the data alone: for a snapshot, the one in the league's manifest."""
+        """Hash of the data alone; the manifest lists it for snapshots."""
         return hashlib.sha256(self.data).hexdigest()

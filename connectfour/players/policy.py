@@ -1,4 +1,4 @@
-"""Players that follow a policy: from logits to columns, whatever computes the logits."""
+"""``PolicyPlayer``: players that follow a policy, whether Torch or onnxruntime computes it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from heuristics import State
 
 
 class Evaluation(NamedTuple):
-    """A network's view of N boards.
+    """What a network makes of N positions.
 
     Attributes:
-        logits: of the columns, (N, 7) float32, illegal ones at the float32 minimum.
-        value: expected result for the player to move, from -1 (lost) to 1 (won), (N,) float32.
+        logits: logits of the columns, (N, 7) float32; illegal columns have the float32 minimum.
+        value: expected result for the player to move, (N,) float32 in [-1, 1].
     """
 
     logits: NDArray[np.float32]
@@ -27,51 +27,51 @@ class Evaluation(NamedTuple):
 
 
 class PolicyPlayer(ABC):
-    """Follows a policy: one forward pass per move, no search."""
+    """Follows a policy without search: one forward pass per move."""
 
     def __init__(self, name: str, *, temperature: float = 1.0) -> None:
-        """Sample columns at ``temperature``; at 0, play the most probable column."""
+        """Sample columns at ``temperature``, or play the most probable column if it is 0."""
         self.name = name
         self.temperature = temperature
 
     @abstractmethod
     def evaluate(self, observation: Observation) -> Evaluation:
-        """Evaluate N boards in one forward pass."""
+        """Evaluate N positions in one forward pass."""
 
     def at(self, temperature: float) -> Self:
-        """Return a player with the same network and another temperature."""
+        """Return a player with the same network and a different temperature."""
         other = copy.copy(self)
         other.temperature = temperature
         return other
 
     def initial_state(self, boards: int) -> State:
-        """Return an empty memory: the board holds everything a policy needs."""
+        """Return an empty memory: a policy needs nothing but the position."""
         return np.zeros((boards, 0), dtype=np.int64)
 
     def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
-        """Choose a column on each board; -1 where the logits are NaN."""
+        """Choose a column (N,) on each board, or -1 where the logits are NaN."""
         uniform = rng.random(len(observation))
         return sample_columns(self.evaluate(observation).logits, uniform, self.temperature), state
 
 
 def probabilities(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
-    """Return the softmax of masked logits (N, 7) at ``temperature``: probabilities of the columns (N, 7)."""
+    """Return the probabilities (N, 7) of the columns: the softmax of masked logits (N, 7) at ``temperature``."""
     weights = np.exp((logits.astype(np.float64) - logits.max(axis=1, keepdims=True)) / temperature)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def sample_columns(logits: NDArray[np.float32], uniform: NDArray[np.float64], temperature: float) -> Columns:
-    """Return a column (N,) for each row of masked logits (N, 7); -1 where the logits are NaN.
+    """Return a column (N,) for each row of ``logits``, or -1 where the logits are NaN.
 
     Args:
-        logits: illegal columns at the float32 minimum.
+        logits: masked logits (N, 7): illegal columns have the float32 minimum.
         uniform: one number in [0, 1) per row (N,), the only source of chance.
-        temperature: divides the logits before sampling; at 0, the most probable column is taken.
+        temperature: divisor of the logits before sampling; 0 takes the most probable column.
     """
-    # Broken weights must not pass unnoticed: argmax takes NaN for the greatest number.
+    # Argmax would treat NaN as the maximum, and broken weights would go unnoticed.
     broken = np.isnan(logits).any(axis=1)
     if not temperature:
         return np.where(broken, -1, logits.argmax(axis=1))
     cumulative = probabilities(logits, temperature).cumsum(axis=1)
-    # Scaled by the last entry, which rounding keeps from being exactly 1, no draw exceeds the last legal column.
+    # Rounding can keep the last entry below 1. Scaling by it ensures that no draw lies beyond the last legal column.
     return np.where(broken, -1, np.argmax(cumulative > uniform[:, None] * cumulative[:, -1:], axis=1))
