@@ -1,31 +1,52 @@
-"""Two leagues with different learning rates side by side, as in a notebook: build the config, hand it to Tune."""
+"""Search a learning rate, a network width and a freeze threshold with ASHA; each trial is a league of its own.
 
-import ray
+python examples/tune_league.py --trials 8 --env-steps 2000000
+"""
+
+import argparse
+
 from ray import tune
+from ray.tune.schedulers import ASHAScheduler
 
-from callbacks.self_play import SelfPlayCallback
-from connectfour.config import load_settings
-from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+import connectfour as cf
 
-ray.init(include_dashboard=False)
 
-ENV_STEPS = 1_000_000
+def search(trials: int, env_steps: int, overrides: list[str], storage: str | None = None) -> tune.ResultGrid:
+    """Run the search; what plays worse on solved positions is stopped early."""
+    # Learning rate and entropy are annealed over the run, so its length belongs to the settings.
+    settings = cf.load_settings(overrides=["stop.minutes=null", f"stop.env_steps={env_steps}", *overrides])
+    config = cf.SelfPlayPPOConfig.from_settings(settings).callbacks(cf.SelfPlayCallback)
+    # RLlib's own options are searched as usual, the settings of league and network by their dotted names.
+    config.training(lr=tune.loguniform(1e-3, 5e-3))
+    config.search({"network.width": tune.choice([256, 512]), "league.win_rate_threshold": tune.uniform(0.6, 0.8)})
+    return tune.Tuner(
+        cf.SelfPlayPPO,
+        param_space=config,
+        tune_config=tune.TuneConfig(
+            num_samples=trials,
+            metric="value_preserving",
+            mode="max",
+            scheduler=ASHAScheduler(time_attr="env_steps", max_t=env_steps, grace_period=max(1, env_steps // 8)),
+        ),
+        run_config=tune.RunConfig(
+            name="tune_league",
+            storage_path=storage,
+            stop={"env_steps": env_steps},
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+        ),
+    ).fit()
 
-# Entropy is annealed over the run, so it has to know how long that is.
-settings = load_settings(overrides=["stop.minutes=null", f"stop.env_steps={ENV_STEPS}"])
-config = SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback)
-# What RLlib configures can be searched as usual; each trial keeps its league in its own folder.
-config.training(lr=tune.grid_search([1e-3, 3e-3]))
 
-results = tune.Tuner(
-    SelfPlayPPO,
-    param_space=config,
-    run_config=tune.RunConfig(
-        stop={"env_steps": ENV_STEPS},
-        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
-    ),
-).fit()
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=4, help="how many leagues to train")
+    parser.add_argument("--env-steps", type=int, default=1_000_000, help="env steps of a whole trial")
+    parser.add_argument("-p", metavar="KEY=VALUE", action="append", default=[], help="override a setting")
+    parser.add_argument("--address", help="Ray cluster; by default Ray runs on this machine")
+    arguments = parser.parse_args()
 
-best = results.get_best_result(metric="league_score", mode="max")
-print(f"learning rate {best.config['lr']}: win rate {best.metrics['win_rate']:.2f}")
-print(f"league of {best.metrics['league_size']}; checkpoint in {best.checkpoint.path}")
+    cf.start_ray(arguments.address)
+    best = search(arguments.trials, arguments.env_steps, arguments.p).get_best_result()
+    print(f"best: {best.config['searched']}, learning rate {best.config['lr']:.2g}")
+    print(f"keeps the result in {best.metrics['value_preserving']:.3f} of solved positions (dev half)")
+    print(f"it plays: connectfour play --opponent checkpoint:{best.checkpoint.path}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from connectfour.games.connect_four.bitboard import Boards, Outcome, gain_of_mover, pick_legal
+from connectfour.games.connect_four.bitboard import Boards, Outcome, mover_reward, pick_legal
 from connectfour.games.connect_four.packing import pack
 from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.rollout import Rollout
@@ -24,7 +24,7 @@ def _random_rollout(plies: int, boards: int, rng: np.random.Generator) -> tuple[
         full = np.flatnonzero(rng.random(boards) < 0.01)
         rollout.action[ply, full] = 7  # an illegal move now and then
         outcome = games.play(rollout.action[ply].astype(np.int64))
-        rollout.ended[ply], rollout.reward[ply] = games.over, gain_of_mover(outcome)
+        rollout.ended[ply], rollout.reward[ply] = games.over, mover_reward(outcome)
         rollout.other_reward[ply] = -(outcome == Outcome.WIN).astype(np.int8)
         games.reset(games.over)
     return rollout, games

@@ -82,7 +82,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("stop.env_steps=1.5", "stop.env_steps"),
         ("seed.x=1", "seed = .* is not allowed"),
         ("algorithm=sac", "unknown algorithm 'sac': choose 'ppo'"),
-        ("seed", "cannot read the override 'seed': write key=value"),
+        ("seed", "cannot read the override 'seed': write it as key=value"),
         ("seed=[", "is not valid YAML and cannot be the value of seed"),
     ],
 )

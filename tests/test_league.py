@@ -149,7 +149,7 @@ class TestPromotion:
         pool.record(results("random", 0, 0, 20))
         for _ in range(5):
             pool.record(results("random", 5))
-        assert pool.recent.score("random") == Score(25, 0, 0)
+        assert pool.recent.score("random") == Score(20, 0, 0)
         assert pool.payoff[MAIN, "random"] == Score(25, 0, 20), "the record forgets nothing"
 
 

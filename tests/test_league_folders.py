@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ray import tune
 from ray.rllib.core.columns import Columns
 
-from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import ConfigError, SnapshotError
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.manifest import members_in
@@ -81,25 +79,6 @@ def test_the_callback_is_required(tmp_path: Path) -> None:
     """Without it the league would never grow."""
     with pytest.raises(ConfigError, match=r"add \.callbacks\(SelfPlayCallback\)"):
         SelfPlayPPOConfig.from_settings(tiny_settings()).league(folder=tmp_path).build_algo()
-
-
-def test_from_python_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) -> None:
-    """A grid search over a learning rate, as in a notebook."""
-    freezing = ("league.win_rate_threshold=0.001", "league.min_games=1", "rollout.mirror_share=0.0")
-    search = SelfPlayPPOConfig.from_settings(tiny_settings(*freezing))
-    search.callbacks(SelfPlayCallback)
-    search.training(lr=tune.grid_search([1e-3, 3e-3]))
-    results = tune.Tuner(
-        SelfPlayPPO,
-        param_space=search,
-        run_config=tune.RunConfig(storage_path=str(tmp_path), name="search", stop={"training_iteration": 2}, verbose=0),
-    ).fit()
-    assert not results.errors
-    assert len(results) == 2
-    for result in results:
-        assert parse_player(f"snapshot:{result.path}/v1")
-        assert result.metrics is not None
-        assert result.metrics["league_size"] >= 4
 
 
 def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path) -> None:

@@ -193,10 +193,10 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         """Count the games against the pool among ``ended``; ``seat`` (ended,) made the last move."""
         from_pool = ~self._is_mirror[ended]
         ended, seat = ended[from_pool], seat[from_pool]
-        gain = mover_reward(self._boards.outcome[ended])
-        for board, last_seat, gained in zip(ended.tolist(), seat.tolist(), gain.tolist(), strict=True):
+        reward = mover_reward(self._boards.outcome[ended])
+        for board, last_seat, last_reward in zip(ended.tolist(), seat.tolist(), reward.tolist(), strict=True):
             match_up = self._match_ups[board]
-            result = Result.of(gained)
+            result = Result.of(last_reward)
             self.matchmaker.record(match_up, result if match_up.main_seat == last_seat else result.reversed)
 
     def _start_games(self, boards: NDArray[np.int64]) -> None:

@@ -1,0 +1,123 @@
+"""The league under Tune: every setting can be searched, every result has its grade."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+
+from callbacks.self_play import SelfPlayCallback
+from connectfour.errors import ConfigError
+from connectfour.league.snapshots import decode_snapshot
+from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.players.names import pack_player, parse_player
+from tests.leagues import LOCKSTEP, Build, tiny_settings
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+FREEZING = ("league.win_rate_threshold=0.001", "league.min_games=1", "rollout.mirror_share=0.0")
+
+
+def _league(*overrides: str) -> SelfPlayPPOConfig:
+    config: SelfPlayPPOConfig = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides)).callbacks(SelfPlayCallback)
+    return config
+
+
+def _fit(config: SelfPlayPPOConfig, folder: Path, **tuning: Any) -> tune.ResultGrid:
+    results = tune.Tuner(
+        SelfPlayPPO,
+        param_space=config,
+        tune_config=tune.TuneConfig(**tuning),
+        run_config=tune.RunConfig(
+            storage_path=str(folder),
+            name="search",
+            stop={"training_iteration": 3},
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+            verbose=0,
+        ),
+    ).fit()
+    assert not results.errors
+    return results
+
+
+def test_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) -> None:
+    """A grid search over one of RLlib's own options, as in a notebook."""
+    config = _league(*FREEZING)
+    config.training(lr=tune.grid_search([1e-3, 3e-3]))
+    results = _fit(config, tmp_path)
+    assert len(results) == 2
+    for result in results:
+        assert parse_player(f"snapshot:{result.path}/v1")
+        assert result.metrics is not None
+        assert result.metrics["league_size"] >= 4
+
+
+def test_league_and_network_settings_are_searched_with_asha(tmp_path: Path) -> None:
+    """Each trial gets the drawn values, in its network, its pool and its record, and RLlib's own choices stay."""
+    config = _league(*LOCKSTEP, "grading.every=2")
+    config.training(lr=2e-3)
+    config.search({"network.width": tune.grid_search([8, 24]), "league.opponent_count": tune.choice([4])})
+    scheduler = ASHAScheduler(time_attr="training_iteration", max_t=3, grace_period=1, reduction_factor=2)
+    results = _fit(config, tmp_path, metric="value_preserving", mode="max", scheduler=scheduler)
+    widths = []
+    for result in results:
+        drawn = result.config["searched"]
+        player = pack_player(f"checkpoint:{result.checkpoint.path}")
+        assert decode_snapshot(player.data, player.name).network.width == drawn["network.width"]
+        assert "opponent_3" in result.config["policies"]
+        assert "opponent_4" not in result.config["policies"]
+        assert result.config["lr"] == 2e-3
+        widths.append(drawn["network.width"])
+    assert sorted(widths) == [8, 24]
+
+
+def test_an_unknown_setting_cannot_be_searched() -> None:
+    """The nearest name is suggested, before anything runs."""
+    with pytest.raises(ConfigError, match=r"unknown setting 'network.widht': did you mean 'network.width'"):
+        _league().search({"network.widht": tune.choice([8])})
+
+
+def test_a_searched_value_out_of_range_is_refused() -> None:
+    """With the setting's own message."""
+    config = _league().search({"network.width": 7})
+    with pytest.raises(ConfigError, match="width = 7 is odd"):
+        config.validate()
+
+
+def test_every_result_has_the_latest_grade(build: Build, tmp_path: Path) -> None:
+    """From the first iteration on, whether or not main was graded in it, and after a restore."""
+    algorithm = build(*LOCKSTEP, "grading.every=2")
+    grades = [algorithm.train()["value_preserving"] for _ in range(4)]
+    assert all(0 < grade < 1 for grade in grades)
+    assert grades[1] == grades[2]
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    other = build(*LOCKSTEP, "grading.every=100", folder=tmp_path / "other")
+    other.restore_from_path(str(tmp_path / "checkpoint"))
+    assert other.train()["value_preserving"] == algorithm.value_preserving
+    never = build(*LOCKSTEP, "grading.every=0", folder=tmp_path / "never")
+    assert math.isnan(never.train()["value_preserving"])
+
+
+def test_the_example_runs(tmp_path: Path) -> None:
+    """``examples/tune_league.py`` finds a best trial and names a checkpoint that plays."""
+    from examples.tune_league import search
+
+    small = [
+        *LOCKSTEP,
+        "ppo.minibatch_size=512",
+        "network.layers=1",
+        "league.min_games=100",
+        "grading.every=1",
+        "league.opponent_count=6",
+    ]
+    results = search(2, 8192, small, str(tmp_path))
+    best = results.get_best_result()
+    assert parse_player(f"checkpoint:{best.checkpoint.path}")
+    assert set(best.config["searched"]) == {"network.width", "league.win_rate_threshold"}
+    rows = [json.loads(line) for line in (Path(best.path) / "result.json").read_text().splitlines()]
+    assert all(isinstance(row["value_preserving"], float) for row in rows)
