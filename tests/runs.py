@@ -17,10 +17,9 @@ from connectfour.league.snapshots import Snapshot, SnapshotStore
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameSpec
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.ranking.entrants import entry, find_entrants
-from connectfour.ranking.matchlog import MatchLog
-from connectfour.ranking.recorded import LOG
-from connectfour.ranking.session import report
+from connectfour.ranking.entrants import find_entrants, register
+from connectfour.ranking.match_log import MatchLog
+from connectfour.ranking.session import rebuild_tables
 from connectfour.run_folder import RunFolder
 
 QUIET = Console(quiet=True)
@@ -32,43 +31,38 @@ def make_run(
     heuristics: Sequence[str] = (),
     networks: Sequence[str] = ("v0001", "v0002", "main"),
 ) -> Path:
-    """A run folder with ``networks`` of iterations 1, 2 and 3; the earlier was graded the better."""
+    """A run folder with ``networks`` of iterations 1, 2 and 3; the earlier the network, the better its grade."""
     settings = NetworkSettings(encoder=encoder, width=16)
     league = LeagueSettings(heuristics=list(heuristics), opponent_count=5) if heuristics else LeagueSettings()
     pool = OpponentPool(league)
-    store, members = SnapshotStore(folder / "league"), []
+    run = RunFolder(folder)
+    store, members = SnapshotStore(run.league), []
     for number, name in enumerate(networks, start=1):
         torch.manual_seed(number)
         weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
         kind = "main" if name == "main" else "snapshot"
         snapshot = Snapshot(settings, weights)
-        member = store.save(name, kind, snapshot, iteration=number, env_steps=1)  # type: ignore[arg-type]
+        member = store.save(name, kind, snapshot, iteration=number, env_steps=1)  # type: ignore[arg-type]  # a literal
         members.append(member.model_copy(update={"graded": round(1 / number, 4)}))
     mains = [member for member in members if member.kind == "main"]
     for member in members:
         if member not in mains:
             pool.admit(member)
     manifest = Manifest(**dict(pool.to_state()), main=mains[0] if mains else None)
-    write_manifest(RunFolder(folder).manifest, manifest)
+    write_manifest(run.manifest, manifest)
     return folder
 
 
 def make_ranked_run(folder: Path) -> Path:
-    """The same with a leaderboard: two games of everyone against everyone, played here."""
+    """The same with a leaderboard: two games of each pair of players, played here."""
     make_run(folder, heuristics=("random", "linear"))
     players = find_entrants([str(folder)])
-    log, rules, rng = MatchLog(folder / LOG), ConnectFour(), np.random.default_rng(0)
+    rules, rng = ConnectFour(), np.random.default_rng(0)
     built = {name: rules.build(player) for name, player in players.items()}
-    with log.writing() as matches:
-        entries = [entry(player) for player in players.values()]
-        matches.players.update({each.name: each for each in entries})
-        log.append(entries)
+    with MatchLog.writing(RunFolder(folder).match_log) as log:
+        log.append([register(player) for player in players.values()])
         for one, other in combinations(players, 2):
-            first = matches.next_id
-            games = [GameSpec(first, one, other, "12"), GameSpec(first + 1, other, one, "12")]
-            played = rules.play((built[one], built[other]), (one, other), games, rng, lambda _: None)
-            log.append(played)
-            for game in played:
-                matches.add(game)
-        report(matches, folder, QUIET)
+            games = [GameSpec(log.next_id, one, other, "12"), GameSpec(log.next_id + 1, other, one, "12")]
+            log.append(rules.play((built[one], built[other]), (one, other), games, rng, lambda _: None))
+    rebuild_tables(folder)
     return folder

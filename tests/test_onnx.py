@@ -18,7 +18,8 @@ from connectfour.errors import ExportError, PlayerError
 from connectfour.export import onnx as exporting
 from connectfour.export.onnx import export_onnx
 from connectfour.games.connect_four.bitboard import Boards
-from connectfour.grading.grade import grade, load_positions
+from connectfour.grading.grade import grade
+from connectfour.grading.positions import load_positions
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.names import pack_player, parse_player
 from connectfour.players.network_player import build_network

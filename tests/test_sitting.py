@@ -14,7 +14,7 @@ from connectfour.app.sitting import Sitting
 from connectfour.app.tables import leaderboard_html, recorded_label
 from connectfour.games.connect_four.game import Game
 from connectfour.matches.records import GameRecord, GameSpec
-from connectfour.ranking.table import Row
+from connectfour.ranking.table import LeaderboardRow
 from tests.doubles import Sure
 
 
@@ -115,7 +115,7 @@ def test_names_are_no_html() -> None:
     """They come from file names and logs."""
     row = {"rank": 1, "player": "<script>x</script>", "mu": 1, "high95": 2, "wins": 0, "draws": 0, "losses": 0}
     shares = {"win_rate_first": None, "win_rate_second": 0.5, "graded": None}
-    shown = leaderboard_html([Row.model_validate({**row, **shares})])
+    shown = leaderboard_html([LeaderboardRow.model_validate({**row, **shares})])
     assert "<script>" not in shown
     assert (
         "<td>&lt;script&gt;x&lt;/script&gt;</td><td>1.0</td><td>1.0</td><td>0/0/0</td><td>-</td><td>0.50</td>" in shown

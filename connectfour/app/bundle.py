@@ -1,10 +1,10 @@
-"""A bundle: the folder with all that the web app shows.
+"""A bundle: the folder with everything that the web app shows.
 
-    players.json         who can be played against, the weakest first
+    players.json         the players, the weakest first
     models/NAME.onnx     the networks among them
     leaderboard.csv  leaderboard.png  games.jsonl     of a ranked run
 
-``connectfour.export.bundle`` writes it from a run. Reading it needs neither Torch nor Ray and unpickles nothing.
+``connectfour.export.bundling`` writes it from a run. Reading it needs neither Torch nor Ray and unpickles nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from connectfour.matches.records import GameRecord
 from connectfour.players.names import pack_heuristic
 from connectfour.players.onnx_model import pack_onnx
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.table import PICTURE, Row, read_leaderboard
+from connectfour.ranking.table import LeaderboardRow, read_leaderboard
+from connectfour.run_folder import RunFolder
 
 INDEX, MODELS, GAMES = "players.json", "models", "games.jsonl"
 
@@ -31,10 +32,10 @@ class BundledPlayer(BaseModel):
     """A player of a bundle.
 
     Attributes:
-        id: what it is called; unique.
-        kind: a heuristic is made from its name, a network from its file.
-        file: name of a network's file in the folder of models.
-        rating, interval: skill and half of its 95 % interval, in TrueSkill units; None of who is not ranked.
+        id: the player's name; unique.
+        kind: a heuristic is built from its name, a network from its file.
+        file: name of a network's file in ``models``; None for a heuristic.
+        rating, interval: skill and half of its 95 % interval, in TrueSkill units; None if the player was not ranked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,9 +47,9 @@ class BundledPlayer(BaseModel):
     interval: float | None = None
 
     @model_validator(mode="after")
-    def _has_its_file(self) -> Self:
+    def _only_networks_have_files(self) -> Self:
         if (self.kind == "network") != (self.file is not None):
-            raise ValueError(f"{self.id} is a {self.kind}, and its file is {self.file}")
+            raise ValueError(f"{self.id} is a {self.kind}, but its file is {self.file}")
         return self
 
 
@@ -70,26 +71,28 @@ class BundleIndex(BaseModel):
 
 @dataclass(frozen=True)
 class RecordedGame:
-    """A game of the league, to be looked at again."""
+    """A line of the league's log, and the game that it records."""
 
     record: GameRecord
     game: Game
 
 
 class Bundle:
-    """A bundle whose index was read."""
+    """A bundle whose index has been read."""
 
     def __init__(self, folder: Path) -> None:
         """Read the index of the bundle in ``folder``.
 
         Raises:
-            PlayerError: it is none.
+            PlayerError: the folder is not a bundle, or its index is damaged.
         """
         self.folder = folder
         try:
             index = BundleIndex.model_validate_json((folder / INDEX).read_bytes())
         except FileNotFoundError:
-            raise PlayerError(f"{folder} is no bundle (it has no {INDEX}): write one with connectfour space") from None
+            raise PlayerError(
+                f"{folder} is not a bundle ({INDEX} is missing): write one with connectfour space"
+            ) from None
         except ValidationError:
             raise PlayerError(f"{folder / INDEX} is damaged: write the bundle again") from None
         self.title = index.title
@@ -99,43 +102,43 @@ class Bundle:
         """Read the player ``player_id``.
 
         Raises:
-            PlayerError: there is none, or its model is missing or damaged.
+            PlayerError: the bundle has no such player, or its model is missing or damaged.
         """
         if player_id not in self.players:
-            raise PlayerError(f"nobody here is called {player_id!r}: choose somebody of the list")
+            raise PlayerError(f"there is no player {player_id!r} here: choose one from the list")
         file = self.players[player_id].file
         return pack_onnx(str(self.folder / MODELS / Path(file).name)) if file else pack_heuristic(player_id)
 
     @property
-    def leaderboard(self) -> list[Row]:
-        """The rows of the leaderboard; none if nobody was ranked.
+    def leaderboard(self) -> list[LeaderboardRow]:
+        """The rows of the leaderboard; empty if the run was not ranked.
 
         Raises:
-            RankingError: it is damaged.
+            RankingError: the leaderboard is damaged.
         """
         return read_leaderboard(self.folder)
 
     @property
     def picture(self) -> bytes | None:
         """The leaderboard's picture, a PNG."""
-        file = self.folder / PICTURE
+        file = RunFolder(self.folder).leaderboard_picture
         return file.read_bytes() if file.is_file() else None
 
     @property
     def games(self) -> list[RecordedGame]:
-        """Recorded games, those between the strongest first.
+        """Recorded games, those between the strongest players first.
 
         Raises:
-            PlayerError: a line is no game.
+            PlayerError: a line is not a game.
         """
         file = self.folder / GAMES
         if not file.is_file():
             return []
-        found = []
+        games = []
         for number, line in enumerate(file.read_bytes().splitlines(), start=1):
             try:
                 record = GameRecord.from_json(json.loads(line))
-                found.append(RecordedGame(record, Game.parse(record.moves)))
+                games.append(RecordedGame(record, Game.parse(record.moves)))
             except (ValueError, KeyError, TypeError, NotationError):
-                raise PlayerError(f"line {number} of {file} is no game: write the bundle again") from None
-        return found
+                raise PlayerError(f"line {number} of {file} is not a game: write the bundle again") from None
+        return games

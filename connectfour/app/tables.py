@@ -8,28 +8,30 @@ from html import escape
 
 from connectfour.app.bundle import RecordedGame
 from connectfour.app.sitting import View
+from connectfour.games.result import Result
 from connectfour.matches.records import GameRecord
-from connectfour.ranking.table import Row
+from connectfour.ranking.table import LeaderboardRow
 
-_EMPTY = "<p>Nobody was ranked: <code>connectfour rank RUN</code> makes a leaderboard.</p>"
-_SCORES = {1: "1:0", 0: "½:½", -1: "0:1", None: "-"}
+_EMPTY = "<p>This run has not been ranked: <code>connectfour rank RUN</code> writes a leaderboard.</p>"
+_SCORES = {Result.WIN: "1:0", Result.DRAW: "½:½", Result.LOSS: "0:1", None: "-"}
 
 
-def leaderboard_html(rows: Sequence[Row]) -> str:
-    """Return the rows of ``leaderboard.csv`` as a table."""
+def leaderboard_html(rows: Sequence[LeaderboardRow]) -> str:
+    """Return the leaderboard as an HTML table."""
     if not rows:
         return _EMPTY
-    header = ("", "player", "skill", "± 95 %", "won/drawn/lost", "as first", "as second", "solved")
+    header = ("", "player", "skill", "± 95 %", "won/drawn/lost", "first", "second", "solved")
     heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in header)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in _cells(row))}</tr>" for row in rows)
     return (
         f'<div class="standings"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>'
-        "<p>Skill in TrueSkill units, from games of the league's members against each other; share of points by seat; "
-        "share of solved positions in which the best column keeps the result.</p>"
+        "<p>Skill in TrueSkill units, from games between the members of the league. First and second: points per game "
+        "when moving first and second. Solved: share of solved positions in which the player's move keeps the best "
+        "result.</p>"
     )
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: LeaderboardRow) -> list[str]:
     return [
         str(row.rank),
         row.player,
@@ -47,24 +49,24 @@ def _share(share: float | None, digits: int = 2) -> str:
 
 
 def picture_html(picture: bytes | None) -> str:
-    """Return a PNG as a part of the page itself."""
+    """Return a PNG as an HTML image that needs no further request; nothing for None."""
     if picture is None:
         return ""
     data = base64.b64encode(picture).decode()
     return (
-        '<div class="standings-picture"><img alt="Skills with 95 % intervals, and points of everyone against everyone" '
+        '<div class="standings-picture"><img alt="Skills with 95 % intervals, and points of every player against every other" '
         f'src="data:image/png;base64,{data}"></div>'
     )
 
 
 def recorded_label(record: GameRecord) -> str:
-    """Return a recorded game as a line of a list."""
+    """Return the entry of a recorded game in a list."""
     score = _SCORES[record.result]
     return f"{record.first} - {record.second}  {score} · {len(record.moves)} moves · no. {record.id}"
 
 
 def recorded_view(recorded: RecordedGame) -> View:
-    """Return what the board shows of a recorded game; its steps are taken in the browser."""
+    """Return what the board shows of a recorded game; the browser steps through it by itself."""
     record, game = recorded.record, recorded.game
     return {
         "recorded": True,
@@ -73,6 +75,6 @@ def recorded_view(recorded: RecordedGame) -> View:
         "winning": sorted(map(list, game.winning_cells)),
         "over": True,
         "names": [record.first, record.second],
-        "status": "A draw." if record.result == 0 else f"{record.ending}.",
+        "status": "A draw." if record.result is Result.DRAW else f"{record.ending}.",
         "turn": record.id,
     }

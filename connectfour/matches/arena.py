@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Boards, Columns, Outcome, gain_of_mover
+from connectfour.games.connect_four.bitboard import Boards, Columns, Outcome, mover_reward
 from connectfour.games.connect_four.notation import format_moves
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.connect_four.packing import MAX_PLIES
@@ -96,7 +96,7 @@ class _Lockstep:
         for row in np.flatnonzero(illegal & (columns != _NO_COLUMN)).tolist():
             self.played.faults[int(self.rows[row])] = Fault("illegal", f"column {columns[row] + 1} is full")
         self.played.columns[self.rows, self._ply] = np.where(illegal, _NO_COLUMN, columns)
-        gain = gain_of_mover(outcome)
+        gain = mover_reward(outcome)
         self.played.results[self.rows] = np.where(seats == 0, gain, -gain)
         self._ply += 1
         going = ~self.boards.over

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
+
+from connectfour.games.result import Result
 
 Termination = Literal["win", "draw", "illegal", "invalid_result", "exception", "crash", "timeout", "infrastructure"]
 """How a game ended.
 
-By the rules: ``win``, ``draw``. By a fault of the player who lost: ``illegal``, a full column; ``invalid_result``, no
-column at all; ``exception``, its code raised; ``crash``, its process died; ``timeout``, it did not answer. By nobody's:
-``infrastructure``, the game could not be played, and counts for nobody.
+By the rules: ``win``, ``draw``. By a fault of the player who lost: ``illegal``, a full column; ``invalid_result``, an
+answer that is not a column; ``exception``, its code raised; ``crash``, its process died; ``timeout``, no answer.
+Through no fault of either player: ``infrastructure``, the game could not be played and does not count.
 """
 
 TERMINATIONS: tuple[Termination, ...] = get_args(Termination)
 PLAYER_FAULTS: tuple[Termination, ...] = ("illegal", "invalid_result", "exception", "crash", "timeout")
+
+
+class Fault(NamedTuple):
+    """What ended a game other than the rules: its kind, and what it looked like."""
+
+    kind: Termination
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -23,10 +32,10 @@ class GameSpec:
     """A game to be played.
 
     Attributes:
-        id: its number in the log; a game that is played again keeps it.
+        id: its number in the log; a game that is replayed keeps it.
         first: name of the player who moves first from the empty board.
-        second: name of the other.
-        opening: the moves that both are given, as a move string.
+        second: name of the other player.
+        opening: the moves that are given to both, as a move string.
     """
 
     id: int
@@ -37,15 +46,15 @@ class GameSpec:
 
 @dataclass(frozen=True)
 class GameRecord:
-    """A game that was played, one line of ``matches.jsonl``.
+    """A game that was played: one line of ``matches.jsonl``.
 
     Attributes:
         id, first, second, opening: as in ``GameSpec``.
-        moves: all moves, those of the opening included.
-        result: 1 if ``first`` won, 0 for a draw, -1 if ``second`` won, None if the game counts for nobody.
-        termination: how it ended.
+        moves: all moves, including the opening.
+        result: how the game ended for ``first``; None if it does not count. The file has 1, 0, -1 or null.
+        termination: why it ended.
         seconds: its share of the time that its batch took.
-        seed: of the batch that it was played in.
+        seed: seed of the batch in which it was played.
         detail: what a fault looked like.
     """
 
@@ -54,17 +63,35 @@ class GameRecord:
     second: str
     opening: str
     moves: str
-    result: int | None
+    result: Result | None
     termination: Termination
     seconds: float
     seed: tuple[int, ...] = ()
     detail: str = ""
 
     @classmethod
-    def of(cls, game: GameSpec, termination: Termination, result: int | None, **rest: Any) -> GameRecord:
-        """Return the record of ``game``."""
-        played = {"moves": game.opening, "seconds": 0.0, **rest}
-        return cls(game.id, game.first, game.second, game.opening, result=result, termination=termination, **played)
+    def of(
+        cls,
+        game: GameSpec,
+        termination: Termination,
+        result: Result | None,
+        *,
+        moves: str | None = None,
+        seconds: float = 0.0,
+        seed: tuple[int, ...] = (),
+        detail: str = "",
+    ) -> GameRecord:
+        """Return the record of ``game``; by default it ended right after its opening."""
+        moves = game.opening if moves is None else moves
+        return cls(game.id, game.first, game.second, game.opening, moves, result, termination, seconds, seed, detail)
+
+    @classmethod
+    def lost(
+        cls, game: GameSpec, loser: str, fault: Fault, *, seconds: float = 0.0, seed: tuple[int, ...] = ()
+    ) -> GameRecord:
+        """Return the record of ``game`` that ``loser`` lost by ``fault`` right after its opening."""
+        result = Result.LOSS if loser == game.first else Result.WIN
+        return cls.of(game, fault.kind, result, seconds=seconds, seed=seed, detail=fault.detail)
 
     def to_json(self) -> dict[str, Any]:
         """Return its line of a log."""
@@ -72,29 +99,30 @@ class GameRecord:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> GameRecord:
-        """Return the game of a line of a log.
+        """Return the game in a line of a log.
 
         Raises:
-            ValueError, KeyError, TypeError: it is none.
+            ValueError, KeyError, TypeError: the line is not a game.
         """
-        game = cls(**{**row, "seed": tuple(row["seed"])})
-        if game.termination not in TERMINATIONS or game.result not in {1, 0, -1, None}:
+        result = None if row["result"] is None else Result(row["result"])
+        game = cls(**{**row, "seed": tuple(row["seed"]), "result": result})
+        if game.termination not in TERMINATIONS:
             raise ValueError(game)
         return game
 
     @property
     def at_fault(self) -> str | None:
-        """The player who ended the game by a fault, or None."""
+        """The player whose fault ended the game, or None."""
         if self.termination not in PLAYER_FAULTS:
             return None
-        return self.second if self.result == 1 else self.first
+        return self.second if self.result is Result.WIN else self.first
 
     @property
     def ending(self) -> str:
         """How it ended, in words."""
         if self.result is None:
             return "not played"
-        if self.result == 0:
+        if self.result is Result.DRAW:
             return "draw"
-        winner, loser = (self.first, self.second) if self.result == 1 else (self.second, self.first)
+        winner, loser = (self.first, self.second) if self.result is Result.WIN else (self.second, self.first)
         return f"{winner} wins" + (f" by a fault of {loser} ({self.termination})" if self.at_fault else "")

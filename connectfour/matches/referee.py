@@ -1,7 +1,7 @@
-"""Asks a player for its columns, and tells what is wrong with an answer.
+"""Asks a player for its columns and checks the answer.
 
-A player may raise, or answer with anything. Where that happens on some boards of many, the others are not harmed: the
-player is asked again board by board.
+A player may raise or answer with anything. If a call on many boards fails, the player is asked again board by board, so
+that only the boards on which it fails are lost.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import COLUMNS, Columns
+from connectfour.games.connect_four.bitboard import Columns
 from connectfour.games.observation import Observation
-from connectfour.matches.records import Termination
+from connectfour.matches.records import Fault
 from connectfour.players.contract import Player
 from heuristics import State
 
@@ -21,36 +21,35 @@ _DETAIL_LENGTH = 120
 
 @dataclass
 class Answer:
-    """Columns (N,) int64, the player's new state, and the rows whose answer is none, with what it was instead."""
+    """A player's answer on N boards.
+
+    Attributes:
+        columns: (N,) int64; arbitrary where the answer is a fault.
+        state: the player's new memory, one row per board.
+        faults: what is wrong, by row.
+    """
 
     columns: Columns
     state: State
-    faults: dict[int, tuple[Termination, str]] = field(default_factory=dict)
+    faults: dict[int, Fault] = field(default_factory=dict)
 
 
 class _InvalidResultError(Exception):
-    """An answer that is no array of columns."""
+    """The answer as a whole is not an array of columns with a state."""
 
 
-def ask(
-    player: Player,
-    observation: Observation,
-    state: State,
-    rng: np.random.Generator,
-) -> Answer:
-    """Ask ``player`` for its columns on N boards; arguments as of ``Player.act``.
+def ask(player: Player, observation: Observation, state: State, rng: np.random.Generator) -> Answer:
+    """Ask ``player`` for its columns on N boards; arguments as in ``Player.act``.
 
-    A column from 0 to 6 is an answer, also if it is full.
+    Any column of the board is a valid answer, even if full: whether it is legal is up to the rules.
     """
     try:
-        return _asked(player, observation, state, rng)
+        return _ask_once(player, observation, state, rng)
     except Exception as error:  # noqa: BLE001  # whatever the player's code raises
         if len(observation) == 1:
-            kind: Termination = "invalid_result" if isinstance(error, _InvalidResultError) else "exception"
-            text = str(error) if kind == "invalid_result" else f"{type(error).__name__}: {error}"
-            return Answer(np.zeros(1, dtype=np.int64), state, {0: (kind, text[:_DETAIL_LENGTH])})
-    rows = [slice(row, row + 1) for row in range(len(observation))]
-    answers = [ask(player, observation[row], state[row], rng) for row in rows]
+            return Answer(np.zeros(1, dtype=np.int64), state, {0: _fault_of(error)})
+    boards = [slice(row, row + 1) for row in range(len(observation))]
+    answers = [ask(player, observation[board], state[board], rng) for board in boards]
     return Answer(
         np.concatenate([answer.columns for answer in answers]),
         np.concatenate([answer.state for answer in answers]),
@@ -58,23 +57,23 @@ def ask(
     )
 
 
-def _asked(
-    player: Player,
-    observation: Observation,
-    state: State,
-    rng: np.random.Generator,
-) -> Answer:
+def _ask_once(player: Player, observation: Observation, state: State, rng: np.random.Generator) -> Answer:
     given = player.act(observation, state, rng)
     try:
-        columns, after = given
-        columns, after = np.asarray(columns), np.asarray(after)
+        columns, new_state = given
+        columns, new_state = np.asarray(columns), np.asarray(new_state)
     except (TypeError, ValueError):
         raise _InvalidResultError(f"answered {given!r}") from None
-    fits = columns.shape == (len(observation),) and after.shape == state.shape
-    if not fits or columns.dtype.kind not in "iu" or after.dtype.kind not in "iu":
+    has_right_shape = columns.shape == (len(observation),) and new_state.shape == state.shape
+    if not has_right_shape or columns.dtype.kind not in "iu" or new_state.dtype.kind not in "iu":
         raise _InvalidResultError(f"answered {columns.tolist()!r}")
-    outside = np.flatnonzero((columns < 0) | (columns >= COLUMNS))
-    faults: dict[int, tuple[Termination, str]] = {
-        row: ("invalid_result", f"answered {columns[row]}") for row in outside.tolist()
-    }
-    return Answer(columns.astype(np.int64), after, faults)
+    actions = observation.action_mask.shape[1]
+    outside = np.flatnonzero((columns < 0) | (columns >= actions)).tolist()
+    faults = {row: Fault("invalid_result", f"answered {columns[row]}") for row in outside}
+    return Answer(columns.astype(np.int64), new_state, faults)
+
+
+def _fault_of(error: Exception) -> Fault:
+    if isinstance(error, _InvalidResultError):
+        return Fault("invalid_result", str(error)[:_DETAIL_LENGTH])
+    return Fault("exception", f"{type(error).__name__}: {error}"[:_DETAIL_LENGTH])

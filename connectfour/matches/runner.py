@@ -1,14 +1,13 @@
-"""Batches of games as Ray tasks: a bounded number in flight, deadlines, and what went wrong told apart.
+"""Plays batches of games as Ray tasks, with a bounded number in flight, deadlines and retries.
 
-A player's faults lose it the game. Faults of the machines (a worker or a node that is lost, an exception outside of the
-players' code) count for nobody: the games are played again under the same ids, ``retries`` times at most.
+A player loses a game by its own faults. Faults of the machines (a lost worker or node, an exception outside of the
+players' code) are nobody's: the games are replayed under the same ids, at most ``retries`` times.
 
-A batch that a player hangs or kills is split, and its games are played again one by one, so that only the game in which
-it happens is lost.
+If a player hangs or kills a batch, its games are replayed one by one, so that only the game with the fault is lost.
 
-What is not wanted any more is forgotten, never cancelled: ``ray.cancel`` of a task that is just coming to its end takes
-the driver down (Ray 2.60, "Tried to complete task that was not pending"; https://github.com/ray-project/ray/pull/54798
-tells of the same race).
+Unwanted tasks are forgotten, never cancelled: in Ray 2.60, ``ray.cancel`` of a task that is about to finish takes the
+driver down ("Tried to complete task that was not pending"; https://github.com/ray-project/ray/pull/54798 describes the
+same race).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import ray
 from ray.exceptions import RayError
 
 from connectfour.errors import RankingError
-from connectfour.matches.records import GameRecord
+from connectfour.matches.records import Fault, GameRecord
 from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError
 from connectfour.players.packed import PackedPlayer
 from connectfour.ray_session import cluster_size
@@ -35,12 +34,12 @@ _MOST_FAILED_BATCHES = 5
 _sandbox = Sandbox()
 
 
-_Packed = tuple[str, list[Any]]
-"""A player's hash, and the reference to it (in a list: Ray would fetch it with each task)."""
+_Stored = tuple[str, list[Any]]
+"""A player's hash, and its reference in Ray's store; a bare reference would be fetched with each task."""
 
 
 @ray.remote(max_retries=0, num_cpus=1)  # type: ignore[untyped-decorator]  # Ray's
-def _play(batch: Batch, packed: dict[str, _Packed], deadline: float) -> list[GameRecord] | SandboxError:
+def _play(batch: Batch, packed: dict[str, _Stored], deadline: float) -> list[GameRecord] | SandboxError:
     """Play a batch in this worker's sandbox."""
     on_demand = {name: OnDemand(sha256, partial(ray.get, *held)) for name, (sha256, held) in packed.items()}
     try:
@@ -51,33 +50,33 @@ def _play(batch: Batch, packed: dict[str, _Packed], deadline: float) -> list[Gam
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A batch for the n-th time."""
+    """The n-th attempt to play a batch."""
 
     batch: Batch
     number: int = 1
 
     @property
     def seed(self) -> tuple[int, ...]:
-        """Of all chance in it: another attempt has another."""
+        """Seed of all chance; each attempt has its own."""
         return (*self.batch.seed, self.number)
 
 
 class MatchRunner:
-    """Plays batches on whatever Ray is connected to.
+    """Plays batches on the machine or cluster that Ray is connected to.
 
     Attributes:
-        lost: faults of the machines so far, by kind.
+        lost: number of games replayed after faults of the machines, by kind.
     """
 
     def __init__(self, players: Mapping[str, PackedPlayer], *, deadline: float, retries: int = 3) -> None:
-        """Put ``players`` where all nodes find them.
+        """Put ``players`` into Ray's store.
 
         Args:
             players: by name.
             deadline: seconds for a batch, not counting the time to load players.
-            retries: how often games are played again after faults of the machines.
+            retries: how often games are replayed after faults of the machines.
         """
-        self._packed: dict[str, _Packed] = {
+        self._packed: dict[str, _Stored] = {
             name: (player.sha256, [ray.put(player)]) for name, player in players.items()
         }
         self._deadline, self._retries = deadline, retries
@@ -89,21 +88,21 @@ class MatchRunner:
 
     @property
     def capacity(self) -> int:
-        """How many batches keep all cores busy while results are taken in; more would be drawn knowing less."""
+        """Number of batches that keep all cores busy; any more would be scheduled on stale ratings."""
         return 1 + max(1, int(cluster_size()[1]))
 
     @property
     def pending(self) -> list[Batch]:
-        """What is not played to the end."""
+        """The batches that have not ended."""
         return [attempt.batch for attempt in self._waiting] + [attempt.batch for attempt, _ in self._flight.values()]
 
     def submit(self, batch: Batch) -> None:
-        """Have a batch played."""
+        """Queue a batch."""
         self._waiting.append(_Attempt(batch))
         self._launch()
 
     def withdraw(self, name: str) -> None:
-        """Forget what player ``name`` was to play, and what it would have to play again."""
+        """Drop the queued batches of player ``name``, and do not replay those in flight."""
         self._withdrawn.add(name)
         self._waiting = deque(attempt for attempt in self._waiting if self._wanted(attempt))
 
@@ -111,10 +110,10 @@ class MatchRunner:
         return self._withdrawn.isdisjoint(attempt.batch.names)
 
     def collect(self, timeout: float) -> list[GameRecord]:
-        """Return the games of a batch that came to an end within ``timeout`` seconds, or none.
+        """Wait up to ``timeout`` seconds for a batch to end, and return its games.
 
         Raises:
-            RankingError: several batches in a row could not be played, whatever the number of attempts.
+            RankingError: several batches in a row could not be played in any attempt.
         """
         self._launch()
         if not self._flight:
@@ -128,12 +127,12 @@ class MatchRunner:
         for reference, (attempt, latest) in list(self._flight.items()):
             if now > latest:  # the supervisor itself is stuck
                 del self._flight[reference]
-                records += self._again(attempt, "lost worker", "no answer from the worker")
+                records += self._replay(attempt, "lost worker", "no answer from the worker")
         self._launch()
         return records
 
     def stop(self) -> None:
-        """Give up what is in flight; workers end it by the deadline, and nobody hears of it."""
+        """Forget all batches; workers end those in flight by the deadline."""
         self._flight.clear()
         self._waiting.clear()
 
@@ -148,40 +147,49 @@ class MatchRunner:
             self._flight[reference] = attempt, time.monotonic() + turns * (self._deadline + _START_SECONDS)
 
     def _result(self, reference: Any, attempt: _Attempt) -> list[GameRecord]:
+        """Return the games of a finished task, and queue those that have to be replayed."""
         try:
             found = ray.get(reference)
         except RayError as error:  # WorkerCrashedError, NodeDiedError, TaskCancelledError, ObjectLostError, ...
-            return self._again(attempt, "lost worker", type(error).__name__)
+            return self._replay(attempt, "lost worker", type(error).__name__)
         if isinstance(found, list):
             self._failed_in_a_row = 0
-            return self._replayed(attempt, found)
-        if found.kind == "infrastructure":
-            return self._again(attempt, "exception", found.detail)
+            return self._replay_unplayed(attempt, found)
+        if found.mover is None:  # no player's code was running
+            return self._replay(attempt, "exception", found.detail)
         if len(attempt.batch.games) > 1:
-            if not self._wanted(attempt):
-                return []
-            self.lost[f"split after {found.kind}"] += 1
-            self._waiting.extendleft(
-                _Attempt(replace(attempt.batch, games=(game,), seed=(*attempt.batch.seed, game.id)))
-                for game in reversed(attempt.batch.games)
-            )
+            self._replay_one_by_one(attempt, found)
             return []
         (game,) = attempt.batch.games
-        result = -1 if found.mover == game.first else 1
         seconds = self._deadline if found.kind == "timeout" else 0.0
-        return [GameRecord.of(game, found.kind, result, seconds=seconds, seed=attempt.seed, detail=found.detail)]
+        fault = Fault(found.kind, found.detail)
+        return [GameRecord.lost(game, found.mover, fault, seconds=seconds, seed=attempt.seed)]
 
-    def _replayed(self, attempt: _Attempt, records: Sequence[GameRecord]) -> list[GameRecord]:
-        """Return the games that were played, and have those played again that the rules could not play."""
+    def _replay_one_by_one(self, attempt: _Attempt, error: SandboxError) -> None:
+        if not self._wanted(attempt):
+            return
+        self.lost[f"split after {error.kind}"] += 1
+        self._waiting.extendleft(
+            _Attempt(replace(attempt.batch, games=(game,), seed=(*attempt.batch.seed, game.id)))
+            for game in reversed(attempt.batch.games)
+        )
+
+    def _replay_unplayed(self, attempt: _Attempt, records: Sequence[GameRecord]) -> list[GameRecord]:
+        """Return the games that were played, and replay those that the rules failed to play."""
         failed = {record.id: record for record in records if record.termination == "infrastructure"}
         played = [replace(record, seed=attempt.seed) for record in records if record.id not in failed]
         if failed:
             games = tuple(game for game in attempt.batch.games if game.id in failed)
             detail = next(iter(failed.values())).detail
-            played += self._again(replace(attempt, batch=replace(attempt.batch, games=games)), "exception", detail)
+            played += self._replay(replace(attempt, batch=replace(attempt.batch, games=games)), "exception", detail)
         return played
 
-    def _again(self, attempt: _Attempt, kind: str, detail: str) -> list[GameRecord]:
+    def _replay(self, attempt: _Attempt, kind: str, detail: str) -> list[GameRecord]:
+        """Queue a batch again after a fault of the machines; after the last attempt, return games that do not count.
+
+        Raises:
+            RankingError: several batches in a row have failed in all attempts.
+        """
         if not self._wanted(attempt):
             return []
         games = attempt.batch.games
@@ -192,7 +200,7 @@ class MatchRunner:
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _MOST_FAILED_BATCHES:
             raise RankingError(
-                f"games cannot be played here ({kind}: {detail}): see that all nodes have this package and its "
+                f"games cannot be played here ({kind}: {detail}): check that every node has this package and its "
                 "dependencies"
             )
         return [GameRecord.of(game, "infrastructure", None, detail=f"{kind}: {detail}") for game in games]

@@ -1,7 +1,7 @@
-"""A process of its own in which players play, so that one that hangs or dies harms nobody else.
+"""Runs players in a process of their own, so that one that hangs or dies harms nobody else.
 
-The process notes in shared memory whose code runs. So whoever supervises it can tell after a time-out or a crash which
-player it was, without the process's help, whatever it does: sleep, loop in C, swallow exceptions, fall over.
+The process notes in shared memory whose code is running. After a time-out or a crash, the supervisor therefore knows
+which player was to blame without the process's help, whether it sleeps, loops in C, swallows exceptions or segfaults.
 
     supervisor (Sandbox)                   process (main)
         games, new players      ── pipe ──▶   builds the players
@@ -24,12 +24,12 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from connectfour.matches.arena import Mover
-from connectfour.matches.records import GameRecord, GameSpec
+from connectfour.matches.arena import NoteMover
+from connectfour.matches.records import GameRecord, GameSpec, Termination
 from connectfour.players.contract import Player
 from connectfour.players.packed import PackedPlayer
 
@@ -38,7 +38,7 @@ _NOBODY = 255
 
 
 class Rules(Protocol):
-    """What is played; Connect Four, or a game of which the truth is known."""
+    """A game that can be ranked: Connect Four, or the game of known levels that rehearsals play."""
 
     def build(self, packed: PackedPlayer) -> Player:
         """Build a player of this game."""
@@ -50,19 +50,19 @@ class Rules(Protocol):
         names: tuple[str, str],
         games: Sequence[GameSpec],
         rng: np.random.Generator,
-        tell_mover: Mover,
+        note_mover: NoteMover,
     ) -> list[GameRecord]:
-        """Play ``games`` between ``players``, who are called ``names``, and return their records in order."""
+        """Play ``games`` between ``players`` with these ``names``, and return their records in order."""
         ...
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Games between two players, in one piece.
+    """Games between two players that are played in one go.
 
     Attributes:
         names: the players.
-        games: what they are to play.
+        games: the games to play.
         rules: the game.
         seed: of all chance.
     """
@@ -73,45 +73,46 @@ class Batch:
     seed: tuple[int, ...]
 
 
-Fault = Literal["exception", "timeout", "crash", "infrastructure"]
-
-
 @dataclass(frozen=True)
 class OnDemand:
-    """A player that is fetched only where it is not known yet."""
+    """A player that is fetched only by processes that do not have it yet."""
 
     sha256: str
     fetch: Callable[[], PackedPlayer]
 
 
 class SandboxError(Exception):
-    """The process was ended, ended itself, or could not play.
+    """The process hung, died, or could not play.
 
     Attributes:
         kind: what happened; ``infrastructure`` if no player's code was running.
         mover: the player whose code was running.
+        detail: what it looked like.
     """
 
-    def __init__(self, kind: Fault, mover: str | None, detail: str) -> None:
-        """Say what happened while ``mover`` was to move."""
+    def __init__(self, kind: Termination, mover: str | None, detail: str) -> None:
+        """Describe what happened while the code of ``mover`` was running."""
         super().__init__(kind, mover, detail)
         self.kind, self.mover, self.detail = kind, mover, detail
 
 
 class Sandbox:
-    """Starts the process when it is needed, and again when it is gone."""
+    """Starts the process when it is needed, and restarts it when it is gone."""
 
     def __init__(self) -> None:
-        """Start nothing yet."""
+        """Set up without starting the process."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def play(self, batch: Batch, packed: Mapping[str, OnDemand], deadline: float) -> list[GameRecord]:
-        """Play a batch within ``deadline`` seconds, not counting the time to load players.
+        """Play a batch.
 
-        ``packed`` has each player of the batch by name; the process keeps those that it had before.
+        Args:
+            batch: the games.
+            packed: each player of the batch by name; the process keeps players for later batches.
+            deadline: seconds for the batch, not counting the time to load players.
 
         Raises:
-            SandboxError: it did not come to an end.
+            SandboxError: the batch did not end.
         """
         try:
             if self._process is None or self._process.poll() is not None:
@@ -131,7 +132,7 @@ class Sandbox:
         return records
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """Kill the process, whatever it is doing."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -158,28 +159,28 @@ class Sandbox:
         self._known: set[str] = set()
 
     def _receive(self, batch: Batch, seconds: float) -> Any:
-        """Return what the process sends next.
+        """Return the next message of the process.
 
         Raises:
-            SandboxError: it sent nothing in time, or died.
+            SandboxError: the process sent nothing in time, sent an error, or died.
         """
         try:
             if not self._pipe.poll(seconds):
                 raise self._error("timeout", batch, f"no answer within {seconds:g} s")
             found = self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            raise self._error("crash", batch, self._how_it_ended()) from None
+            raise self._error("crash", batch, self._describe_exit()) from None
         if isinstance(found, Exception):
             raise self._error("exception", batch, str(found))
         return found
 
-    def _error(self, kind: Fault, batch: Batch, detail: str) -> SandboxError:
+    def _error(self, kind: Termination, batch: Batch, detail: str) -> SandboxError:
         mover = self._memory[0]
         if mover == _NOBODY:
             return SandboxError("infrastructure", None, detail)
         return SandboxError(kind, batch.names[mover], detail)
 
-    def _how_it_ended(self) -> str:
+    def _describe_exit(self) -> str:
         assert self._process  # noqa: S101  # for the type checker
         code = self._process.wait()
         return (
@@ -188,14 +189,14 @@ class Sandbox:
 
 
 def main() -> None:
-    """Play what the supervisor sends, until it is gone."""
+    """Play the batches that the supervisor sends, until it is gone."""
     _end_with(os.getppid())
     pipe, shared = Connection(int(sys.argv[1])), int(sys.argv[2])
     memory = mmap.mmap(shared, 1)
     known: dict[str, PackedPlayer] = {}
     built: dict[tuple[Rules, str], Player] = {}
 
-    def tell_mover(index: int | None) -> None:
+    def note_mover(index: int | None) -> None:
         memory[0] = _NOBODY if index is None else index
 
     with contextlib.suppress(EOFError):
@@ -205,20 +206,20 @@ def main() -> None:
                 known.update(needed)
                 for index, sha256 in enumerate(wanted):
                     if (batch.rules, sha256) not in built:
-                        tell_mover(index)
+                        note_mover(index)
                         built[batch.rules, sha256] = batch.rules.build(known[sha256])
-                        tell_mover(None)
+                        note_mover(None)
                 players = (built[batch.rules, wanted[0]], built[batch.rules, wanted[1]])
                 pipe.send("ready")
                 rng = np.random.default_rng(batch.seed)
-                records = batch.rules.play(players, batch.names, batch.games, rng, tell_mover)
-            except Exception as error:  # noqa: BLE001  # the supervisor reads who it was, and ends this process
+                records = batch.rules.play(players, batch.names, batch.games, rng, note_mover)
+            except Exception as error:  # noqa: BLE001  # the supervisor reads who was to blame, and kills this process
                 records = RuntimeError(f"{type(error).__name__}: {error}")
             pipe.send(records)
 
 
 def _end_with(parent: int) -> None:
-    """Have the system end this process with its parent, which may be killed (Linux; prctl's PR_SET_PDEATHSIG is 1)."""
+    """Have the system kill this process when its parent dies (Linux only; PR_SET_PDEATHSIG of prctl is 1)."""
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl:
         prctl(1, signal.SIGKILL)

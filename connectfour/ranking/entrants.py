@@ -1,4 +1,4 @@
-"""Who is ranked: the members of runs, further players, and the anchors that every leaderboard has."""
+"""Who is ranked: the members of runs, further players, and the anchors of every leaderboard."""
 
 from __future__ import annotations
 
@@ -6,47 +6,49 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from connectfour.errors import RankingError
-from connectfour.grading.grade import grade, load_positions
+from connectfour.grading.grade import grade
+from connectfour.grading.positions import load_positions
 from connectfour.league.manifest import read_members
 from connectfour.players.names import build_player, pack_heuristic, pack_member, pack_player
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.matchlog import Entry
+from connectfour.ranking.log_lines import RankedPlayer
+from connectfour.run_folder import RunFolder
 
 ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
-"""Players that do not change from run to run."""
+"""Players that are the same in every ranking."""
 
 
 def find_entrants(specs: Iterable[str]) -> dict[str, PackedPlayer]:
     """Return the players that ``specs`` name, and the anchors, by unique name.
 
-    A spec is a player, or a run folder, which stands for its heuristics, every frozen policy and the policy of its
-    newest checkpoint, ``main@ITERATION``. Where there are several runs, their folders are part of the names.
+    A spec is a player or a run folder. A run folder stands for its heuristics, every frozen policy and the policy of
+    its newest checkpoint, ``main@ITERATION``. If there are several runs, names begin with their folders.
 
     Raises:
-        PlayerError, RunFolderError, SnapshotError: a spec is none of these, or a file is damaged.
-        RankingError: two players have the same name.
+        PlayerError, RunFolderError, SnapshotError: a spec names neither, or a file is damaged.
+        RankingError: two different players have the same name.
     """
     specs = list(specs)
-    runs = [spec for spec in specs if not is_player(spec)]
+    runs = [RunFolder(Path(spec)) for spec in specs if not is_player(spec)]
     found = [pack_player(spec) for spec in specs if is_player(spec)]
-    for run in map(Path, runs):
-        found += _members(run, f"{run.resolve().name}/" if len(runs) > 1 else "")
+    for run in runs:
+        found += _members(run, f"{run.path.resolve().name}/" if len(runs) > 1 else "")
     found += [pack_heuristic(name) for name in ANCHORS]
     by_name: dict[str, PackedPlayer] = {}
     for player in found:
         if by_name.setdefault(player.name, player).sha256 != player.sha256:
-            raise RankingError(f"two players are called {player.name}: rename the folder of one of them")
+            raise RankingError(f"two different players have the name {player.name}: rename the folder of one of them")
     return by_name
 
 
 def is_player(spec: str) -> bool:
-    """Tell whether ``spec`` names a player, and not a run folder."""
+    """Return whether ``spec`` names a player rather than a run folder."""
     return ":" in spec and not Path(spec).is_dir()
 
 
-def _members(run: Path, prefix: str) -> list[PackedPlayer]:
+def _members(run: RunFolder, prefix: str) -> list[PackedPlayer]:
     packed = []
-    for member in read_members(run).values():
+    for member in read_members(run.path).values():
         if member.kind == "heuristic":
             packed.append(pack_heuristic(member.id))
         else:
@@ -55,10 +57,9 @@ def _members(run: Path, prefix: str) -> list[PackedPlayer]:
     return packed
 
 
-def entry(player: PackedPlayer) -> Entry:
-    """Return what the log notes of a player; it is graded if its run did not do so."""
+def register(player: PackedPlayer) -> RankedPlayer:
+    """Return what the log notes about a player, grading it if its run has not done so."""
     graded = player.graded
     if graded is None:
-        share = grade(build_player(player, greedy=True), load_positions("dev")).overall
-        graded = share.value_preserving / share.positions
-    return Entry(player.name, player.kind, player.iteration, player.sha256, round(graded, 4))
+        graded = grade(build_player(player, greedy=True), load_positions("dev")).overall.value_preserving_share
+    return RankedPlayer(player.name, player.kind, player.iteration, player.sha256, round(graded, 4))

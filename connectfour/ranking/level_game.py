@@ -1,7 +1,7 @@
-"""A game of which the truth is known, and agents that fail: what a ranking is rehearsed on.
+"""A game whose true order is known, played by agents that fail: what rankings are rehearsed on.
 
-Agents have levels. In a game both perform with noise; the better performance wins, a close one is a draw. So the better
-agent wins more often, and less often the nearer they are. Errors of every kind are injected at given rates.
+Agents have levels. In a game both perform with noise: the better performance wins, and a close one is a draw. The
+stronger agent thus wins more often, and the less so the closer the levels. Errors are injected at given rates.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from connectfour.games.connect_four.bitboard import Boards
+from connectfour.games.connect_four.packing import ACTIONS
 from connectfour.games.observation import Observation
-from connectfour.matches.arena import Mover
-from connectfour.matches.records import GameRecord, GameSpec, Termination
+from connectfour.games.result import Result
+from connectfour.matches.arena import NoteMover
+from connectfour.matches.records import Fault, GameRecord, GameSpec
 from connectfour.matches.referee import ask
 from connectfour.players.contract import Player
 from connectfour.players.packed import PackedPlayer
@@ -28,9 +30,10 @@ from heuristics import State
 LEVELS = 100.0
 _NOISE = 2.5
 _DRAW_MARGIN = 0.25
-_FULL_COLUMN = 6
+_FULL_COLUMN = ACTIONS - 1
+_BOARD = Boards(1).observe()
 
-Fault = Callable[[np.random.Generator], Any]
+Misbehavior = Callable[[np.random.Generator], Any]
 """What an agent does instead of answering with a column."""
 
 INVALID_ANSWERS: tuple[Any, ...] = ("", -10, 0.5, {}, float("nan"))
@@ -38,10 +41,10 @@ INVALID_ANSWERS: tuple[Any, ...] = ("", -10, 0.5, {}, float("nan"))
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """How often a game meets an error.
+    """Probabilities that a game meets an error.
 
     Attributes:
-        error: the machinery around the players raises; the game is played again.
+        error: the machinery around the players raises; the game is replayed.
         invalid: a player answers with nonsense, plays a full column, or raises.
         crash: a player takes its process down.
         hang: a player does not answer.
@@ -57,7 +60,7 @@ class ErrorRates:
 
 @dataclass(frozen=True)
 class LevelGame:
-    """The noisy game, as what a ranking plays."""
+    """The noisy game, with the interface of a game that can be ranked."""
 
     rates: ErrorRates
 
@@ -71,80 +74,85 @@ class LevelGame:
         names: tuple[str, str],
         games: Sequence[GameSpec],
         rng: np.random.Generator,
-        tell_mover: Mover,
+        note_mover: NoteMover,
     ) -> list[GameRecord]:
         """Play ``games`` between two agents."""
-        return [self._one(players, names, game, rng, tell_mover) for game in games]
+        return [self._play_game(players, names, game, rng, note_mover) for game in games]
 
-    def _one(
+    def _play_game(
         self,
         players: tuple[Player, Player],
         names: tuple[str, str],
         game: GameSpec,
         rng: np.random.Generator,
-        tell_mover: Mover,
+        note_mover: NoteMover,
     ) -> GameRecord:
         start = time.perf_counter()
         if rng.random() < self.rates.error:
             return GameRecord.of(game, "infrastructure", None, detail="injected")
         if rng.random() < self.rates.lost:
             os.kill(os.getppid(), signal.SIGKILL)
-            time.sleep(60)  # until the system ends this process, too
-        fault, culprit = _fault(self.rates, rng), (game.first, game.second)[rng.integers(2)]
+            time.sleep(60)  # until the system ends this process as well
+        misbehavior, culprit = _draw_misbehavior(self.rates, rng), (game.first, game.second)[rng.integers(2)]
         performance = {}
         for name in (game.first, game.second):
             agent = players[names.index(name)]
-            assert isinstance(agent, Agent)  # noqa: S101  # nobody else plays this game
-            agent = replace(agent, fault=(fault if name == culprit else None) or agent.fault)
-            tell_mover(names.index(name))
+            assert isinstance(agent, Agent)  # noqa: S101  # only agents play this game
+            agent = replace(agent, misbehavior=(misbehavior if name == culprit else None) or agent.misbehavior)
+            note_mover(names.index(name))
             answer = ask(agent, _BOARD, np.zeros((1, 0), dtype=np.int64), rng)
-            tell_mover(None)
-            termination, detail = answer.faults.get(0, ("illegal", "column 7 is full"))
-            if answer.faults or answer.columns[0] == _FULL_COLUMN:
-                return GameRecord.of(game, termination, -1 if name == game.first else 1, detail=detail)
+            note_mover(None)
+            fault = answer.faults.get(0)
+            if fault is None and answer.columns[0] == _FULL_COLUMN:
+                fault = Fault("illegal", f"column {ACTIONS} is full")
+            if fault:
+                return GameRecord.lost(game, name, fault)
             performance[name] = agent.level + rng.normal(0, _NOISE / np.sqrt(2))
         ahead = performance[game.first] - performance[game.second]
-        result = 0 if abs(ahead) < _DRAW_MARGIN else 1 if ahead > 0 else -1
-        by_rules: Termination = "win" if result else "draw"
-        return GameRecord.of(game, by_rules, result, seconds=round(time.perf_counter() - start, 6))
-
-
-_BOARD = Boards(1).observe()
+        result = Result.DRAW if abs(ahead) < _DRAW_MARGIN else Result.of(ahead)
+        seconds = round(time.perf_counter() - start, 6)
+        return GameRecord.of(game, "draw" if result is Result.DRAW else "win", result, seconds=seconds)
 
 
 @dataclass(frozen=True)
 class Agent:
-    """A player of a known level; its moves mean nothing, but for ``fault``, which takes their place."""
+    """A player of a known level; its columns mean nothing.
+
+    Attributes:
+        name: unique in a ranking.
+        level: how well it plays, from 0 to 100.
+        misbehavior: what it does instead of answering.
+    """
 
     name: str
     level: float
-    fault: Fault | None = None
+    misbehavior: Misbehavior | None = None
 
     def packed(self) -> PackedPlayer:
         """Return it ready to travel."""
         return PackedPlayer(self.name, "agent", json.dumps([self.name, self.level]).encode())
 
     def initial_state(self, boards: int) -> State:
-        """Return no memory."""
+        """Return an empty memory."""
         return np.zeros((boards, 0), dtype=np.int64)
 
     def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Any, State]:
-        """Play the first column, or fail."""
-        if self.fault:
-            return self.fault(rng), state
+        """Play the first column, or misbehave."""
+        if self.misbehavior:
+            return self.misbehavior(rng), state
         return np.zeros(len(observation), dtype=np.int64), state
 
 
-def _fault(rates: ErrorRates, rng: np.random.Generator) -> Fault | None:
-    """Draw whether one of a game's players fails, and how."""
+def _draw_misbehavior(rates: ErrorRates, rng: np.random.Generator) -> Misbehavior | None:
+    """Draw whether one of a game's players misbehaves, and how."""
     drawn = rng.random() - rates.hang
     if drawn < 0:
         return _hang
     if drawn < rates.crash:
         return _die
     if drawn < rates.crash + rates.invalid:
-        faults = (_answer_nonsense, _play_full_column, _raise)
-        return faults[rng.choice(len(faults), p=(0.6, 0.2, 0.2))]
+        choices = (_answer_nonsense, _play_full_column, _raise)
+        return choices[rng.choice(len(choices), p=(0.6, 0.2, 0.2))]
     return None
 
 
@@ -170,14 +178,14 @@ def _die(rng: np.random.Generator) -> Any:
     os._exit(3)
 
 
-def pairwise_accuracy(order: Sequence[str], levels: dict[str, float]) -> float:
+def pairwise_accuracy(order: Sequence[str], levels: Mapping[str, float]) -> float:
     """Return the share of pairs that ``order``, the strongest first, has the right way round."""
     pairs = [(better, worse) for row, better in enumerate(order) for worse in order[row + 1 :]]
     return sum(levels[better] > levels[worse] for better, worse in pairs) / len(pairs)
 
 
 def make_agents(count: int, seed: int) -> list[Agent]:
-    """Return agents with levels drawn uniformly from [0, 100); a game's noise is 2.5."""
+    """Return agents with levels drawn uniformly from [0, 100); the noise of a game is 2.5."""
     rng = np.random.default_rng((seed, count))
     width = len(str(count))
     return [Agent(f"agent_{number:0{width}d}", float(rng.uniform(0, LEVELS))) for number in range(1, count + 1)]

@@ -1,4 +1,4 @@
-"""The members of a run in the order of its leaderboard: who is the best, and how strong the others are."""
+"""The networks of a run by strength: their ratings, and the best of them."""
 
 from __future__ import annotations
 
@@ -8,54 +8,55 @@ from pathlib import Path
 from connectfour.players.names import pack_heuristic, pack_player
 from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.entrants import find_entrants, is_player
-from connectfour.ranking.matchlog import MatchLog
-from connectfour.ranking.recorded import LOG
-from connectfour.ranking.table import LEADERBOARD, Row, read_leaderboard
-from connectfour.run_folder import newest_run
+from connectfour.ranking.match_log import MatchLog
+from connectfour.ranking.table import LeaderboardRow, read_leaderboard
+from connectfour.run_folder import RunFolder, newest_run
 
-_WITHOUT_NETWORK = "minimax:4"
+_OPPONENT_WITHOUT_RUN = "minimax:4"
 
 
-def ratings(folder: Path, players: Iterable[PackedPlayer]) -> dict[str, Row]:
-    """Return the rows of the leaderboard in ``folder`` that are about ``players``, by their names.
+def ratings(folder: Path, players: Iterable[PackedPlayer]) -> dict[str, LeaderboardRow]:
+    """Return the rows of the leaderboard in ``folder`` that belong to ``players``, by their names.
 
-    Who is who is told by the hashes in the log, since members have other names where several runs were ranked.
+    Players are recognized by their hashes in the log: where several runs were ranked, members have longer names.
 
     Raises:
         RankingError: leaderboard or log is damaged.
     """
     rows = {row.player: row for row in read_leaderboard(folder)}
-    called = {entry.sha256: entry.name for entry in MatchLog(folder / LOG).read().players.values()}
-    return {player.name: row for player in players if (row := rows.get(called.get(player.sha256, "")))}
+    names = {ranked.sha256: ranked.name for ranked in MatchLog.read(RunFolder(folder).match_log).players.values()}
+    return {player.name: row for player in players if (row := rows.get(names.get(player.sha256, "")))}
 
 
 def best_player(spec: str) -> tuple[PackedPlayer, str]:
-    """Return the player that ``spec`` names, or of a run the best network, and why it is that one.
+    """Return the player that ``spec`` names, and why it was chosen.
 
-    Of a run it is the network that its leaderboard has first, or else the policy that was graded best.
+    A run folder stands for its best network: the first on its leaderboard, or without one, the best graded.
 
     Raises:
-        PlayerError, RunFolderError, SnapshotError, RankingError: ``spec`` names nobody, or a file is damaged.
+        PlayerError, RunFolderError, SnapshotError, RankingError: ``spec`` names no player, or a file is damaged.
     """
     if is_player(spec):
         return pack_player(spec), "as named"
-    return _best(Path(spec), _networks(spec))
+    return _best(Path(spec), _networks(Path(spec)))
 
 
 def default_opponent() -> PackedPlayer:
-    """Return the best network of the newest run in ``runs/``; a search where there is none."""
+    """Return the best network of the newest run in ``runs/``, or a search if there is none."""
     run = newest_run()
-    networks = _networks(str(run)) if run else {}
-    return _best(run, networks)[0] if run and networks else pack_heuristic(_WITHOUT_NETWORK)
+    networks = _networks(run.path) if run else {}
+    return _best(run.path, networks)[0] if run and networks else pack_heuristic(_OPPONENT_WITHOUT_RUN)
 
 
-def _networks(run: str) -> dict[str, PackedPlayer]:
-    return {name: player for name, player in find_entrants([run]).items() if player.is_network}
+def _networks(run: Path) -> dict[str, PackedPlayer]:
+    return {name: player for name, player in find_entrants([str(run)]).items() if player.is_network}
 
 
 def _best(run: Path, networks: Mapping[str, PackedPlayer]) -> tuple[PackedPlayer, str]:
     ranked = ratings(run, networks.values())
     if not ranked:
-        return pack_player(f"snapshot:{run}/best"), f"graded best while it trained; no leaderboard in {run} has it"
+        return pack_player(
+            f"snapshot:{run}/best"
+        ), f"graded best while it trained; {run} has no leaderboard that lists it"
     name = min(ranked, key=lambda each: ranked[each].rank)
-    return networks[name], f"rank {ranked[name].rank} of {run / LEADERBOARD}"
+    return networks[name], f"rank {ranked[name].rank} of {RunFolder(run).leaderboard}"

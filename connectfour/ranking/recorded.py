@@ -1,70 +1,67 @@
-"""Games that were played, to be looked at again."""
+"""Finds recorded games to look at again."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 from connectfour.errors import RankingError
 from connectfour.matches.records import GameRecord
 from connectfour.ranking.leaderboard import posterior_of
-from connectfour.ranking.matchlog import Matches, MatchLog
+from connectfour.ranking.match_log import MatchLog
+from connectfour.run_folder import RunFolder
 
-LOG = "matches.jsonl"
-_GAMES_OF_A_PAIR = 4
+_GAMES_PER_PAIR = 4
 
 
-def read_games(run: Path) -> Matches:
-    """Return what the log in ``run`` says.
+def read_games(folder: Path) -> MatchLog:
+    """Return the log in ``folder``.
 
     Raises:
-        RankingError: there is no log, it holds no games, or it is damaged.
+        RankingError: there is no log, or it is empty or damaged.
     """
-    log = MatchLog(run / LOG)
-    if not log.path.is_file():
-        raise RankingError(f"{log.path} does not exist: name a folder that connectfour rank has written")
-    matches = log.read()
-    if not matches.players:
-        raise RankingError(f"{log.path} holds no games: name a folder that connectfour rank has written")
-    return matches
+    file = RunFolder(folder).match_log
+    if not file.is_file():
+        raise RankingError(f"{file} does not exist: name a folder written by connectfour rank")
+    log = MatchLog.read(file)
+    if not log.players:
+        raise RankingError(f"{file} holds no games: name a folder written by connectfour rank")
+    return log
 
 
-def best_games(matches: Matches, most: int) -> list[GameRecord]:
-    """Return up to ``most`` games that were played to their end, those between the strongest players first.
+def best_games(log: MatchLog, most: int) -> list[GameRecord]:
+    """Return up to ``most`` games that ended by the rules, those between the strongest players first.
 
-    Of two players' games there are at most four, their newest.
+    Each pair of players contributes its four newest games at most.
     """
-    if not matches.games:
+    if not log.games:
         return []
-    ranks = {name: rank for rank, name in enumerate(posterior_of(matches).order)}
-    played = [game for game in matches.games if game.termination in {"win", "draw"}]
+    ranks = {name: rank for rank, name in enumerate(posterior_of(log).order)}
+    finished = [game for game in log.games if game.termination in {"win", "draw"}]
     found: list[GameRecord] = []
-    pairs: Counter[frozenset[str]] = Counter()
-    for game in sorted(played, key=lambda each: (ranks[each.first] + ranks[each.second], -each.id)):
+    games_of_pair: Counter[frozenset[str]] = Counter()
+    for game in sorted(finished, key=lambda each: (ranks[each.first] + ranks[each.second], -each.id)):
         pair = frozenset((game.first, game.second))
-        pairs[pair] += 1
-        if pairs[pair] <= _GAMES_OF_A_PAIR:
+        games_of_pair[pair] += 1
+        if games_of_pair[pair] <= _GAMES_PER_PAIR:
             found.append(game)
     return found[:most]
 
 
-def find_game(matches: Matches, game_id: int | None) -> GameRecord:
-    """Return the game ``game_id``, or the newest between the two strongest players who met.
+def find_game(log: MatchLog, game_id: int | None) -> GameRecord:
+    """Return the game ``game_id``; by default the newest one between the two strongest players who met.
 
     Raises:
-        RankingError: there is none.
+        RankingError: there is no such game.
     """
     if game_id is None:
-        best = best_games(matches, 1)
+        best = best_games(log, 1)
         if not best:
-            raise RankingError("no game of the log was played to its end: rank some more, or name one with --game")
+            raise RankingError("no game of the log ended by the rules: rank some more, or name a game with --game")
         return best[0]
-    found = next((game for game in matches.games if game.id == game_id), None)
+    found = next((game for game in log.games if game.id == game_id), None)
     if found is None:
-        raise RankingError(f"the log has no game {game_id}: {_numbers([game.id for game in matches.games])}")
+        ids = [game.id for game in log.games]
+        known = f"choose a number from {min(ids)} to {max(ids)}" if ids else "rank some players first"
+        raise RankingError(f"the log has no game {game_id}: {known}")
     return found
-
-
-def _numbers(ids: Sequence[int]) -> str:
-    return f"its games have the numbers {min(ids)} to {max(ids)}" if ids else "it holds none yet"

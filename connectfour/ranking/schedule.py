@@ -1,12 +1,11 @@
-"""Which pairs meet next.
+"""Decides which pairs play next.
 
-``thompson`` (Thompson-Swiss): draw every skill from the posterior, narrowed to a part of its width, sort, and let
-neighbours meet. Whoever may be equal meets often, whoever is certainly far apart seldom. Games in flight count as if
-their result were known to be the expected one: they narrow the posterior that skills are drawn from, so that the same
-doubt is not played out twice.
-``round_robin`` lets all pairs meet equally often, ``random`` draws them.
+``thompson`` (Thompson-Swiss) draws every skill from the posterior, narrowed to half its width, sorts the players, and
+lets neighbors play. Players who may be equal meet often, players who are certainly far apart seldom. Games in flight
+count as if they had ended as expected: they narrow the posterior, so that the same doubt is not resolved twice.
+``round_robin`` lets all pairs meet equally often; ``random`` draws pairs uniformly.
 
-There is no pairing by highest match quality: it locks onto few pairs and orders nobody else.
+Pairing by the highest match quality is not offered: it locks onto a few pairs and leaves the others unordered.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.special import ndtr
 
-from connectfour.ranking.trueskill import BETA, Floats, JointPosterior
+from connectfour.ranking.posterior import PERFORMANCE_DEVIATION, JointPosterior, Matrix
 
 Pairing = Literal["thompson", "round_robin", "random"]
 PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 
-# The share of the posterior's deviation that is drawn: less exploration puts a field in order sooner.
+# Skills are drawn with this share of the posterior's standard deviation: less exploration finds the order sooner.
 _TEMPERATURE = 0.5
 
-# Pairs sit out a round whose order is this much less in doubt than that of the most doubtful pair.
+# Pairs sit out a round if their order is less in doubt than this share of the most doubtful pair's.
 _SETTLED = 0.3
 
 Pair = tuple[str, str]
@@ -41,18 +40,18 @@ def next_round(
     in_flight: Mapping[Pair, int],
     rng: np.random.Generator,
 ) -> list[Pair]:
-    """Return pairs in which each of ``players`` meets at most one other.
+    """Return pairs, at most one with each of ``players``.
 
     Args:
         pairing: the scheme.
-        players: who may play, at least two.
-        posterior: of these players and perhaps others.
-        played: games by pair, those under way included.
-        in_flight: games under way by pair.
+        players: those who may play, at least two.
+        posterior: ratings of these players and perhaps of others.
+        played: number of games by pair, including those in flight.
+        in_flight: number of games in flight by pair.
         rng: source of chance.
     """
     if pairing == "thompson":
-        return _neighbours(_by_drawn_skill(players, posterior, in_flight, rng), posterior)
+        return _doubtful_neighbors(_by_drawn_skill(players, posterior, in_flight, rng), posterior)
     candidates = [_pair(*two) for two in combinations(players, 2)]
     rng.shuffle(candidates)
     if pairing == "round_robin":
@@ -68,33 +67,33 @@ def _pair(one: str, other: str) -> Pair:
 def _by_drawn_skill(
     players: Sequence[str], posterior: JointPosterior, in_flight: Mapping[Pair, int], rng: np.random.Generator
 ) -> list[str]:
-    index = {name: number for number, name in enumerate(posterior.players)}
-    here = np.array([index[name] for name in players])
-    precision: Floats = np.asarray(np.linalg.inv(posterior.covariance[np.ix_(here, here)]), dtype=np.float64)
-    number = {name: row for row, name in enumerate(players)}
-    for (one, other), count in in_flight.items():
-        if one in number and other in number:
+    """Return ``players`` in the order of skills drawn from the posterior, narrowed by the games in flight."""
+    selected = np.array([posterior.players.index(name) for name in players])
+    mean = posterior.mean[selected]
+    precision: Matrix = np.asarray(np.linalg.inv(posterior.covariance[np.ix_(selected, selected)]), dtype=np.float64)
+    row = {name: number for number, name in enumerate(players)}
+    for (one, other), games in in_flight.items():
+        if one in row and other in row:
             difference = np.zeros(len(players))
-            difference[[number[one], number[other]]] = 1, -1
-            gap = posterior.mean[index[one]] - posterior.mean[index[other]]
-            precision += count * _information(float(gap)) * np.outer(difference, difference)
+            difference[[row[one], row[other]]] = 1, -1
+            information = _information(float(difference @ mean))
+            precision += games * information * np.outer(difference, difference)
     # x = L^-T z has the covariance (L L^T)^-1.
     factor = np.linalg.cholesky(precision)
     noise = np.linalg.solve(factor.T, rng.standard_normal(len(players)))
-    drawn = posterior.mean[here] + _TEMPERATURE * noise
-    return [players[row] for row in np.argsort(-drawn).tolist()]
+    return [players[row] for row in np.argsort(-(mean + _TEMPERATURE * noise)).tolist()]
 
 
 def _information(gap: float) -> float:
-    """Return what a game between players whose skills differ by ``gap`` tells about the difference (Fisher)."""
-    scale = np.sqrt(2) * BETA
-    win = np.clip(ndtr(gap / scale), 1e-9, 1 - 1e-9)
-    density = np.exp(-((gap / scale) ** 2) / 2) / np.sqrt(2 * np.pi)
-    return float(density**2 / (win * (1 - win)) / scale**2)
+    """Return the Fisher information of a game, without draws, about the difference ``gap`` of the players' skills."""
+    scaled = gap / PERFORMANCE_DEVIATION
+    win = np.clip(ndtr(scaled), 1e-9, 1 - 1e-9)
+    density = np.exp(-(scaled**2) / 2) / np.sqrt(2 * np.pi)
+    return float(density**2 / (win * (1 - win)) / PERFORMANCE_DEVIATION**2)
 
 
-def _neighbours(order: Sequence[str], posterior: JointPosterior) -> list[Pair]:
-    """Pair an order of players from the top or from the second on, whatever is more in doubt; settled pairs sit out."""
+def _doubtful_neighbors(order: Sequence[str], posterior: JointPosterior) -> list[Pair]:
+    """Pair neighbors, from the first or from the second on, whichever is more in doubt; settled pairs sit out."""
     index = {name: number for number, name in enumerate(posterior.players)}
     doubts = []
     for one, other in pairwise(order):
@@ -106,7 +105,7 @@ def _neighbours(order: Sequence[str], posterior: JointPosterior) -> list[Pair]:
 
 
 def _disjoint(candidates: Sequence[Pair]) -> list[Pair]:
-    """Take pairs from the front, leaving out players who are in one already."""
+    """Return the candidates without those that share a player with an earlier one."""
     taken: set[str] = set()
     pairs = []
     for pair in candidates:

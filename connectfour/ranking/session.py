@@ -1,138 +1,174 @@
-"""``connectfour rank``: from names to a leaderboard."""
+"""Ranks players by games: from their names to a leaderboard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
-from connectfour.errors import RankingError
+from connectfour.errors import ConfigError, RankingError
 from connectfour.interrupt import stop_signals
+from connectfour.observer import Observer
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.display import RankingDisplay, draw_leaderboard, fault_table, standings_table
-from connectfour.ranking.entrants import entry, find_entrants
+from connectfour.ranking.display import LiveRanking, status_line
+from connectfour.ranking.entrants import find_entrants, register
+from connectfour.ranking.figures import draw_leaderboard
 from connectfour.ranking.leaderboard import Standing, write_tables
-from connectfour.ranking.matchlog import Matches, MatchLog
-from connectfour.ranking.recorded import LOG, read_games
-from connectfour.ranking.table import PICTURE
-from connectfour.ranking.tournament import Limits, Plan, Tournament
+from connectfour.ranking.log_lines import GameSettings
+from connectfour.ranking.match_log import MatchLog
+from connectfour.ranking.outputs import check_folder
+from connectfour.ranking.plan import Limits, Plan
+from connectfour.ranking.recorded import read_games
+from connectfour.ranking.tournament import Progress, Tournament
+from connectfour.run_folder import RunFolder
 
-_GAMES_A_PLAYER = 100
+_GAMES_PER_PLAYER = 100
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A ranking whose tables are on disk.
+
+    Attributes:
+        folder: where its log, tables and picture are.
+        log: every game.
+        standings: the leaderboard, the strongest first.
+        unrated: ids of games that the package ``trueskill`` could not rate; they count in everything else.
+        stalled: whether it ended because more games no longer make skills more certain.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    folder: RunFolder
+    log: MatchLog
+    standings: list[Standing]
+    unrated: tuple[int, ...]
+    stalled: bool = False
+    interrupted: bool = False
+
+    @property
+    def title(self) -> str:
+        """What was ranked, and the number of games."""
+        return f"{self.folder.path.resolve().name}: {len(self.log.games):,} games"
 
 
 def default_output(specs: Sequence[str]) -> Path:
-    """Return the folder of the first run among ``specs``, or ``ranking``."""
+    """Return the first run folder among ``specs``, or ``ranking``."""
     return next((Path(spec) for spec in specs if Path(spec).is_dir()), Path("ranking"))
 
 
 def rank(
-    specs: Sequence[str], output: Path, limits: Limits | None, plan: Plan, deadline: float, console: Console
-) -> list[Standing]:
-    """Rank players and the members of runs into ``output``, going on with what is there.
+    specs: Sequence[str | Path],
+    output: str | Path | None = None,
+    limits: Limits | None = None,
+    plan: Plan | None = None,
+    *,
+    deadline: float = 60.0,
+    address: str | None = None,
+    observer: Observer | None = None,
+) -> Ranking:
+    """Rank players and the members of runs, resuming a ranking that is already in ``output``.
 
-    Without ``limits``, a hundred games a player are played.
+    The heuristics random, tactical, minimax:2 and minimax:4 always take part. Ctrl-C ends the ranking after the games
+    under way.
 
-    Raises:
-        PlayerError, RunFolderError, SnapshotError: a spec names nobody, or a file is damaged.
-        RankingError: the log is damaged, in use, or knows another player of the same name; or games cannot be played.
-        ClusterError: there is no Ray cluster where one was named.
-    """
-    players = find_entrants(specs)
-    if len(players) < 2:
-        raise RankingError("there is nobody to play against: name at least two players")
-    log = MatchLog(output / LOG)
-    with log.writing() as matches:
-        _agree(plan, log, matches)
-        _join(players, log, matches, console)
-        limits = limits or Limits(matches=_GAMES_A_PLAYER * len(players))
-        _play(players, log, matches, limits, plan, deadline, console)
-        return report(matches, output, console)
-
-
-def replay(output: Path, console: Console) -> list[Standing]:
-    """Make all tables and the picture again from the log in ``output``.
+    Args:
+        specs: run folders, each standing for its members, and players such as ``heuristic:linear``.
+        output: folder of the log, the tables and the picture; by default the first run folder, else ``ranking``.
+        limits: when to stop; by default after 100 games per player.
+        plan: how to play.
+        deadline: seconds for a batch of games; a player who exceeds them loses the game.
+        address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
+        observer: hears about progress; silent by default.
 
     Raises:
-        RankingError: there is no log, or it is damaged.
+        PlayerError, RunFolderError, SnapshotError: a spec names no player, or a file is damaged.
+        ConfigError: ``specs`` is empty.
+        RankingError: ``output`` cannot be written; its log is damaged, in use, or of other games or other players with
+            the same names; or games cannot be played.
+        ClusterError: no cluster answers at ``address``.
     """
-    return report(read_games(output), output, console)
-
-
-def report(matches: Matches, output: Path, console: Console) -> list[Standing]:
-    """Write tables and picture, and print the leaderboard."""
-    lines = write_tables(matches, output)
-    title = f"{output.resolve().name}: {len(matches.games):,} games"
-    draw_leaderboard(matches, lines, output / PICTURE, title)
-    console.print(standings_table(lines, title=title))
-    if matches.faults:
-        console.print(fault_table(matches))
-    for name, reason in matches.set_aside.items():
-        console.print(f"{name} was set aside: {reason}.", highlight=False)
-    if matches.repeated:
-        console.print(f"{len(matches.repeated):,} games repeat another one and are not counted.", highlight=False)
-    console.print(
-        "Skill: of all games at once, in TrueSkill units, the mean of all put at 25. > next: probability of being\n"
-        "better than the next one. 1st, 2nd: share of points by seat. graded: share of solved positions kept.\n"
-        f"Tables and picture: {output}/leaderboard.csv, crosstable.csv, leaderboard.png; every game: {output}/{LOG}",
-        soft_wrap=True,
-        highlight=False,
-    )
-    return lines
-
-
-def _agree(plan: Plan, log: MatchLog, matches: Matches) -> None:
-    """See that all games of a log are played alike: others are games of other players."""
-    settings = {"rules": repr(plan.rules), "opening_plies": plan.opening_plies}
-    if not matches.settings:
-        log.append([settings])
-        matches.settings.update(settings)
-    elif matches.settings != settings:
-        raise RankingError(
-            f"the games in {log.path} were played with {_listed(matches.settings)}, not {_listed(settings)}: rank into "
-            "another --output"
-        )
-
-
-def _listed(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
-
-
-def _join(players: dict[str, PackedPlayer], log: MatchLog, matches: Matches, console: Console) -> None:
-    """Note who is new, with their grades."""
-    for name, player in players.items():
-        known = matches.players.get(name)
-        if known and known.sha256 != player.sha256:
-            raise RankingError(f"{log.path} knows another player called {name}: rank into another --output")
-    new = [player for name, player in players.items() if name not in matches.players]
-    if not new:
-        return
-    console.print(f"Grading {len(new)} players on solved positions ...", highlight=False)
-    entries = [entry(player) for player in new]
-    log.append(entries)
-    matches.players.update({each.name: each for each in entries})
-
-
-def _play(
-    players: dict[str, PackedPlayer],
-    log: MatchLog,
-    matches: Matches,
-    limits: Limits,
-    plan: Plan,
-    deadline: float,
-    console: Console,
-) -> None:
     from connectfour.matches.runner import MatchRunner
     from connectfour.ray_session import ray_session
 
-    with ray_session(cpus=1):
-        runner = MatchRunner(players, deadline=deadline)
-        tournament = Tournament(players, log, matches, runner, plan)
-        played = f", {len(matches.games):,} games are played already" if matches.games else ""
-        console.print(f"{len(players)} players{played}; Ctrl-C stops it so that it can go on later.", highlight=False)
-        promise = "Stopping after the games that are under way; the same command goes on"
-        with stop_signals(tournament.interrupt, promise), RankingDisplay(console, limits) as display:
-            tournament.run(limits, display.show)
-        if tournament.stalled:
-            console.print("Stopped: more games of this kind do not make skills better known.", highlight=False)
+    specs = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
+    if not specs:
+        raise ConfigError("there is nobody to rank: name a run folder or players, for example heuristic:linear")
+    folder = RunFolder(Path(output or default_output(specs)))
+    check_folder(folder)
+    players = find_entrants(specs)
+    plan = plan or Plan()
+    limits = limits or Limits(matches=_GAMES_PER_PLAYER * len(players))
+    with MatchLog.writing(folder.match_log) as log, observer or Observer() as reporting:
+        settings = GameSettings(repr(plan.rules), plan.opening_plies)
+        _check_log(log, settings, players)
+        with ray_session(address):
+            _register(log, settings, players, reporting)
+            tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
+            already = f", {len(log.games):,} games already played" if log.games else ""
+            reporting.say(f"{len(players)} players{already}; Ctrl-C stops, and the same command resumes.")
+            play(tournament, limits, reporting, "Stopping after the games under way; the same command resumes")
+        return _write_results(folder, log, tournament)
+
+
+def play(tournament: Tournament, limits: Limits, observer: Observer, promise: str) -> Progress:
+    """Play a tournament to its limits, or to Ctrl-C, which prints ``promise``; report to ``observer``.
+
+    Raises:
+        RankingError: games cannot be played.
+    """
+
+    def show(progress: Progress) -> None:
+        observer.show(partial(status_line, progress, limits), partial(LiveRanking, progress, limits))
+
+    with stop_signals(tournament.interrupt, promise):
+        progress = tournament.run(limits, show)
+    observer.show(partial(status_line, progress, limits), urgent=True)
+    return progress
+
+
+def rebuild_tables(folder: str | Path) -> Ranking:
+    """Rebuild all tables and the picture from the log in ``folder``.
+
+    Raises:
+        RankingError: there is no log, it is damaged, or ``folder`` cannot be written.
+    """
+    run = RunFolder(Path(folder))
+    log = read_games(run.path)
+    check_folder(run)
+    return _write_results(run, log)
+
+
+def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | None = None) -> Ranking:
+    leaderboard = write_tables(log, folder.path)
+    ranking = Ranking(
+        folder,
+        log,
+        leaderboard.standings,
+        unrated=leaderboard.sequential.unrated,
+        stalled=tournament is not None and tournament.stalled,
+        interrupted=tournament is not None and tournament.interrupted,
+    )
+    draw_leaderboard(log, ranking.standings, folder.leaderboard_picture, ranking.title)
+    return ranking
+
+
+def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer]) -> None:
+    """Refuse to add games to a log of games that are played differently, or of other players with the same names."""
+    if log.settings not in {None, settings}:
+        raise RankingError(
+            f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
+        )
+    for name, player in players.items():
+        if name in log.players and log.players[name].sha256 != player.sha256:
+            raise RankingError(f"another player in {log.path} has the name {name}: choose another --output")
+
+
+def _register(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer], observer: Observer) -> None:
+    """Note the settings and the players who are new, with their grades."""
+    if log.settings is None:
+        log.append([settings])
+    new = [player for name, player in players.items() if name not in log.players]
+    if new:
+        observer.say(f"Grading {len(new)} players on solved positions ...")
+        log.append([register(player) for player in new])

@@ -1,4 +1,4 @@
-"""The leaderboard as it lies in a folder, read again."""
+"""Reads a leaderboard back from its folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectfour.errors import RankingError
+from connectfour.run_folder import RunFolder
 
-LEADERBOARD, PICTURE = "leaderboard.csv", "leaderboard.png"
 
-
-class Row(BaseModel):
-    """A line of ``leaderboard.csv``, as far as others read it; the columns are told of in ``Standing``."""
+class LeaderboardRow(BaseModel):
+    """A row of ``leaderboard.csv``, with the columns that other rooms read; ``Standing.row`` describes them all."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,18 +33,20 @@ class Row(BaseModel):
         return self.high95 - self.mu
 
 
-def read_leaderboard(folder: Path) -> list[Row]:
-    """Return the rows of ``leaderboard.csv`` in ``folder``, the strongest first; none if nobody was ranked there.
+def read_leaderboard(folder: Path) -> list[LeaderboardRow]:
+    """Return the rows of ``leaderboard.csv`` in ``folder``, the strongest first; none if there is no such file.
 
     Raises:
-        RankingError: it is damaged.
+        RankingError: the file is damaged.
     """
-    file = folder / LEADERBOARD
+    file = RunFolder(folder).leaderboard
     if not file.is_file():
         return []
     try:
         with file.open(newline="", encoding="utf-8") as stream:
             lines = csv.DictReader(stream, strict=True)
-            return [Row.model_validate({name: cell or None for name, cell in line.items()}) for line in lines]
+            return [
+                LeaderboardRow.model_validate({name: cell or None for name, cell in line.items()}) for line in lines
+            ]
     except (ValidationError, UnicodeDecodeError, csv.Error):
-        raise RankingError(f"{file} is damaged: connectfour rank --replay {folder} writes it again") from None
+        raise RankingError(f"{file} is damaged: rebuild it with connectfour rank --replay --output {folder}") from None

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from connectfour.ranking.matchlog import Entry, Matches, MatchLog
+from connectfour.ranking.trueskill import Tally
 
 from connectfour.errors import RankingError
 from connectfour.matches.records import GameRecord, GameSpec, Termination
-from connectfour.ranking.matchlog import Entry, Matches, MatchLog
-from connectfour.ranking.trueskill import Tally
 
 
 def game(number: int, first: str = "a", second: str = "b", result: int | None = 1, moves: str = "") -> GameRecord:

@@ -1,0 +1,115 @@
+"""The kinds of line in ``matches.jsonl``; games are ``connectfour.matches.records.GameRecord``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from connectfour.matches.records import GameRecord
+
+
+@dataclass(frozen=True)
+class GameSettings:
+    """How the games of a log are played; the same for all of them.
+
+    Attributes:
+        rules: the game, as ``repr`` of its rules.
+        opening_plies: random plies before each game.
+    """
+
+    rules: str
+    opening_plies: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its line of a log."""
+        return {"settings": asdict(self)}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> GameSettings:
+        """Return the settings in a line of a log.
+
+        Raises:
+            KeyError, TypeError: the line has another shape.
+        """
+        return cls(**row["settings"])
+
+    def __str__(self) -> str:
+        """Return the settings as part of a sentence."""
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+
+@dataclass(frozen=True)
+class RankedPlayer:
+    """A player who joined the ranking.
+
+    Attributes:
+        name: unique in the log.
+        kind: ``heuristic``, ``snapshot``, ``main``, ``onnx``.
+        iteration: training iteration in which it was frozen.
+        sha256: hash that identifies the player; a different player with the same name is refused.
+        graded: share of solved positions (dev half) in which its best column keeps the result.
+    """
+
+    name: str
+    kind: str
+    iteration: int | None = None
+    sha256: str | None = None
+    graded: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its line of a log."""
+        return {"player": asdict(self)}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> RankedPlayer:
+        """Return the player in a line of a log.
+
+        Raises:
+            KeyError, TypeError: the line has another shape.
+        """
+        return cls(**row["player"])
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A player who plays no further games because too many ended by its faults.
+
+    Attributes:
+        name: the player.
+        reason: what happened, as part of a sentence.
+    """
+
+    name: str
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its line of a log."""
+        return {"set_aside": self.name, "reason": self.reason}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> SetAside:
+        """Return the player set aside in a line of a log.
+
+        Raises:
+            KeyError: the line has another shape.
+        """
+        return cls(row["set_aside"], row["reason"])
+
+
+LogLine = GameSettings | RankedPlayer | GameRecord | SetAside
+
+
+def line_from_json(row: Mapping[str, Any]) -> LogLine:
+    """Return the line that ``row`` stands for.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not a line of a log.
+    """
+    if "settings" in row:
+        return GameSettings.from_json(row)
+    if "player" in row:
+        return RankedPlayer.from_json(row)
+    if "set_aside" in row:
+        return SetAside.from_json(row)
+    return GameRecord.from_json(row)
