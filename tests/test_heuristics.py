@@ -1,37 +1,37 @@
-"""What each heuristic does, on boards drawn beside the answer."""
+"""Each heuristic on boards that are drawn next to the expected column."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import CENTRE_FIRST, COLUMNS, ROWS, Boards, Outcome
+from connectfour.games.connect_four.bitboard import CENTER_FIRST, COLUMNS, ROWS, Boards, Outcome
 from connectfour.games.connect_four.openings import random_openings
+from connectfour.games.observation import Observation
 from heuristics import HEURISTICS, make_heuristic
 
 
-def draw(board: str) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
-    """Return observation and action mask of a drawing, the top row first; X is to move."""
+def observe_drawing(board: str) -> Observation:
+    """Return the observation of a drawn board with X to move. Empty rows at the top may be left out."""
     cells = np.array([line.split() for line in board.strip().splitlines()])
     cells = np.vstack([np.full((ROWS - len(cells), COLUMNS), "."), cells])
-    observation = np.stack([cells == "X", cells == "O"], axis=2).astype(np.int8)
-    return observation[None], (cells[:1] == ".").astype(np.int8)
+    planes = np.stack([cells == "X", cells == "O"], axis=2).astype(np.int8)
+    return Observation(planes[None], (cells[:1] == ".").astype(np.int8))
 
 
 def choose(heuristic: str, board: str, seed: int = 0) -> int:
-    """Return the column, 1 to 7, that a heuristic plays for X on a drawing, at the start of its memory."""
+    """Return the column, 1 to 7, that a heuristic without memory of the game plays for X on a drawn board."""
     player = make_heuristic(heuristic)
-    columns, _ = player.act(*draw(board), player.initial_state(1), np.random.default_rng(seed))
+    columns, _ = player.act(observe_drawing(board), player.initial_state(1), np.random.default_rng(seed))
     return int(columns[0]) + 1
 
 
 def follow(heuristic: str, replies: str, seed: int = 0) -> str:
-    """Let a heuristic move first against fixed ``replies`` and return its columns."""
+    """Return the columns that a heuristic plays when it moves first against fixed ``replies``."""
     player, board, rng = make_heuristic(heuristic), Boards(1), np.random.default_rng(seed)
     state, played = player.initial_state(1), ""
     for reply in replies:
-        columns, state = player.act(*board.observe(), state, rng)
+        columns, state = player.act(board.observe(), state, rng)
         board.play(columns)
         played += str(columns[0] + 1)
         board.play(np.array([int(reply) - 1]))
@@ -39,15 +39,22 @@ def follow(heuristic: str, replies: str, seed: int = 0) -> str:
 
 
 @pytest.mark.parametrize("name", [*HEURISTICS, "minimax:4"])
-def test_knows_its_own_name(name: str) -> None:
-    """A name leads to the heuristic of that name."""
+def test_a_heuristic_has_the_name_it_is_built_by(name: str) -> None:
+    """Without a depth, minimax searches two plies."""
     assert make_heuristic(name).name in {name, f"{name}:2"}
 
 
-@pytest.mark.parametrize("name", ["nobody", "minimax:0", "minimax:x", "minimax:99", "linear:3", ""])
-def test_unknown_names_are_refused(name: str) -> None:
-    """The message lists what there is."""
-    with pytest.raises(ValueError, match="minimax"):
+@pytest.mark.parametrize("name", ["nobody", "linear:3", ""])
+def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
+    """The message lists all heuristics."""
+    with pytest.raises(ValueError, match=f"unknown heuristic '{name}': choose one of random, .*minimax:DEPTH"):
+        make_heuristic(name)
+
+
+@pytest.mark.parametrize("name", ["minimax:0", "minimax:x", "minimax:99", "minimax:"])
+def test_an_invalid_depth_is_refused_with_the_valid_ones(name: str) -> None:
+    """The message gives the range of depths."""
+    with pytest.raises(ValueError, match=f"invalid search depth in '{name}': choose minimax:1 to minimax:8"):
         make_heuristic(name)
 
 
@@ -55,7 +62,7 @@ EMPTY = ". . . . . . ."
 
 
 def test_random_plays_every_legal_column() -> None:
-    """All but the full column come up."""
+    """Every column but the full one comes up."""
     board = """
     O . . . . . .
     X . . . . . .
@@ -68,7 +75,7 @@ def test_random_plays_every_legal_column() -> None:
 
 
 def test_always_same_keeps_its_column_until_it_is_full() -> None:
-    """Six discs fill a column, four of them its own; then it draws another and keeps to that."""
+    """Its column is full after four discs of its own and two of the opponent; then it draws another."""
     for seed in range(20):
         start = int(follow("always_same", "1", seed))
         near, far = start % 7 + 1, (start + 1) % 7 + 1
@@ -78,32 +85,32 @@ def test_always_same_keeps_its_column_until_it_is_full() -> None:
         assert played[5] == played[4]
 
 
-def test_always_same_chooses_anew_for_each_game() -> None:
-    """Over many games all columns come up."""
+def test_always_same_draws_a_new_column_for_each_game() -> None:
+    """Over many games, every column comes up."""
     assert {follow("always_same", "1", seed) for seed in range(100)} == set("1234567")
 
 
 @pytest.mark.parametrize(("replies", "played"), [("717", "471"), ("2664", "4266"), ("1111", "4111")])
-def test_beat_last_answers_on_top(replies: str, played: str) -> None:
-    """It opens in the centre, then follows the opponent."""
+def test_beat_last_plays_on_top_of_the_last_disc(replies: str, played: str) -> None:
+    """It opens in the center, then follows the opponent."""
     assert follow("beat_last", replies) == played
 
 
 @pytest.mark.parametrize(("full", "answer"), [(1, 2), (7, 6), (4, 3), (5, 4)])
-def test_beat_last_takes_the_nearest_column_when_that_one_is_full(full: int, answer: int) -> None:
-    """Of two as near, the one nearer the centre, and of those the left one."""
+def test_beat_last_moves_to_the_nearest_column_when_the_last_one_is_full(full: int, answer: int) -> None:
+    """Of two columns at the same distance, it takes the one nearer the center, and then the left one."""
     board = Boards(1)
     for _ in range(5):
         board.play(np.array([full - 1]))
     memory = board.occupied.astype(np.int64)[:, None]
     board.play(np.array([full - 1]))
-    columns, _ = make_heuristic("beat_last").act(*board.observe(), memory, np.random.default_rng(0))
+    columns, _ = make_heuristic("beat_last").act(board.observe(), memory, np.random.default_rng(0))
     assert columns[0] + 1 == answer
 
 
 @pytest.mark.parametrize("board", [EMPTY, "X . . . . O .\nX O . . . O ."])
-def test_beat_last_without_a_last_disc_plays_the_centre(board: str) -> None:
-    """It moves first, or takes over a game in the middle, where no single disc is new."""
+def test_beat_last_without_a_last_disc_plays_the_center(board: str) -> None:
+    """It moves first, or takes over a game in progress, where more than one disc is new."""
     assert choose("beat_last", board) == 4
 
 
@@ -120,7 +127,7 @@ def test_beat_last_without_a_last_disc_plays_the_centre(board: str) -> None:
             """,
             4,
         ),
-        # Three upright are worth nothing under the opponent's disc; two in a row go on at 3, nearer the centre than 7.
+        # The column of three is blocked. Two in a row can be extended at 3, which is nearer the center than 6.
         (
             """
             . . . O . . .
@@ -130,7 +137,7 @@ def test_beat_last_without_a_last_disc_plays_the_centre(board: str) -> None:
             """,
             3,
         ),
-        # The opponent's three in 1 are no concern of it.
+        # It ignores the opponent's three in column 1.
         (
             """
             O . . . . . .
@@ -142,7 +149,7 @@ def test_beat_last_without_a_last_disc_plays_the_centre(board: str) -> None:
     ],
 )
 def test_linear_extends_its_longest_open_line(board: str, column: int) -> None:
-    """Through the landing cell, centre first among equals."""
+    """Ties go to the column nearest the center."""
     assert choose("linear", board) == column
 
 
@@ -150,7 +157,7 @@ def test_linear_extends_its_longest_open_line(board: str, column: int) -> None:
 @pytest.mark.parametrize(
     ("board", "column"),
     [
-        # wins, though it could block in 1
+        # It wins in 7 instead of blocking in 1.
         (
             """
             O . . . . . X
@@ -159,7 +166,7 @@ def test_linear_extends_its_longest_open_line(board: str, column: int) -> None:
             """,
             7,
         ),
-        # blocks
+        # It blocks in 1.
         (
             """
             O . . . . . .
@@ -168,9 +175,9 @@ def test_linear_extends_its_longest_open_line(board: str, column: int) -> None:
             """,
             1,
         ),
-        # fills the gap in the opponent's row
+        # It fills the gap in the opponent's row.
         ("X O O . O X X", 4),
-        # wins on the diagonal
+        # It wins on the diagonal.
         (
             """
             . . . . . . .
@@ -184,13 +191,13 @@ def test_linear_extends_its_longest_open_line(board: str, column: int) -> None:
     ids=["win", "block", "gap", "diagonal"],
 )
 def test_wins_then_blocks(name: str, board: str, column: int) -> None:
-    """One ply of attack, one of defence."""
+    """A win comes before a block, and a block before anything else."""
     assert choose(name, board) == column
 
 
 @pytest.mark.parametrize("name", ["tactical", "minimax:2"])
 def test_does_not_play_under_the_opponents_win(name: str) -> None:
-    """A disc in the centre would let O complete its second row there."""
+    """A disc in the center would let O complete its second row there."""
     board = """
     O O O . . . X
     X X O . . X X
@@ -199,24 +206,22 @@ def test_does_not_play_under_the_opponents_win(name: str) -> None:
     assert choose("linear", board) == 4
 
 
-def test_tactical_with_only_bad_columns_plays_nearest_the_centre() -> None:
-    """Whatever it does feeds O; it still moves."""
-    observation, mask = draw(
+def test_tactical_with_only_bad_columns_plays_nearest_the_center() -> None:
+    """In columns 1 and 5, the only legal ones here, every disc lets O win on top of it."""
+    observation = observe_drawing(
         """
-        O O O . O O O
-        X X X . X X X
-        X X O . O X X
+        . O O O . X X
+        . X X O . X X
         """
     )
-    mask[:] = 0
-    mask[0, 3] = 1
+    observation.action_mask[0, [1, 2, 3, 5, 6]] = 0
     player = make_heuristic("tactical")
-    columns, _ = player.act(observation, mask, player.initial_state(1), np.random.default_rng(0))
-    assert columns[0] == 3
+    columns, _ = player.act(observation, player.initial_state(1), np.random.default_rng(0))
+    assert columns[0] + 1 == 5
 
 
 def test_the_cell_above_the_board_is_no_threat() -> None:
-    """Bit patterns that run over the top of column 4 are no line: its top cell is safe, and the centre."""
+    """Lines do not run over the top of column 4, so its top cell is safe, and it is in the center."""
     board = """
     . . . . . . .
     . . . O . . .
@@ -228,8 +233,22 @@ def test_the_cell_above_the_board_is_no_threat() -> None:
     assert choose("tactical", board) == 4
 
 
+def test_minimax_finds_a_double_threat_next_to_a_full_column() -> None:
+    """Three in a row at 2, 3 and 4 win at 1 or 5. That column 2 is full does not give O another move."""
+    board = """
+    . X . . . . .
+    . O . . . . .
+    . X . . . . .
+    . O . . . . .
+    . X . . . . O
+    . X . X . O O
+    """
+    assert choose("minimax:3", board) == 3
+    assert choose("minimax:2", board) == 4
+
+
 def _negamax(board: Boards, depth: int) -> list[int]:
-    """Search one board in the plainest way: the value of each column, or -depth - 1 where it is full."""
+    """Return the value of each column by plain recursion on a single board; -depth - 1 where the column is full."""
     values = []
     for column in range(7):
         child = board[:]
@@ -247,16 +266,14 @@ def _negamax(board: Boards, depth: int) -> list[int]:
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_minimax_is_plain_negamax(depth: int) -> None:
-    """The vectorised search plays what a recursive one over single boards does, late positions included."""
+    """The vectorized search plays the same columns as recursion on single boards, late positions included."""
     rng = np.random.default_rng(depth)
     player = make_heuristic(f"minimax:{depth}")
-    # The last positions are so late that the search reaches the full board.
-    positions = [random_openings(np.full(5, plies), rng) for plies in (0, 7, 15, 24, 32)] + [
-        random_openings(np.full(60, 40), rng)
-    ]
-    for board in (boards[i : i + 1] for boards in positions for i in range(len(boards))):
+    # From the latest positions, the search reaches the full board.
+    positions = random_openings(np.repeat([0, 7, 15, 24, 32, 40], [5, 5, 5, 5, 5, 60]), rng)
+    for board in (positions[i : i + 1] for i in range(len(positions))):
         values = _negamax(board, depth)
         best = max(values[column] for column in np.flatnonzero(board.legal()[0]))
-        expected = next(int(c) for c in CENTRE_FIRST if values[c] == best and board.legal()[0, c])
-        columns, _ = player.act(*board.observe(), player.initial_state(1), rng)
+        expected = next(int(c) for c in CENTER_FIRST if values[c] == best and board.legal()[0, c])
+        columns, _ = player.act(board.observe(), player.initial_state(1), rng)
         assert expected == columns[0]
