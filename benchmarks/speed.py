@@ -1,6 +1,6 @@
-"""How fast the league samples and learns, each figure a ratio against a rival of the same run: ``make bench``.
+"""How fast the league samples and learns, each figure a ratio against a rival in the same run: ``make bench``.
 
-Every measurement has a process of its own, on the same network, epochs and minibatches. Rivals are RLlib's stock path
+Every measurement has its own process, with the same network, epochs and minibatches. Rivals are RLlib's stock path
 (``MultiAgentEnvRunner`` on its own ``PettingZooEnv``, one policy for both seats) and a bare loop in NumPy and Torch.
 ``python -m benchmarks.speed`` prints a table and writes ``benchmarks/results.json``.
 """
@@ -34,17 +34,18 @@ from rich.table import Table
 
 from benchmarks.bare_loop import BareLoop
 from callbacks.self_play import SelfPlayCallback
-from connectfour.config import RunSettings, load_settings
+from connectfour.config import PPORunSettings, load_settings
 from connectfour.league.matchmaking import Roster
-from connectfour.learning.env_runner import SelfPlayEnvRunner
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.ppo.env_runner import PPOEnvRunner
 from connectfour.learning.rl_module import ActionMaskingRLModule
+from connectfour.networks.network import multiplies_bfloat16
 from connectfour.ray_session import ray_session
 
 RESULTS = Path(__file__).parent / "results.json"
 
-# What both sides of a comparison do: main against itself from the empty board, no lookahead, no slips: PettingZoo has
-# none of these.
+# Both sides of a comparison play main against itself from the empty board, without lookahead and slips, which
+# PettingZoo does not have.
 SAME_WORK = (
     "rollout.mirror_share=1.0",
     "rollout.mirror_opening_plies=0",
@@ -63,9 +64,9 @@ def league(*overrides: str) -> SelfPlayPPO:
 
 
 def stock_config(envs: int, runners: int = 0) -> PPOConfig:
-    """Return the plainest configuration that RLlib offers for the same network."""
+    """Return RLlib's plainest configuration for the same network."""
     register_env("stock", lambda _: PettingZooEnv(connect_four.env()))
-    settings = RunSettings()
+    settings = PPORunSettings()
     model = {"network": settings.network.model_dump(), "precision": settings.precision}
     config = PPOConfig().environment("stock", disable_env_checking=True)
     config.env_runners(num_env_runners=runners, num_envs_per_env_runner=envs)
@@ -73,7 +74,7 @@ def stock_config(envs: int, runners: int = 0) -> PPOConfig:
     config.rl_module(rl_module_spec=RLModuleSpec(module_class=ActionMaskingRLModule, model_config=model))
     ppo = settings.ppo
     return config.training(
-        # Half a batch, for it takes long; the passes over each sample are the same.
+        # Half a batch, because it takes long; the passes over each sample are the same.
         train_batch_size_per_learner=ppo.batch_size // 2,
         minibatch_size=ppo.minibatch_size,
         num_epochs=ppo.epochs,
@@ -82,9 +83,9 @@ def stock_config(envs: int, runners: int = 0) -> PPOConfig:
 
 
 def per_second(*work: Callable[[], float], warm_up: int = 2) -> list[float]:
-    """Return the units that each of ``work`` does in a second, over many calls: what recurs now and then counts.
+    """Return the units per second of each of ``work``, averaged over many calls so that occasional costs count.
 
-    They take turns, so that what else the machine does strikes all of them.
+    They take turns, so other load on the machine affects all of them alike.
     """
     for _ in range(warm_up):
         for each in work:
@@ -99,7 +100,7 @@ def per_second(*work: Callable[[], float], warm_up: int = 2) -> list[float]:
 
 
 def sampling() -> dict[str, float]:
-    """Env steps a second of one env runner, stock and lockstep, by environments."""
+    """Return the env steps per second of one env runner, stock and lockstep, by number of environments."""
     work = {f"stock, {envs} environments": _stock_sampling(envs) for envs in (1, 8, 32)}
     work |= {f"lockstep, {envs} environments": _lockstep_sampling(envs) for envs in (1024, 2048, 4096)}
     return dict(zip(work, per_second(*work.values()), strict=True))
@@ -112,7 +113,7 @@ def _stock_sampling(envs: int) -> Callable[[], float]:
 
 def _lockstep_sampling(envs: int) -> Callable[[], float]:
     settings = load_settings(None, ["rollout.env_runners=0", f"rollout.envs_per_runner={envs}", *SAME_WORK])
-    runner = SelfPlayEnvRunner(config=SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback))
+    runner = PPOEnvRunner(config=SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback))
 
     def sample() -> float:
         runner.sample()
@@ -122,7 +123,7 @@ def _lockstep_sampling(envs: int) -> Callable[[], float]:
 
 
 def stock_training() -> dict[str, float]:
-    """Trained samples a second of RLlib's PPO on its stock path, which learns on both cores."""
+    """Return the trained samples per second of RLlib's PPO on its stock path, which learns on both cores."""
     found = {}
     torch.set_num_threads(2)
     for runners in (0, 2):
@@ -139,13 +140,32 @@ def stock_training() -> dict[str, float]:
 
 
 def league_training() -> dict[str, float]:
-    """Trained samples a second of the league's algorithm while sampling and learning overlap, and by default."""
-    found = {}
-    for name, overrides in {"same work, overlapping": SAME_WORK, "default settings": ()}.items():
-        algorithm = league(*overrides)
-        (found[name],) = per_second(_training(algorithm))
-        algorithm.stop()
-    return found
+    """Return the trained samples per second of the league: sampling overlapped with learning, and by default."""
+    return {
+        "same work, overlapping": _trained(*SAME_WORK),
+        "default settings": _trained(),
+    }
+
+
+def two_cores() -> dict[str, float]:
+    """Return the trained samples per second of every way to use two cores, lookahead included, in both precisions."""
+    ways = {
+        "one process, two threads": ("rollout.env_runners=0", "threads=2"),
+        "overlapping, one thread": ("rollout.env_runners=1", "threads=1"),
+        "overlapping, two threads": ("rollout.env_runners=1", "threads=2"),
+    }
+    return {
+        f"{precision}: {way}": _trained(*overrides, f"precision={precision}")
+        for precision in ("float32", "bfloat16")
+        for way, overrides in ways.items()
+    }
+
+
+def _trained(*overrides: str) -> float:
+    algorithm = league(*overrides)
+    (speed,) = per_second(_training(algorithm))
+    algorithm.stop()
+    return speed
 
 
 def _training(algorithm: SelfPlayPPO) -> Callable[[], float]:
@@ -157,7 +177,7 @@ def _training(algorithm: SelfPlayPPO) -> Callable[[], float]:
 
 
 def bare_training() -> dict[str, float]:
-    """Trained samples a second of the league in one process and of the bare loop, in turns: noise strikes both."""
+    """Return the trained samples per second of the league in one process and of the bare loop, taking turns."""
     found: dict[str, float] = {}
     for threads in (1, 2):
         algorithm = league(*SAME_WORK, "rollout.env_runners=0", f"threads={threads}")
@@ -169,7 +189,7 @@ def bare_training() -> dict[str, float]:
 
 
 def opponents(count: int) -> dict[str, float]:
-    """Microseconds a trained sample and peak memory of a league that plays half of its games against ``count``."""
+    """Return the microseconds per trained sample, and the peak memory, with half of the games against ``count``."""
     slots = max(2, count)
     algorithm = league(
         "rollout.env_runners=0",
@@ -192,13 +212,14 @@ PARTS: dict[str, Callable[[], dict[str, float]]] = {
     "stock training": stock_training,
     "league training": league_training,
     "bare training": bare_training,
+    "two cores": two_cores,
     "1 opponent": lambda: opponents(1),
     "15 opponents": lambda: opponents(15),
 }
 
 
 def run_part(name: str) -> None:
-    """Measure one part and print it as JSON in the last line."""
+    """Measure one part and print it as JSON on the last line."""
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*Overriding environment")  # RLlib registers one name again and again
     torch.set_num_threads(1)
@@ -207,7 +228,7 @@ def run_part(name: str) -> None:
 
 
 def measure(name: str) -> dict[str, float]:
-    """Run one part in a process of its own."""
+    """Run one part in its own process."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "benchmarks.speed", name]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
@@ -218,7 +239,7 @@ def measure(name: str) -> dict[str, float]:
 
 
 def figures(found: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Return the five figures with what they must reach."""
+    """Return the figures with what they must reach."""
     bare = found["bare training"]
     best_trained = max(found["league training"]["same work, overlapping"], bare["league, 2 threads"])
     one, many = found["1 opponent"], found["15 opponents"]
@@ -271,6 +292,7 @@ def main() -> None:
         "platform": platform.platform(),
         "numpy": np.__version__,
         "torch": torch.__version__,
+        "bfloat16": multiplies_bfloat16("cpu"),
     }
     RESULTS.write_text(json.dumps({"machine": machine, "figures": rows, "measured": found}, indent=1) + "\n")
 

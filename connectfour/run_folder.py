@@ -134,15 +134,23 @@ class RunFolder:
         """Folder that the web app serves."""
         return self.path / "app"
 
-    def create(self, settings: RunSettings) -> None:
-        """Create the folder of a new run.
+    def check_new(self) -> None:
+        """Check that a new run can have this folder.
 
         Raises:
-            RunFolderError: the folder already has contents.
+            RunFolderError: it already has contents.
         """
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             hint = f", or resume it: connectfour train --resume {self.path}" if self._complete_checkpoints() else ""
             raise RunFolderError(f"{self.path} already exists: choose another --run-dir{hint}")
+
+    def create(self, settings: RunSettings) -> None:
+        """Create the folder of a new run.
+
+        Raises:
+            RunFolderError: it already has contents.
+        """
+        self.check_new()
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_settings(settings)
 

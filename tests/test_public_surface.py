@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import connectfour as cf
+
+ROOT = Path(__file__).resolve().parent.parent
 
 NAMES = [
     "ClusterError",
@@ -56,6 +60,29 @@ def test_every_public_name_loads_and_is_documented(name: str) -> None:
     """Each has a docstring of its own."""
     found = getattr(cf, name)
     assert found.__doc__ if name != "__version__" else found.count(".") == 2
+
+
+def test_readme_uses_public_names_alone() -> None:
+    """Its Python examples compile, and take nothing of this project from anywhere else."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) >= 2
+    used = set()
+    for block in blocks:
+        for node in ast.walk(ast.parse(block.replace(", ...)", ")"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "cf":
+                used.add(node.attr)
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert {alias.name for alias in node.names} == {"connectfour"}
+    assert {"train", "rank", "SelfPlayPPOConfig"} <= used <= set(NAMES)
+
+
+def test_links_in_the_documentation_lead_somewhere() -> None:
+    """Files of this project that README, CONTRIBUTING and docs link to exist."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), f"{page.name} links to {link}"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -84,12 +84,14 @@ def train(
     check_memory(settings)
     config = _config(settings)
     folder = RunFolder(Path(run_dir) if run_dir else default_run_dir())
-    folder.create(settings)
-    with folder.lock(), observer or ConsoleObserver() as reporting:
-        reporting.say(
-            f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops with a checkpoint to resume from."
-        )
-        return _fit(config.league(folder=folder.league), folder, reporting, address, logger)
+    folder.check_new()
+    with ray_session(address, cpus=_cpus(settings)), observer or ConsoleObserver() as reporting:
+        folder.create(settings)
+        with folder.lock():
+            reporting.say(
+                f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops with a checkpoint to resume from."
+            )
+            return _fit(config.league(folder=folder.league), folder, reporting, logger)
 
 
 def resume(
@@ -131,15 +133,16 @@ def resume(
                 f"{run_dir} has reached its limit of stop.{reached} = {limit:,}: "
                 f"raise it with {raised_limit(settings.stop, reached)}"
             )
-        folder.write_settings(settings)
-        rewind(folder.progress, checkpoint.iteration)
-        reporting.say(
-            f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps, "
-            f"{_describe(settings.stop)}."
-        )
-        config = _config(settings, seed_shift=checkpoint.iteration)
-        config.league(folder=folder.league, restore_from=checkpoint.path)
-        return _fit(config, folder, reporting, address, logger)
+        with ray_session(address, cpus=_cpus(settings)):
+            folder.write_settings(settings)
+            rewind(folder.progress, checkpoint.iteration)
+            reporting.say(
+                f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps, "
+                f"{_describe(settings.stop)}."
+            )
+            config = _config(settings, seed_shift=checkpoint.iteration)
+            config.league(folder=folder.league, restore_from=checkpoint.path)
+            return _fit(config, folder, reporting, logger)
 
 
 def raised_limit(limits: StopSettings, name: str) -> str:
@@ -189,25 +192,29 @@ def _config(settings: RunSettings, seed_shift: int = 0) -> LeagueConfig:
     return config
 
 
+def _cpus(settings: RunSettings) -> int:
+    """Return the logical cores that Ray must offer: one for the trainer, one per env runner and learner."""
+    return 1 + settings.rollout.env_runners + settings.learners
+
+
 def _describe(limits: StopSettings) -> str:
-    words = {"minutes": "minutes", "env_steps": "env steps", "league_size": "members of the league"}
-    named = [f"{limit:,g} {word}" for name, word in words.items() if (limit := getattr(limits, name)) is not None]
+    words = {"minutes": "minute", "env_steps": "env step", "league_size": "league member"}
+    named = [
+        f"{limit:,g} {word}{'' if limit == 1 else 's'}"
+        for name, word in words.items()
+        if (limit := getattr(limits, name)) is not None
+    ]
     return f"until {' or '.join(named)}" if named else "without a limit"
 
 
-def _fit(
-    config: LeagueConfig, folder: RunFolder, observer: Observer, address: str | None, logger: Logger | None
-) -> TrainingResult:
+def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Logger | None) -> TrainingResult:
     settings = config.settings
     algorithm, _ = _ALGORITHMS[type(settings)]
     stopper = LimitStopper(settings.stop)
     progress = ProgressCallback(folder.progress, settings.stop, observer)
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
-    with (
-        ray_session(address, cpus=1 + settings.rollout.env_runners + settings.learners),
-        stop_signals(stopper.interrupt, "Stopping after this iteration, with a checkpoint"),
-    ):
+    with stop_signals(stopper.interrupt, "Stopping after this iteration, with a checkpoint"):
         results = tune.Tuner(
             algorithm,
             param_space=config,

@@ -66,6 +66,8 @@ class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's
 class SelfPlayPPO(LeagueAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes are untyped here
     """PPO that learns from main's moves in the games of a league."""
 
+    settings: PPORunSettings
+
     @classmethod
     @override
     def get_default_config(cls) -> AlgorithmConfig:
