@@ -1,4 +1,4 @@
-"""The RLlib environment around PettingZoo's."""
+"""PettingZoo's environment, wrapped for RLlib."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from connectfour.games.connect_four.bitboard import from_planes, has_four
 from connectfour.games.connect_four.env import AGENTS, ENV_NAME, ConnectFourEnv
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # PettingZoo's tests warn about their own advice
-def test_wrapped_environment_passes_pettingzoos_tests() -> None:
-    """The wrapped environment is PettingZoo's, unharmed."""
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PettingZoo's tests advise against its own environment
+def test_the_wrapped_environment_passes_pettingzoos_tests() -> None:
+    """Wrapping leaves PettingZoo's environment intact."""
     api_test(ConnectFourEnv().aec, num_cycles=200)
     seed_test(lambda: ConnectFourEnv().aec, num_cycles=50)
 
 
-def test_passes_rllibs_check() -> None:
+def test_the_environment_passes_rllibs_check() -> None:
     """RLlib accepts it as a multi-agent environment."""
     check_multiagent_environments(ConnectFourEnv({"opening_plies": 8}))
 
 
-def test_registered_by_name() -> None:
-    """Any RLlib algorithm finds it."""
+def test_the_environment_is_registered_by_name() -> None:
+    """Any RLlib algorithm can find it."""
     assert isinstance(_global_registry.get(ENV_CREATOR, ENV_NAME)({}), ConnectFourEnv)
 
 
-def test_keys_and_dtypes_are_pettingzoos() -> None:
-    """The observation space holds what is observed, at the start and at the end."""
+def test_observations_have_pettingzoos_keys_and_dtypes() -> None:
+    """The first observation goes to the first player and lies in the observation space."""
     env = ConnectFourEnv()
     observations, _ = env.reset(seed=0)
     assert list(observations) == ["player_0"]
@@ -42,15 +42,16 @@ def test_keys_and_dtypes_are_pettingzoos() -> None:
     assert env.observation_spaces["player_0"].contains(observations["player_0"])
 
 
-def _play(env: ConnectFourEnv, columns: list[int]) -> tuple[dict[str, float], bool]:
-    env.reset(seed=0)
+def _play(env: ConnectFourEnv, columns: list[int]) -> tuple[dict[str, float], set[str], bool]:
+    """Play a game; return the last rewards, who got the last observation, and whether the game is over."""
+    observations, _ = env.reset(seed=0)
     rewards: dict[str, float] = {}
     over = False
     for ply, column in enumerate(columns):
-        _, rewards, terminated, truncated, _ = env.step({AGENTS[ply % 2]: column})
+        observations, rewards, terminated, truncated, _ = env.step({AGENTS[ply % 2]: column})
         assert not truncated["__all__"]
         over = terminated["__all__"]
-    return rewards, over
+    return rewards, set(observations), over
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def _play(env: ConnectFourEnv, columns: list[int]) -> tuple[dict[str, float], bo
     ids=["first wins", "second wins", "illegal"],
 )
 @pytest.mark.filterwarnings("ignore:.*Illegal move.*")
-def test_the_end_tells_both(columns: list[int], rewards: dict[str, float]) -> None:
-    """Winner, loser and offender get PettingZoo's rewards, and both an observation."""
-    assert _play(ConnectFourEnv(), columns) == (rewards, True)
+def test_both_agents_learn_how_the_game_ended(columns: list[int], rewards: dict[str, float]) -> None:
+    """Winner, loser and offender get PettingZoo's rewards, and both agents get a last observation."""
+    assert _play(ConnectFourEnv(), columns) == (rewards, set(rewards), True)
 
 
 def _openings(env: ConnectFourEnv, games: int) -> list[bytes]:
@@ -77,17 +78,17 @@ def _openings(env: ConnectFourEnv, games: int) -> list[bytes]:
 
 
 def test_openings_are_seeded_and_differ_between_workers() -> None:
-    """The same seed gives the same openings on one worker and others on the next."""
+    """The same seed repeats the openings on one worker, and gives different ones on another."""
     context = {"opening_plies": 12}
-    first = _openings(ConnectFourEnv(EnvContext(context, worker_index=1)), 20)
-    again = _openings(ConnectFourEnv(EnvContext(context, worker_index=1)), 20)
-    other = _openings(ConnectFourEnv(EnvContext(context, worker_index=2)), 20)
-    assert first == again
-    assert first != other
+    worker, same_worker, other_worker = (
+        _openings(ConnectFourEnv(EnvContext(context, worker_index=index)), 20) for index in (1, 1, 2)
+    )
+    assert worker == same_worker
+    assert worker != other_worker
 
 
 def test_openings_vary_in_length_and_leave_a_move() -> None:
-    """From none to the limit, and the player to move is told so."""
+    """Lengths run from zero to the limit, and the observation goes to the agent whose turn it is."""
     env = ConnectFourEnv({"opening_plies": 30})
     lengths = set()
     for game in range(300):
@@ -104,8 +105,8 @@ def test_openings_vary_in_length_and_leave_a_move() -> None:
     assert max(lengths) >= 25
 
 
-def test_render_gives_a_picture() -> None:
-    """A red disc in the middle of the lowest row makes the picture differ from an empty board's."""
+def test_render_returns_a_picture() -> None:
+    """A disc in the center of the bottom row changes the picture there."""
     env = ConnectFourEnv({"render_mode": "rgb_array"})
     env.reset()
     empty = env.render()
@@ -119,3 +120,10 @@ def test_render_gives_a_picture() -> None:
     assert changed[0] > 0.8
     assert 0.4 < changed[1] < 0.6
     env.close()
+
+
+@pytest.mark.parametrize("plies", [-1, 42])
+def test_openings_that_leave_no_move_are_refused(plies: int) -> None:
+    """The message gives the range."""
+    with pytest.raises(ValueError, match=f"opening_plies = {plies} leaves no move to play: choose 0 to 41"):
+        ConnectFourEnv({"opening_plies": plies})

@@ -1,6 +1,8 @@
-"""Networks: shapes, masks, symmetry of the features, and no illegal move in ten thousand plies."""
+"""Networks: shapes, masks, mirror symmetry, precision, and no illegal move in ten thousand."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from connectfour.games.connect_four.bitboard import Boards, Outcome, four_lines,
 from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.notation import parse_board
 from connectfour.learning.rl_module import ActionMaskingRLModule
-from connectfour.networks.network import ILLEGAL_LOGIT, ConnectFourNetwork, LineFeatures, MirrorFeatures, Precision
+from connectfour.networks.features import LineFeatures, MirrorFeatures
+from connectfour.networks.masks import ILLEGAL_LOGIT
+from connectfour.networks.network import ConnectFourNetwork, Precision
 from connectfour.players.network_player import NetworkPlayer
 
 ENCODERS = [
@@ -23,10 +27,28 @@ ENCODERS = [
 ]
 IDS = ["lines", "mlp", "resnet"]
 
+PARAMETERS = {
+    "lines": """
+        encoder.layers.0.even.weight encoder.layers.0.even.bias encoder.layers.0.odd.weight
+        policy_head.even.weight policy_head.even.bias policy_head.odd.weight
+        value_head.even.weight value_head.even.bias
+    """,
+    "mlp": """
+        encoder.1.weight encoder.1.bias policy_head.weight policy_head.bias value_head.weight value_head.bias
+    """,
+    "resnet": """
+        encoder.stem.weight encoder.stem.bias
+        encoder.blocks.0.first.weight encoder.blocks.0.first.bias
+        encoder.blocks.0.second.weight encoder.blocks.0.second.bias
+        policy_head.weight policy_head.bias value_head.weight value_head.bias
+    """,
+}
+"""Parameters of each encoder with one layer."""
+
 
 def _tensors(boards: Boards) -> tuple[torch.Tensor, torch.Tensor]:
-    observation, mask = boards.observe()
-    return torch.from_numpy(observation), torch.from_numpy(mask)
+    observation = boards.observe()
+    return torch.from_numpy(observation.planes), torch.from_numpy(observation.action_mask)
 
 
 def _positions(count: int) -> Boards:
@@ -40,7 +62,7 @@ def _positions(count: int) -> Boards:
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
 def test_logits_are_masked_and_values_bounded(settings: NetworkSettings) -> None:
-    """Illegal columns have the float32 minimum and probability zero; the value is a result."""
+    """Illegal columns have the float32 minimum and probability zero; values lie between -1 and 1."""
     boards = _positions(500)
     observation, mask = _tensors(boards)
     logits, value = ConnectFourNetwork(settings)(observation, mask)
@@ -52,8 +74,8 @@ def test_logits_are_masked_and_values_bounded(settings: NetworkSettings) -> None
 
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
-def test_inputs_stay_as_they_are(settings: NetworkSettings) -> None:
-    """A forward pass writes into nothing that it was given."""
+def test_a_forward_pass_does_not_modify_its_inputs(settings: NetworkSettings) -> None:
+    """Observation and mask keep their contents."""
     observation, mask = _tensors(_positions(50))
     before = observation.clone(), mask.clone()
     ConnectFourNetwork(settings)(observation, mask)
@@ -61,8 +83,8 @@ def test_inputs_stay_as_they_are(settings: NetworkSettings) -> None:
     assert torch.equal(before[1], mask)
 
 
-def test_a_mask_of_zeros_gives_no_nan() -> None:
-    """Terminal states have no legal column; probabilities, entropy and gradients stay finite."""
+def test_a_mask_of_zeros_yields_no_nan() -> None:
+    """Positions without a legal column have finite probabilities, entropy and gradients."""
     network = ConnectFourNetwork(NetworkSettings(width=8))
     observation, mask = _tensors(_positions(4))
     mask = torch.zeros_like(mask)
@@ -76,7 +98,7 @@ def test_a_mask_of_zeros_gives_no_nan() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_line_features_count_open_lines(dtype: torch.dtype) -> None:
-    """Two own discs in the lowest row and two of the opponent's: counted by hand from the 69 lines."""
+    """The numbers of lines are those counted one by one over the 69 lines."""
     board = parse_board("44555")
     observation, _ = _tensors(board)
     features = LineFeatures()(observation, dtype)[0]
@@ -87,11 +109,11 @@ def test_line_features_count_open_lines(dtype: torch.dtype) -> None:
         for discs in (1, 2, 3)
     ]
     assert features.sum(dim=1).int().tolist() == expected
-    assert expected[4] == 3, "the opponent has two discs on three lines of the lowest row"
+    assert expected[4] == 3, "the opponent has two discs on three lines of the bottom row"
 
 
 def test_mirrored_boards_keep_even_features_and_negate_odd_ones() -> None:
-    """And no feature is lost: sums and differences together tell every plane and line."""
+    """Sums and differences together have as many features as planes and lines, so nothing is lost."""
     observation, _ = _tensors(_positions(200))
     features = MirrorFeatures()
     even, odd = features(observation, torch.float32)
@@ -104,7 +126,7 @@ def test_mirrored_boards_keep_even_features_and_negate_odd_ones() -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(precision: Precision) -> None:
-    """To the last bit: the encoder ``lines`` computes the same sums on either side."""
+    """The symmetry of the encoder ``lines`` is exact, not approximate."""
     torch.manual_seed(0)
     network = ConnectFourNetwork(NetworkSettings(width=32, layers=3), precision=precision)
     observation, mask = _tensors(_positions(200))
@@ -115,8 +137,8 @@ def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(precision: Prec
 
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
-def test_bfloat16_gives_nearly_the_same(settings: NetworkSettings) -> None:
-    """Two networks of the same weights; only the encoder computes otherwise, what comes out is float32."""
+def test_bfloat16_changes_the_output_only_slightly(settings: NetworkSettings) -> None:
+    """With the same weights, an encoder in bfloat16 gives nearly the same output, in float32."""
     exact, fast = ConnectFourNetwork(settings), ConnectFourNetwork(settings, precision="bfloat16")
     fast.load_state_dict(exact.state_dict())
     observation, mask = _tensors(_positions(100))
@@ -126,12 +148,30 @@ def test_bfloat16_gives_nearly_the_same(settings: NetworkSettings) -> None:
     assert not torch.equal(expected.value, found.value)
 
 
+@pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
+def test_networks_with_the_same_encoder_share_prepared_features(settings: NetworkSettings) -> None:
+    """One network can evaluate what another one has prepared."""
+    observation, mask = _tensors(_positions(20))
+    network, other = ConnectFourNetwork(settings), ConnectFourNetwork(settings)
+    expected, found = network(observation, mask), network.evaluate(other.prepare(observation), mask)
+    assert torch.equal(expected.logits, found.logits)
+    assert torch.equal(expected.value, found.value)
+    assert not torch.equal(expected.value, other(observation, mask).value)
+
+
+@pytest.mark.parametrize("encoder", ["lines", "mlp", "resnet"])
+def test_parameters_keep_their_names(encoder: Literal["lines", "mlp", "resnet"]) -> None:
+    """Snapshots on disk refer to these names; with other names, snapshots of earlier runs could not be loaded."""
+    network = ConnectFourNetwork(NetworkSettings(encoder=encoder, width=8, layers=1))
+    assert list(network.state_dict()) == PARAMETERS[encoder].split()
+
+
 def _play_legally(player: NetworkPlayer, plies: int) -> None:
     rng = np.random.default_rng(0)
     boards = Boards(200)
     state = player.initial_state(len(boards))
     for _ in range(plies // len(boards)):
-        columns, state = player.act(*boards.observe(), state, rng)
+        columns, state = player.act(boards.observe(), state, rng)
         outcome = boards.play(columns)
         assert not (outcome == Outcome.ILLEGAL).any()
         boards.reset(boards.over)
@@ -139,8 +179,8 @@ def _play_legally(player: NetworkPlayer, plies: int) -> None:
 
 @pytest.mark.parametrize("greedy", [False, True], ids=["sampled", "greedy"])
 @pytest.mark.parametrize("trained", [False, True], ids=["fresh", "trained"])
-def test_no_illegal_move_in_ten_thousand_plies(greedy: bool, trained: bool) -> None:
-    """Neither a fresh net nor one that was trained to love column 1, sampled or greedy."""
+def test_no_illegal_move_in_ten_thousand(greedy: bool, trained: bool) -> None:
+    """Neither a fresh network nor one trained to prefer column 1 plays an illegal move, sampled or greedy."""
     torch.manual_seed(0)
     network = ConnectFourNetwork(NetworkSettings(width=32))
     if trained:
@@ -166,8 +206,8 @@ def _module() -> ActionMaskingRLModule:
     )
 
 
-def test_rl_module_leaves_the_batch_alone_and_agrees_with_itself() -> None:
-    """Inference, training and value passes read the same batch in any order and give the network's output."""
+def test_the_rl_module_returns_the_networks_output_and_leaves_the_batch_alone() -> None:
+    """Inference, training and value passes can read the same batch in any order."""
     module = _module()
     observation, mask = _tensors(_positions(30))
     batch = {Columns.OBS: {"observation": observation, "action_mask": mask}}

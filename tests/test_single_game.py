@@ -1,4 +1,4 @@
-"""One game as people see it, held to the boards in lockstep."""
+"""Single games for people, compared with the boards in lockstep."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from connectfour.games.connect_four.bitboard import Boards, Outcome, to_planes
 from connectfour.games.connect_four.game import Game
 
 
-def test_random_games_are_those_of_the_bitboards() -> None:
-    """Cells, turns, legal columns and ends of 200 games, ply by ply."""
+def test_a_single_game_agrees_with_the_bitboards() -> None:
+    """Cells, turns, legal columns and endings of 200 random games agree after every move."""
     rng = np.random.default_rng(1)
     endings = set()
     for _ in range(200):
@@ -51,12 +51,12 @@ def test_random_games_are_those_of_the_bitboards() -> None:
     ids=["up", "across", "rising", "falling", "six in a row"],
 )
 def test_every_four_in_a_row_is_marked(moves: str, cells: set[tuple[int, int]]) -> None:
-    """Row 0 is on top."""
+    """Row 0 is the top row, so row 5 is the bottom."""
     assert Game.parse(moves).winning_cells == cells
 
 
-def test_moves_are_taken_back_to_a_players_last_turn() -> None:
-    """For who moved first, second, or just one move."""
+def test_taking_back_returns_to_a_players_last_turn() -> None:
+    """A seat takes back its own last move and the reply to it; without a seat, one move is taken back."""
     game = Game.parse("44356")
     assert game.take_back(0).moves == "4435"
     assert game.take_back(1).moves == "443"
@@ -65,11 +65,11 @@ def test_moves_are_taken_back_to_a_players_last_turn() -> None:
     assert Game().take_back(None) == Game()
 
 
-def test_wrong_moves_are_refused_with_a_sentence() -> None:
-    """A full column, no column, and a game that is over."""
+def test_illegal_moves_are_refused() -> None:
+    """The message explains a full column, a column that does not exist, and a game that is over."""
     with pytest.raises(NotationError, match="column 4 is full: choose another one"):
         Game.parse("444444").play(3)
-    with pytest.raises(NotationError, match="8 is no column: name one from 1 to 7"):
+    with pytest.raises(NotationError, match="there is no column 8: choose 1 to 7"):
         Game().play(7)
-    with pytest.raises(NotationError, match="the game is over"):
+    with pytest.raises(NotationError, match="the game is over: start a new one or take back a move"):
         Game.parse("1213141").play(1)
