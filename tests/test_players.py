@@ -1,112 +1,195 @@
-"""One contract, run on every player."""
+"""Every player fulfills one contract, and names lead to players."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from shutil import copyfile, copytree
 
 import numpy as np
 import pytest
 
 from connectfour.errors import ConnectFourError, PlayerError, RunFolderError, SnapshotError
-from connectfour.export.onnx import export_onnx
+from connectfour.export.onnx_file import export_onnx
 from connectfour.games.connect_four.bitboard import Boards, Outcome
+from connectfour.games.connect_four.openings import random_openings
 from connectfour.players.contract import Player
 from connectfour.players.names import pack_player, parse_player
+from connectfour.run_folder import CHECKPOINT_INDEX, CHECKPOINT_POLICY, RunFolder, write_checkpoint_index
 from heuristics import HEURISTICS
 from tests.runs import make_run
+
+CHECKPOINT = "checkpoints/part_1/checkpoint_000000"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder."""
-    return make_run(tmp_path_factory.mktemp("runs") / "demo")
+    """A run folder with a checkpoint."""
+    folder = make_run(tmp_path_factory.mktemp("runs") / "demo")
+    write_checkpoint(folder / CHECKPOINT, folder)
+    return folder
+
+
+def write_checkpoint(checkpoint: Path, run: Path) -> None:
+    """Write the files of an RLlib checkpoint that matter here: the policy of ``run``, a state, and the index."""
+    (checkpoint / "learner_group").mkdir(parents=True)
+    (checkpoint / "learner_group" / "state.pkl").write_bytes(b"state")
+    copyfile(RunFolder(run).league / "main.safetensors", checkpoint / CHECKPOINT_POLICY)
+    write_checkpoint_index(checkpoint, iteration=3, env_steps=300, minutes=1.0, league_size=2)
 
 
 SPECS = [
     *(f"heuristic:{name}" for name in HEURISTICS),
     "heuristic:minimax:3",
-    "snapshot:v1",
-    "snapshot:main:greedy",
-    "onnx",
+    "snapshot:{run}/v1",
+    "snapshot:{run}/main",
+    "checkpoint:{run}/" + CHECKPOINT,
+    "onnx:{run}/model.onnx",
 ]
+CASES = [(spec, greedy) for spec in SPECS for greedy in ([False] if spec.startswith("heuristic") else [False, True])]
 
 
-@pytest.fixture(params=SPECS)
+@pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}{'-greedy' if case[1] else ''}")
 def player(request: pytest.FixtureRequest, run: Path) -> Player:
     """Every kind of player there is."""
-    spec: str = request.param
-    if spec.startswith("snapshot:"):
-        name, _, greedy = spec.removeprefix("snapshot:").partition(":")
-        return parse_player(f"snapshot:{run}/{name}", greedy=bool(greedy))
-    if spec == "onnx":
-        if not (run / "model.onnx").exists():
-            export_onnx(pack_player(f"snapshot:{run}/v1"), run / "model.onnx")
-        return parse_player(f"onnx:{run}/model.onnx")
-    return parse_player(spec)
+    spec, greedy = request.param
+    if spec.startswith("onnx:") and not (run / "model.onnx").exists():
+        export_onnx(pack_player(f"snapshot:{run}/v1"), run / "model.onnx")
+    return parse_player(spec.format(run=run), greedy=greedy)
 
 
 def _games(player: Player, boards: int, seed: int, plies: int = 42) -> list[list[int]]:
-    """Let a player play both sides on ``boards`` boards in lockstep and return the columns of each ply."""
+    """Return the columns of each ply of ``boards`` games in lockstep, in which a player plays both sides."""
     rng = np.random.default_rng(seed)
     state = [player.initial_state(boards) for _ in range(2)]
     games = Boards(boards)
     played = []
     for ply in range(plies):
-        columns, state[ply % 2] = player.act(*games.observe(), state[ply % 2], rng)
-        alive = np.flatnonzero(~games.over)
-        turn = games[alive]
-        assert not (turn.play(columns[alive]) == Outcome.ILLEGAL).any()
-        games.assign(alive, turn)
-        played.append(columns[alive].tolist())
+        columns, state[ply % 2] = player.act(games.observe(), state[ply % 2], rng)
+        going = np.flatnonzero(~games.over)
+        turn = games[going]
+        assert not (turn.play(columns[going]) == Outcome.ILLEGAL).any()
+        games.assign(going, turn)
+        played.append(columns[going].tolist())
     return played
 
 
-def test_legal_and_deterministic_under_a_seed(player: Player) -> None:
-    """Whole games without an illegal move, twice the same."""
+def test_games_are_legal_and_repeat_under_the_same_seed(player: Player) -> None:
+    """Whole games contain no illegal move and are the same the second time."""
     assert _games(player, 16, seed=5) == _games(player, 16, seed=5)
 
 
-def test_a_batch_is_its_boards_one_by_one(player: Player) -> None:
-    """The same generator gives the same columns whether boards are asked together or in turn."""
-    boards = Boards(12)
-    setup = np.random.default_rng(1)
-    for _ in range(9):
-        columns = parse_player("heuristic:random").act(*boards.observe(), np.zeros((12, 0), dtype=np.int64), setup)[0]
-        boards.play(columns)
-        boards.reset(boards.over)
-    observation, mask = boards.observe()
+def test_a_batch_gets_the_columns_of_its_boards_one_by_one(player: Player) -> None:
+    """It makes no difference whether boards are passed together or one after the other."""
+    observation = random_openings(np.full(12, 9), np.random.default_rng(1)).observe()
     state = player.initial_state(12)
-    together, memory = player.act(observation, mask, state, np.random.default_rng(9))
+    together, memory = player.act(observation, state, np.random.default_rng(9))
     rng = np.random.default_rng(9)
-    apart = [player.act(observation[i : i + 1], mask[i : i + 1], state[i : i + 1], rng) for i in range(12)]
+    apart = [player.act(observation[i : i + 1], state[i : i + 1], rng) for i in range(12)]
     assert together.tolist() == [int(columns[0]) for columns, _ in apart]
     np.testing.assert_array_equal(memory, np.concatenate([each for _, each in apart]))
 
 
-def test_nothing_is_remembered_outside_the_state(player: Player) -> None:
-    """Another game in between changes nothing: the same observation, state and chance give the same column."""
-    boards = Boards(8)
-    state = player.initial_state(8)
-    before = player.act(*boards.observe(), state, np.random.default_rng(2))[0]
+def test_players_remember_nothing_outside_their_state(player: Player) -> None:
+    """Another game in between changes nothing, and a call does not modify the state it is given."""
+    observation, state = Boards(8).observe(), player.initial_state(8)
+    before = player.act(observation, state, np.random.default_rng(2))[0]
     _games(player, 8, seed=3, plies=11)
-    after = player.act(*boards.observe(), state, np.random.default_rng(2))[0]
+    after = player.act(observation, state, np.random.default_rng(2))[0]
     assert before.tolist() == after.tolist()
-    assert not state.any(), "the state that was handed in stays as it was"
+    assert not state.any()
+
+
+def test_a_batch_may_be_empty(player: Player) -> None:
+    """Without boards, there are no columns."""
+    columns, state = player.act(Boards(0).observe(), player.initial_state(0), np.random.default_rng(0))
+    assert columns.shape == (0,)
+    assert len(state) == 0
+
+
+def test_a_checkpoint_plays_the_policy_that_it_holds(run: Path) -> None:
+    """It is the same player as main of its run, and knows its run and iteration."""
+    checkpoint, main = pack_player(f"checkpoint:{run / CHECKPOINT}"), pack_player(f"snapshot:{run}/main")
+    assert checkpoint.name == "demo/main@3"
+    assert checkpoint.iteration == 3
+    assert checkpoint.sha256 == main.sha256
+    assert checkpoint.sha256 != pack_player(f"snapshot:{run}/v1").sha256
+
+
+def test_a_checkpoint_outside_a_run_is_a_player_too(run: Path, tmp_path: Path) -> None:
+    """Its name then lacks the run."""
+    copytree(run / CHECKPOINT, tmp_path / "copy")
+    assert pack_player(f"checkpoint:{tmp_path}/copy").name == "main@3"
+
+
+def test_a_folder_without_a_checkpoint_is_refused(run: Path) -> None:
+    """The message shows what a checkpoint's path looks like."""
+    for path in (run / "nowhere", run / "checkpoints", run / CHECKPOINT / CHECKPOINT_INDEX):
+        with pytest.raises(PlayerError, match="not a complete checkpoint of a run: name a folder such as runs/NAME/"):
+            parse_player(f"checkpoint:{path}")
+
+
+@pytest.mark.parametrize("file", [CHECKPOINT_POLICY, "learner_group/state.pkl"])
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_an_incomplete_checkpoint_is_refused(file: str, damage: str, run: Path, tmp_path: Path) -> None:
+    """Every file in the index must exist in its full size."""
+    checkpoint = tmp_path / "checkpoint"
+    write_checkpoint(checkpoint, run)
+    path = checkpoint / file
+    parse_player(f"checkpoint:{checkpoint}")
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(PlayerError, match=f"{checkpoint} is not a complete checkpoint"):
+        parse_player(f"checkpoint:{checkpoint}")
+
+
+def test_a_checkpoint_of_an_older_release_is_refused(run: Path, tmp_path: Path) -> None:
+    """Its index is complete, but lists no policy."""
+    checkpoint = tmp_path / "checkpoint"
+    write_checkpoint(checkpoint, run)
+    (checkpoint / CHECKPOINT_POLICY).unlink()
+    index = json.loads((checkpoint / CHECKPOINT_INDEX).read_text())
+    del index["files"][CHECKPOINT_POLICY]
+    (checkpoint / CHECKPOINT_INDEX).write_text(json.dumps(index))
+    with pytest.raises(PlayerError, match=f"{checkpoint} has no {CHECKPOINT_POLICY} because an older release wrote it"):
+        parse_player(f"checkpoint:{checkpoint}")
+
+
+def test_a_checkpoint_with_a_damaged_policy_is_refused(run: Path, tmp_path: Path) -> None:
+    """A file of the right size that is not a snapshot is refused by name."""
+    checkpoint = tmp_path / "checkpoint"
+    write_checkpoint(checkpoint, run)
+    policy = checkpoint / CHECKPOINT_POLICY
+    policy.write_bytes(b"x" * policy.stat().st_size)
+    with pytest.raises(SnapshotError, match=f"{policy} is not a snapshot"):
+        pack_player(f"checkpoint:{checkpoint}")
 
 
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
-        ("linear", PlayerError, "is no player"),
-        ("heuristic:", PlayerError, "is no player"),
-        ("heuristic:nobody", PlayerError, "no heuristic is called 'nobody'"),
-        ("robot:r2", PlayerError, "is no player"),
-        ("snapshot:nowhere/v1", RunFolderError, "nowhere is no run folder"),
-        ("snapshot:{run}/v9", SnapshotError, "no snapshot 'v9': it has v0001, v0002, main, best"),
+        ("linear", PlayerError, "unknown player 'linear': write heuristic:NAME, "),
+        ("heuristic:", PlayerError, "unknown player 'heuristic:'"),
+        ("checkpoint:", PlayerError, "unknown player 'checkpoint:'"),
+        ("heuristic:nobody", PlayerError, "unknown heuristic 'nobody': choose one of random, "),
+        ("robot:r2", PlayerError, "unknown player 'robot:r2'"),
+        ("onnx:nowhere.onnx", PlayerError, "nowhere.onnx is not a file"),
+        ("snapshot:nowhere/v1", RunFolderError, "nowhere is not a run folder"),
+        ("snapshot:{run}/v9", SnapshotError, "no snapshot 'v9': choose one of v0001, v0002, main, best"),
         ("snapshot:{run}/linear", SnapshotError, "no snapshot 'linear'"),
     ],
 )
-def test_wrong_names_get_a_sentence(spec: str, error: type[ConnectFourError], message: str, run: Path) -> None:
-    """The message says what is there instead."""
+def test_unknown_names_are_refused(spec: str, error: type[ConnectFourError], message: str, run: Path) -> None:
+    """The message says what to write instead."""
     with pytest.raises(error, match=message):
         parse_player(spec.format(run=run))
+
+
+def test_a_run_without_snapshots_says_so(tmp_path: Path) -> None:
+    """Early in a run, there are only heuristics."""
+    RunFolder(tmp_path / "young").league.mkdir(parents=True)
+    run = make_run(tmp_path / "young", heuristics=("random",), networks=())
+    with pytest.raises(SnapshotError, match="young has no snapshot 'best': it has none yet, so train it longer"):
+        parse_player(f"snapshot:{run}/best")
