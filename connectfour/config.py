@@ -123,9 +123,9 @@ class LeagueSettings(Settings):
     )
     min_games: int = Field(1000, ge=1, description="games against the pool that a freeze needs since the last one")
     newest_threshold: float = Field(
-        0.65, ge=0, le=1, description="points per game that a freeze needs against each of the newest snapshots"
+        0.68, ge=0, le=1, description="points per game that a freeze needs against each of the newest snapshots"
     )
-    newest_games: int = Field(300, ge=1, description="games that a freeze needs against each of them")
+    newest_games: int = Field(400, ge=1, description="games that a freeze needs against each of them")
     newest_members: int = Field(2, ge=1, description="how many snapshots count as the newest")
     freeze_every: int | None = Field(
         None, ge=1, description="env steps after which main is frozen whatever its win rate; null: never"
