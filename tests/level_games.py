@@ -1,4 +1,4 @@
-"""Variants of the game of known levels; a module that a sandbox imports in no time."""
+"""Variants of the game of known levels, in a module that a sandbox imports quickly."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class OneFails(LevelGame):
     def build(self, packed: PackedPlayer) -> Agent:
         """Build an agent."""
         name, level = json.loads(packed.data)
-        return Agent(name, level, fault=_FAULTS[self.fault] if name == "broken" else None)
+        return Agent(name, level, misbehavior=_FAULTS[self.fault] if name == "broken" else None)
 
 
 class SlowGame(LevelGame):
-    """A game that takes a while, so that all cores are busy at any time."""
+    """A game that takes a while, so that all cores stay busy."""
 
     def play(self, *args: Any) -> list[GameRecord]:
         """Play after a moment."""

@@ -13,19 +13,11 @@ from numpy.typing import NDArray
 from connectfour.errors import PositionsError
 from connectfour.games.connect_four.bitboard import CELLS, CENTER_FIRST, Bits, Boards, Columns, Mask, Outcome, mirror
 from connectfour.games.connect_four.notation import format_moves
-from connectfour.grading.grade import (
-    HALVES,
-    GradedPositions,
-    choose_columns,
-    grade,
-    grade_columns,
-    load_positions,
-    wilson_interval,
-)
+from connectfour.grading.grade import answer, grade, grade_columns, wilson_interval
+from connectfour.grading.positions import FULL, HALVES, GradedPositions, load_positions
 from heuristics import BeatLast, Random, State, make_heuristic
 
 HEADER = "moves,s1,s2,s3,s4,s5,s6,s7\n"
-FULL = np.iinfo(np.int64).min
 
 
 @cache
@@ -98,7 +90,7 @@ def test_verdicts_by_hand(tmp_path: Path) -> None:
     grades = grade_columns(decided, np.array([3, 2, 4, 0]))
     assert grades.value_preserving.tolist() == [True, True, False, False]
     assert grades.optimal.tolist() == [True, False, False, False]
-    assert list(grades.shares()) == ["all", "plies 0-6", "won"]
+    assert list(grades.by_part()) == ["all", "plies 0-6", "won"]
     assert grades.overall.to_json()["value_preserving_share"] == 0.5
 
 
@@ -127,12 +119,20 @@ def test_deeper_search_grades_better_and_a_seed_repeats() -> None:
     assert all(share.optimal <= share.value_preserving for share in shares.values())
 
 
+def test_the_test_half_is_graded_by_default() -> None:
+    """As the command does."""
+    player = make_heuristic("linear")
+    found = grade(player).overall
+    assert found == grade(player, load_positions("test")).overall
+    assert found.value_preserving_share == found.value_preserving / len(load_positions("test"))
+
+
 def test_players_with_a_memory_see_the_game_so_far(tmp_path: Path) -> None:
     """``beat_last`` answers on top of the last disc of the game that led to the position, not of its own invention."""
     file = tmp_path / "positions.csv"
     file.write_text(HEADER + "411,1,1,1,1,1,1,-1\n" + "4166,1,1,1,1,1,1,-1\n" + "44,1,1,1,1,1,1,-1\n")
     positions = load_positions(str(file))
-    assert choose_columns(BeatLast(), positions).tolist() == [0, 5, 3]
+    assert answer(BeatLast(), positions).tolist() == [0, 5, 3]
     assert CENTER_FIRST[0] == 3
 
 
@@ -156,7 +156,7 @@ def test_a_player_is_shown_its_own_turns_alone(tmp_path: Path) -> None:
     file = tmp_path / "positions.csv"
     file.write_text(HEADER + "4166,1,1,1,1,1,1,-1\n" + "411,1,1,1,1,1,1,-1\n")
     watcher = Watcher()
-    choose_columns(watcher, load_positions(str(file)))
+    answer(watcher, load_positions(str(file)))
     assert watcher.shown == [[0], [1], [2], [4, 3]]
 
 
@@ -166,15 +166,18 @@ def test_a_player_is_shown_its_own_turns_alone(tmp_path: Path) -> None:
         ("moves,scores\n", "does not begin with the line moves,s1,s2"),
         (HEADER, "holds no positions"),
         (HEADER + "44,1,1\n", "line 2 of .* it has 3 fields instead of 8"),
-        (HEADER + "48,1,1,1,1,1,1,1\n", "line 2 of .* '48' is no string of columns 1 to 7"),
+        (HEADER + "48,1,1,1,1,1,1,1\n", "line 2 of .* '48' is not a string of columns 1 to 7"),
         (HEADER + "44,1,1,1,x,1,1,1\n", "line 2 of .* invalid literal"),
-        (HEADER + "44,1,1,1,99999999999999999999,1,1,1\n", "line 2 of .* 99999999999999999999 is no score"),
+        (HEADER + "44,1,1,1,99999999999999999999,1,1,1\n", "line 2 of .* 99999999999999999999 is not a score"),
         (HEADER + f"44,{'1' * 200_000},1,1,1,1,1,1\n", "line 2 of .* field larger than field limit"),
         (HEADER + "44,1,1,1,1,1,1,1\n4444444,1,1,1,,1,1,1\n", "line 3 of .* column 4 is full at move 7"),
         (HEADER + "1212121,1,1,1,1,1,1,1\n", "line 2 of .* the game 1212121 is over"),
         (HEADER + "1212121,,,,,,,\n", "line 2 of .* the game 1212121 is over"),
-        (HEADER + "444444,1,1,1,1,1,1,1\n", r"line 2 of .* scores belong to the open columns \(1, 2, 3, 5, 6, 7\)"),
-        (HEADER + "44,1,1,1,,1,1,1\n", "line 2 of .* scores belong to the open columns"),
+        (
+            HEADER + "444444,1,1,1,1,1,1,1\n",
+            r"line 2 of .* exactly the open columns \(1, 2, 3, 5, 6, 7\) must have scores",
+        ),
+        (HEADER + "44,1,1,1,,1,1,1\n", "line 2 of .* exactly the open columns"),
     ],
 )
 def test_bad_files_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
@@ -191,14 +194,14 @@ def test_missing_torn_and_pointless_files_are_refused(tmp_path: Path) -> None:
         load_positions(str(tmp_path / "none.csv"))
     torn = tmp_path / "torn.csv.gz"
     torn.write_bytes(gzip.compress((HEADER + "44,1,1,1,1,1,1,1\n").encode())[:-12])
-    with pytest.raises(PositionsError, match="no complete gzip file"):
+    with pytest.raises(PositionsError, match="neither text nor a complete gzip file"):
         load_positions(str(torn))
     torn.write_bytes(gzip.compress(b"")[:10] + b"\xff" * 20)  # a header, and no valid block behind it
-    with pytest.raises(PositionsError, match="no complete gzip file"):
+    with pytest.raises(PositionsError, match="neither text nor a complete gzip file"):
         load_positions(str(torn))
     file = tmp_path / "lost.csv"
     file.write_text(HEADER + "44,-1,-1,-1,-1,-1,-1,-1\n")
-    with pytest.raises(PositionsError, match="in none of the positions"):
+    with pytest.raises(PositionsError, match="depends on the column in none of the positions"):
         grade(make_heuristic("random"), load_positions(str(file)))
 
 

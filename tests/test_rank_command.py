@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from connectfour.cli import main
 from tests.commands import call, command
 
 HEURISTICS = ("heuristic:random", "heuristic:linear", "heuristic:tactical")
@@ -35,9 +36,9 @@ def ranking(ranked_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 
 
 def test_players_alone_are_ranked_and_the_leaderboard_printed(ranking: tuple[Path, str]) -> None:
-    """With the anchors, a line of status, and where everything is; it fits 80 columns."""
+    """With the anchors, a status line, and the files; it fits 80 columns."""
     folder, printed = ranking
-    assert sorted(file.name for file in folder.iterdir()) == [
+    assert sorted(file.name for file in folder.iterdir() if not file.name.startswith(".")) == [
         "crosstable.csv",
         "leaderboard.csv",
         "leaderboard.png",
@@ -49,11 +50,11 @@ def test_players_alone_are_ranked_and_the_leaderboard_printed(ranking: tuple[Pat
     for name in ("random", "linear", "tactical", "minimax:2", "minimax:4", "v0001"):
         (line,) = [line for line in printed.splitlines() if f" {name} " in line]
         assert len(line) <= 80
-    assert "/40 games, " in printed
+    assert "40/40 games, 0 pending" in printed
     assert f"every game: {folder}/matches.jsonl" in printed
 
 
-def test_replay_makes_the_tables_again(ranking: tuple[Path, str], tmp_path: Path) -> None:
+def test_replay_rebuilds_the_tables(ranking: tuple[Path, str], tmp_path: Path) -> None:
     """From a copy of the log alone, byte for byte, without naming players."""
     folder, _ = ranking
     (tmp_path / "matches.jsonl").write_bytes((folder / "matches.jsonl").read_bytes())
@@ -63,8 +64,8 @@ def test_replay_makes_the_tables_again(ranking: tuple[Path, str], tmp_path: Path
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_ctrl_c_stops_so_that_it_goes_on(tmp_path: Path) -> None:
-    """What was played counts, the tables are written, and the same command plays the rest."""
+def test_ctrl_c_stops_a_ranking_that_can_be_resumed(tmp_path: Path) -> None:
+    """Finished games count, the tables are written, and the same command plays the rest."""
     arguments = ("rank", *HEURISTICS, "--matches", 100_000, "--batch", 8, "--output", tmp_path)
     process = subprocess.Popen(
         command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -77,7 +78,7 @@ def test_ctrl_c_stops_so_that_it_goes_on(tmp_path: Path) -> None:
             break
     rest, errors = process.communicate()
     assert process.returncode == 0
-    assert "Stopping after the games that are under way; the same command goes on" in errors
+    assert "Stopping after the games under way; the same command resumes" in errors
     assert "leaderboard.csv" in rest
     played = games(tmp_path)
     assert len(played) == len(set(played)) >= 8
@@ -88,8 +89,8 @@ def test_ctrl_c_stops_so_that_it_goes_on(tmp_path: Path) -> None:
     assert len(after) == len(set(after)) == len(played) + 16
 
 
-def test_until_everybody_is_known_well_or_settled(tmp_path: Path) -> None:
-    """Both end by themselves; started again, nothing is left to play."""
+def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(tmp_path: Path) -> None:
+    """Started again, it has nothing left to play."""
 
     def rank(option: str, value: int) -> None:
         folder = tmp_path / option
@@ -107,28 +108,61 @@ def test_until_everybody_is_known_well_or_settled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("rank", "heuristic:nobody"), 5, "no heuristic is called 'nobody'"),
-        (("rank", "nowhere"), 3, "nowhere is no run folder"),
-        (("rank",), 2, "name a run folder or players"),
-        (("rank", "heuristic:linear", "--until-sigma", "0"), 2, "--until-sigma 0 is never reached"),
-        (("rank", "--replay", "--output", "nowhere"), 9, "matches.jsonl does not exist"),
-        (("rank", "heuristic:linear", "--matches", "4", "--address", "127.0.0.1:1"), 10, "no Ray cluster answers at"),
-        (("rehearse", "--num-matches", "4", "--address", "127.0.0.1:1"), 10, "no Ray cluster answers at"),
-        (("rank", "heuristic:linear", "--output", "file"), 1, "file"),
+        ("rank heuristic:nobody", 5, "'nobody'"),
+        ("rank nowhere", 3, "nowhere is not a run folder"),
+        ("rank", 2, "name a run folder or players"),
+        ("rank heuristic:linear --until-sigma 0", 2, "--until-sigma 0 is never reached"),
+        ("rank --replay --output nowhere", 9, "matches.jsonl does not exist"),
+        ("rank heuristic:linear --output file", 9, "file is a file, not a folder: choose another --output"),
+        ("rank heuristic:linear --output file/new", 9, "file is a file, not a folder"),
+        ("rank heuristic:linear --output taken", 9, "taken/leaderboard.csv cannot be written"),
+        (
+            "rehearse --figure accuracy.jpg",
+            9,
+            "unsupported picture format 'accuracy.jpg': use a name that ends in .png",
+        ),
+        ("rehearse --figure folder.png", 9, "folder.png is a folder"),
+        ("rehearse --figure file/accuracy.png", 9, "file is a file, not a folder"),
     ],
 )
-def test_wrong_input_gets_one_sentence(arguments: tuple[str, ...], code: int, message: str, tmp_path: Path) -> None:
-    """And an exit code of its own, and no traceback."""
-    (tmp_path / "file").write_text("not a folder")
-    done = call(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert message in done.stderr
-    assert done.stderr.startswith("connectfour: ")
+def test_wrong_input_gets_one_sentence(
+    arguments: str,
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And an exit code of its own, no traceback, and no work."""
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("not a folder")
+    Path("taken", "leaderboard.csv").mkdir(parents=True)
+    Path("folder.png").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    monkeypatch.setattr(sys, "argv", ["connectfour", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == code
+    assert message in printed.err
+    assert printed.err.startswith("connectfour: ")
+    assert len(printed.err.strip().splitlines()) == 1
+    assert not printed.out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command_line", ["rank heuristic:linear --matches 4", "rehearse --num-matches 4"])
+def test_an_address_without_a_cluster_is_refused(command_line: str, tmp_path: Path) -> None:
+    """In one sentence, before anything is graded or played."""
+    done = call(*command_line.split(), "--address", "127.0.0.1:1", cwd=tmp_path)
+    assert done.returncode == 10
+    assert done.stderr.startswith("connectfour: no Ray cluster answers at '127.0.0.1:1'")
     assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout
 
 
 def test_ranking_and_rehearsing_on_a_cluster(tmp_path: Path) -> None:
-    """``--address`` of a running Ray, which stays."""
+    """``--address`` uses a running Ray, which stays."""
     script = """
 import os, subprocess, sys
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"

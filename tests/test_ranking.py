@@ -1,4 +1,4 @@
-"""Rankings on a real Ray: to their end, killed, with players that fail, with a node that goes."""
+"""Rankings on a real Ray: to their end, killed, with failing players, with a node that goes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from connectfour.errors import RankingError
+from connectfour.games.result import Result
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.matches.runner import MatchRunner
 from connectfour.matches.sandbox import Batch, Rules
 from connectfour.ranking.entrants import ANCHORS, find_entrants
 from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents
-from connectfour.ranking.matchlog import Entry, Matches, MatchLog
+from connectfour.ranking.log_lines import RankedPlayer
+from connectfour.ranking.match_log import MatchLog
+from connectfour.ranking.plan import Limits, Plan
 from connectfour.ranking.session import rank
-from connectfour.ranking.tournament import Limits, Plan, Progress, Tournament
+from connectfour.ranking.tournament import Progress, Tournament
 from tests.level_games import OneFails
 from tests.runs import make_run
-
-QUIET = Console(quiet=True)
 
 
 @pytest.fixture
@@ -39,23 +39,19 @@ def run(tmp_path: Path) -> Path:
 
 def play(
     folder: Path, agents: list[Agent], limits: Limits, rules: Rules, deadline: float = 5.0, **plan: Any
-) -> tuple[Matches, Progress]:
-    """Rank agents, and return what the log says afterwards."""
-    log = MatchLog(folder / "matches.jsonl")
-    with log.writing() as matches:
-        new = [Entry(agent.name, "agent") for agent in agents if agent.name not in matches.players]
-        log.append(new)
-        matches.players.update({each.name: each for each in new})
+) -> tuple[MatchLog, Progress, Tournament]:
+    """Rank agents, and return what is in the log afterwards."""
+    path = folder / "matches.jsonl"
+    with MatchLog.writing(path) as log:
+        log.append([RankedPlayer(agent.name, "agent") for agent in agents if agent.name not in log.players])
         runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=deadline)
-        settings = Plan(rules, opening_plies=0, **plan)
-        progress = Tournament([agent.name for agent in agents], log, matches, runner, settings).run(
-            limits, lambda _: None
-        )
-    return log.read(), progress
+        tournament = Tournament([agent.name for agent in agents], log, runner, Plan(rules, opening_plies=0, **plan))
+        progress = tournament.run(limits, lambda _: None)
+    return MatchLog.read(path), progress, tournament
 
 
 def test_everybody_of_a_run_is_ranked_with_the_anchors(run: Path) -> None:
-    """Frozen policies, heuristics, the newest checkpoint's policy and a further player, once each."""
+    """Frozen policies, heuristics, the newest checkpoint's policy and further players, once each."""
     found = find_entrants([str(run), "heuristic:minimax:3", f"snapshot:{run}/v1"])
     assert set(found) == {"random", "linear", "v0001", "v0002", "main@3", "minimax:3", "demo/v0001", *ANCHORS}
     assert found["v0001"].sha256 == found["demo/v0001"].sha256
@@ -65,47 +61,49 @@ def test_everybody_of_a_run_is_ranked_with_the_anchors(run: Path) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_ranking_ends_and_goes_on(run: Path) -> None:
-    """So many games, each id once, both seats of each pair; a higher limit plays the rest; a lower one nothing."""
-    rank([str(run)], run, Limits(matches=40), Plan(ConnectFour()), 60, QUIET)
+    """Each id once, both seats of each pair; a higher limit plays the rest, a lower one nothing."""
+    ranking = rank([run], limits=Limits(matches=40))
+    assert ranking.folder.path == run
+    assert not ranking.interrupted
     first = (run / "matches.jsonl").read_bytes()
-    games = MatchLog(run / "matches.jsonl").read().games
-    assert sorted(game.id for game in games) == list(range(1, 41))
-    rank([str(run)], run, Limits(matches=30), Plan(ConnectFour()), 60, QUIET)
+    assert sorted(game.id for game in MatchLog.read(run / "matches.jsonl").games) == list(range(1, 41))
+    rank([run], limits=Limits(matches=30))
     assert (run / "matches.jsonl").read_bytes() == first
-    lines = rank([str(run)], run, Limits(matches=100), Plan(ConnectFour()), 60, QUIET)
-    matches = MatchLog(run / "matches.jsonl").read()
-    assert sorted(game.id for game in matches.games) == list(range(1, 101))
+    ranking = rank(str(run), limits=Limits(matches=100))
+    log = MatchLog.read(run / "matches.jsonl")
+    assert sorted(game.id for game in log.games) == list(range(1, 101))
+    assert ranking.log.games == log.games
     assert (run / "matches.jsonl").read_bytes().startswith(first)
-    seats = Counter((game.first, game.second) for game in matches.games)
+    seats = Counter((game.first, game.second) for game in log.games)
     assert all(abs(count - seats[second, first]) <= 1 for (first, second), count in seats.items())
-    assert {len(game.opening) for game in matches.games} == {4}
-    by_opening = Counter((frozenset((game.first, game.second)), game.opening) for game in matches.games)
+    assert {len(game.opening) for game in log.games} == {4}
+    by_opening = Counter((frozenset((game.first, game.second)), game.opening) for game in log.games)
     assert max(by_opening.values()) >= 2, "both seats get the same opening"
-    assert lines[0].player in {"minimax:2", "minimax:4", "tactical"}, "nets that never learned do not win"
-    assert all(len(game.seed) == 3 for game in matches.games)
+    assert ranking.standings[0].name in {"minimax:2", "minimax:4", "tactical"}, "nets that never learned do not win"
+    assert all(len(game.seed) == 3 for game in log.games)
     with pytest.raises(RankingError, match=r"were played with .*greedy=True.*, not .*greedy=False.*another --output"):
-        rank([str(run)], run, Limits(matches=100), Plan(ConnectFour(greedy=False)), 60, QUIET)
-    assert {line.player: line.graded for line in lines}["v0001"] == 1.0, "as the manifest says"
-    assert {line.player: line.graded for line in lines}["minimax:4"] == pytest.approx(0.775, abs=0.01)
+        rank([run], plan=Plan(ConnectFour(greedy=False)))
+    assert log.players["v0001"].graded == 1.0, "as the manifest says"
+    assert log.players["minimax:4"].graded == pytest.approx(0.775, abs=0.01)
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_another_player_of_the_same_name_is_refused(run: Path) -> None:
-    """Its games would be counted for the first."""
-    rank([str(run)], run, Limits(matches=4), Plan(ConnectFour()), 60, QUIET)
+    """Its games would be counted as the first one's."""
+    rank([run], limits=Limits(matches=4))
     log = run / "matches.jsonl"
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     for row in rows:
         if row.get("player", {}).get("name") == "v0001":
             row["player"]["sha256"] = "0" * 64
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(RankingError, match="knows another player called v0001: rank into another --output"):
-        rank([str(run)], run, Limits(matches=8), Plan(ConnectFour()), 60, QUIET)
+    with pytest.raises(RankingError, match=r"another player in .* has the name v0001: choose another --output"):
+        rank([run], limits=Limits(matches=8))
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_every_kind_of_fault_is_told_apart() -> None:
-    """Players lose by theirs; the machines' are played again under the same ids."""
+def test_every_kind_of_fault_is_distinguished() -> None:
+    """Players lose by their faults; games that the machines spoil are replayed under the same ids."""
     agents = make_agents(4, 1)
     rules = LevelGame(ErrorRates(error=0.1, invalid=0.3, crash=0.04, hang=0.03, lost=0.01))
     runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=1.5)
@@ -125,11 +123,11 @@ def test_every_kind_of_fault_is_told_apart() -> None:
     assert answers >= {"answered ''", "answered -10", "answered {}"}
     for game in games:
         if game.at_fault:
-            assert game.result == (-1 if game.at_fault == game.first else 1)
+            assert game.result is (Result.LOSS if game.at_fault == game.first else Result.WIN)
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_what_a_withdrawn_player_has_in_flight_is_not_played_again(tmp_path: Path) -> None:
+def test_games_of_a_withdrawn_player_are_not_replayed(tmp_path: Path) -> None:
     """Its hanging batch is neither split nor repeated."""
     agents = {agent.name: agent.packed() for agent in [*make_agents(1, 1), Agent("broken", 50.0)]}
     runner = MatchRunner(agents, deadline=0.5)
@@ -144,65 +142,60 @@ def test_what_a_withdrawn_player_has_in_flight_is_not_played_again(tmp_path: Pat
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_ranking_that_cannot_learn_more_ends(tmp_path: Path) -> None:
-    """Two players of which one always wins are never known to a hundredth."""
+    """If one of two players always wins, their skills never become certain to a hundredth."""
     agents = [Agent("a", 0.0), Agent("b", 100.0)]
-    matches, _ = play(tmp_path, agents, Limits(sigma=0.01), LevelGame(ErrorRates()), batch_games=100)
-    assert 600 < len(matches.games) < 20_000
+    log, _, tournament = play(tmp_path, agents, Limits(sigma=0.01), LevelGame(ErrorRates()), batch_games=100)
+    assert 600 < len(log.games) < 20_000
+    assert tournament.stalled
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_settled_means_settled_all_the_time(tmp_path: Path) -> None:
-    """An order that was left and came back in between is not settled."""
-    log = MatchLog(tmp_path / "matches.jsonl")
-    with log.writing():
-        log.append([Entry("a", "agent"), Entry("b", "agent")])
-        results = [1] * 12 + [-1] * 16 + [1] * 9
+    """An order that changed and came back in between is not settled."""
+    results = [Result.WIN] * 12 + [Result.LOSS] * 16 + [Result.WIN] * 9
+    with MatchLog.writing(tmp_path / "matches.jsonl") as log:
+        log.append([RankedPlayer("a", "agent"), RankedPlayer("b", "agent")])
         log.append(
-            GameRecord.of(GameSpec(number, *(("a", "b"))), "win", result)
-            for number, result in enumerate(results, start=1)
+            GameRecord.of(GameSpec(number, "a", "b"), "win", result) for number, result in enumerate(results, start=1)
         )
     agents = [Agent("a", 60.0), Agent("b", 0.0)]
-    matches, _ = play(tmp_path, agents, Limits(settled=20), LevelGame(ErrorRates()), batch_games=1)
-    assert len(matches.games) > 37 + 8
+    log, *_ = play(tmp_path, agents, Limits(settled=20), LevelGame(ErrorRates()), batch_games=1)
+    assert len(log.games) > 37 + 8
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_of_a_batch_only_the_game_that_hangs_is_lost(tmp_path: Path) -> None:
-    """The others are played again, one by one, under their ids."""
+    """The others are replayed, one by one, under their ids."""
     rules = LevelGame(ErrorRates(hang=0.02))
-    matches, progress = play(tmp_path, make_agents(2, 1), Limits(matches=64), rules, 1.5, batch_games=32)
-    assert sorted(game.id for game in matches.games) == list(range(1, 65))
+    log, progress, _ = play(tmp_path, make_agents(2, 1), Limits(matches=64), rules, 1.5, batch_games=32)
+    assert sorted(game.id for game in log.games) == list(range(1, 65))
     assert progress.lost["split after timeout"] >= 1
-    assert matches.terminations["timeout"] <= 4
+    assert log.terminations["timeout"] <= 4
 
 
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize(("fault", "kind"), [("raise", "exception"), ("hang", "timeout"), ("die", "crash")])
 def test_a_player_that_keeps_failing_is_set_aside(tmp_path: Path, fault: Any, kind: str) -> None:
-    """With the reason; the others play on, harmed by nothing, and it stays aside when the ranking goes on."""
+    """With the reason; the others play on unharmed, and it stays aside when the ranking is resumed."""
     agents = make_agents(3, 1)
     broken = Agent("broken", 50.0)
     rules, pace = OneFails(ErrorRates(), fault), {"deadline": 0.5, "batch_games": 2}
-    matches, _ = play(tmp_path, [*agents, broken], Limits(matches=200), rules, **pace)
-    assert set(matches.faults) == {"broken"}
-    assert set(matches.set_aside) == {"broken"}
-    assert "games ended by its faults (" in matches.set_aside["broken"]
-    assert kind in matches.set_aside["broken"]
-    assert matches.played["broken"] < 60
-    assert len(matches.games) == 200
-    played = matches.played["broken"]
-    again, _ = play(tmp_path, [*agents, broken], Limits(matches=220), rules, **pace)
-    assert again.played["broken"] == played
+    log, *_ = play(tmp_path, [*agents, broken], Limits(matches=200), rules, **pace)
+    assert set(log.faults) == {"broken"}
+    assert set(log.set_aside) == {"broken"}
+    assert "games ended by its faults (" in log.set_aside["broken"]
+    assert kind in log.set_aside["broken"]
+    assert log.played("broken") < 60
+    assert len(log.games) == 200
+    resumed, *_ = play(tmp_path, [*agents, broken], Limits(matches=220), rules, **pace)
+    assert resumed.played("broken") == log.played("broken")
 
 
 _KILLED = """
 import os, signal, sys
-from pathlib import Path
-from rich.console import Console
-from connectfour.ranking import session
-from connectfour.matches.arena import ConnectFour
-from connectfour.ranking.matchlog import MatchLog
-from connectfour.ranking.tournament import Limits, Plan
+from connectfour.ranking.match_log import MatchLog
+from connectfour.ranking.plan import Limits, Plan
+from connectfour.ranking.session import rank
 
 append, batches = MatchLog.append, 0
 
@@ -216,23 +209,22 @@ def die(log, lines):
     append(log, lines)
 
 MatchLog.append = die
-run = Path(sys.argv[1])
-session.rank([str(run)], run, Limits(matches=60), Plan(ConnectFour(), batch_games=4), 60, Console(quiet=True))
+rank([sys.argv[1]], limits=Limits(matches=60), plan=Plan(batch_games=4))
 """
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_killed_in_the_middle_of_a_line_it_goes_on(run: Path) -> None:
-    """What was on disk stays as it is, the torn line goes, no game is missing and none is there twice."""
+def test_a_ranking_killed_in_the_middle_of_a_line_resumes(run: Path) -> None:
+    """The whole lines stay as they are, the torn one goes, and every game is there once."""
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(run)], check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     log = run / "matches.jsonl"
     torn = log.read_bytes()
     assert not torn.endswith(b"\n")
     whole = torn[: torn.rfind(b"\n") + 1]
-    games_before = len(MatchLog(log).read().games)
+    games_before = len(MatchLog.read(log).games)
     assert games_before >= 12
-    rank([str(run)], run, Limits(matches=60), Plan(ConnectFour(), batch_games=4), 60, QUIET)
+    rank([run], limits=Limits(matches=60), plan=Plan(batch_games=4))
     assert log.read_bytes().startswith(whole)
     ids = [json.loads(line)["id"] for line in log.read_text().splitlines() if "first" in line]
     assert len(ids) == len(set(ids)) == 60
@@ -244,21 +236,22 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 import ray
 from connectfour.ranking.level_game import ErrorRates, make_agents
-from connectfour.ranking.matchlog import Entry, MatchLog
+from connectfour.ranking.log_lines import RankedPlayer
+from connectfour.ranking.match_log import MatchLog
 from connectfour.matches.runner import MatchRunner
-from connectfour.ranking.tournament import Limits, Plan, Tournament
+from connectfour.ranking.plan import Limits, Plan
+from connectfour.ranking.tournament import Tournament
 from tests.level_games import SlowGame
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 second = cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, log_to_driver=False)
 agents = make_agents(6, 1)
-log = MatchLog(Path(sys.argv[1]))
 removed_at = []
 
 def show(progress):
-    if not removed_at and len(progress.matches.games) >= 10:
-        removed_at.append(len(progress.matches.games))
+    if not removed_at and len(progress.log.games) >= 10:
+        removed_at.append(len(progress.log.games))
         raylet = second.all_processes["raylet"][0].process.pid
         children = [file.read_text() for file in Path(f"/proc/{raylet}/task").glob("*/children")]
         workers = [int(pid) for pid in " ".join(children).split()]
@@ -267,13 +260,11 @@ def show(progress):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
 
-with log.writing() as matches:
-    entries = [Entry(agent.name, "agent") for agent in agents]
-    log.append(entries)
-    matches.players.update({entry.name: entry for entry in entries})
+with MatchLog.writing(Path(sys.argv[1])) as log:
+    log.append([RankedPlayer(agent.name, "agent") for agent in agents])
     runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=20)
     plan = Plan(SlowGame(ErrorRates()), opening_plies=0, batch_games=2)
-    progress = Tournament([agent.name for agent in agents], log, matches, runner, plan).run(Limits(matches=40), show)
+    progress = Tournament([agent.name for agent in agents], log, runner, plan).run(Limits(matches=40), show)
     print(json.dumps({"removed_at": removed_at, "lost": progress.lost}))
 ray.shutdown()
 cluster.shutdown()
@@ -281,16 +272,16 @@ cluster.shutdown()
 
 
 def test_a_node_removed_without_grace_loses_nothing(tmp_path: Path) -> None:
-    """Its games are played again on the other under the same ids."""
+    """Its games are replayed on the other node under the same ids."""
     log = tmp_path / "matches.jsonl"
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     command = [sys.executable, "-c", _TWO_NODES, str(log)]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
-    assert told["lost"]["lost worker"] >= 1
-    assert 10 <= told["removed_at"][0] < 40
-    ids = [game.id for game in MatchLog(log).read().games]
+    report = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
+    assert report["lost"]["lost worker"] >= 1
+    assert 10 <= report["removed_at"][0] < 40
+    ids = [game.id for game in MatchLog.read(log).games]
     assert sorted(ids) == list(range(1, 41))
     rows = [json.loads(line) for line in log.read_text().splitlines() if '"id"' in line]
     assert len(rows) == 40

@@ -1,4 +1,4 @@
-"""Whatever a player answers."""
+"""Answers of players, right and wrong."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from connectfour.config import NetworkSettings
 from connectfour.games.connect_four.bitboard import Boards
+from connectfour.games.observation import Observation
+from connectfour.games.result import Result
 from connectfour.matches.arena import ConnectFour, play_games
-from connectfour.matches.records import GameSpec
+from connectfour.matches.records import Fault, GameSpec
 from connectfour.matches.referee import ask
 from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.contract import Player
@@ -24,7 +26,7 @@ from heuristics import State, make_heuristic
 
 
 class Strange:
-    """Answers with what a function makes of the observations."""
+    """Answers with a function of the planes."""
 
     name = "strange"
 
@@ -35,28 +37,22 @@ class Strange:
         """Remember nothing."""
         return np.zeros((boards, 0), dtype=np.int64)
 
-    def act(
-        self,
-        observation: NDArray[np.integer],
-        action_mask: NDArray[np.integer],
-        state: State,
-        rng: np.random.Generator,
-    ) -> tuple[Any, State]:
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Any, State]:
         """Answer."""
-        return self._answer(observation), state
+        return self._answer(observation.planes), state
 
 
-def asked(player: Player, boards: int = 3) -> dict[int, tuple[Any, str]]:
+def asked(player: Player, boards: int = 3) -> dict[int, Fault]:
     """Ask on empty boards."""
     state = player.initial_state(boards)
-    return ask(player, *Boards(boards).observe(), state, np.random.default_rng(0)).faults
+    return ask(player, Boards(boards).observe(), state, np.random.default_rng(0)).faults
 
 
 @pytest.mark.parametrize(
     "answer", ["", -10, 0.5, {}, float("nan"), None, [[0, 1, 2]], ["a", "b", "c"], 7, [0.5] * 3, [float("nan")] * 3]
 )
-def test_an_invalid_result_is_told(answer: Any) -> None:
-    """On every board, with what it was."""
+def test_an_invalid_result_is_a_fault(answer: Any) -> None:
+    """On every board, with the answer in its detail."""
     faults = asked(Strange(lambda observation: answer))
     assert {kind for kind, _ in faults.values()} == {"invalid_result"}
     assert sorted(faults) == [0, 1, 2]
@@ -64,14 +60,14 @@ def test_an_invalid_result_is_told(answer: Any) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-10, 7, -1])
-def test_a_number_that_is_no_column_is_an_invalid_result(wrong: int) -> None:
-    """Only on its board."""
+def test_a_number_outside_of_the_board_is_an_invalid_result(wrong: int) -> None:
+    """On its board only."""
     faults = asked(Strange(lambda observation: np.array([0, wrong, 6])))
     assert faults == {1: ("invalid_result", f"answered {wrong}")}
 
 
-def test_an_exception_is_told_apart_and_harms_one_board_only() -> None:
-    """A player that raises on the boards where the opponent has played."""
+def test_an_exception_harms_only_the_board_on_which_it_is_raised() -> None:
+    """The player raises on the boards where its opponent has played."""
 
     def fails_on_some(observation: NDArray[np.integer]) -> Any:
         if observation[..., 1].any():
@@ -81,7 +77,7 @@ def test_an_exception_is_told_apart_and_harms_one_board_only() -> None:
     boards = Boards(4)
     boards.assign(np.array([2]), _after_one_move())
     player = Strange(fails_on_some)
-    answer = ask(player, *boards.observe(), player.initial_state(4), np.random.default_rng(0))
+    answer = ask(player, boards.observe(), player.initial_state(4), np.random.default_rng(0))
     assert answer.faults == {2: ("exception", "KeyError: 'lost'")}
     assert answer.columns.tolist() == [0, 0, 0, 0]
 
@@ -92,23 +88,23 @@ def _after_one_move() -> Boards:
     return board
 
 
-def test_an_answer_that_is_no_pair_or_breaks_the_memory_is_invalid() -> None:
-    """The state belongs to the answer."""
+def test_an_answer_without_a_fitting_memory_is_invalid() -> None:
+    """The new state is a part of the answer."""
 
     class Forgetful(Strange):
-        def act(self, observation: Any, action_mask: Any, state: Any, rng: Any) -> Any:
+        def act(self, observation: Any, state: Any, rng: Any) -> Any:
             return np.zeros(len(observation), dtype=np.int64), np.zeros(7)
 
     class Mute(Strange):
-        def act(self, observation: Any, action_mask: Any, state: Any, rng: Any) -> Any:
+        def act(self, observation: Any, state: Any, rng: Any) -> Any:
             return np.zeros(len(observation), dtype=np.int64)
 
     for player in (Forgetful(lambda _: 0), Mute(lambda _: 0)):
         assert asked(player)[1][0] == "invalid_result"
 
 
-def test_logits_that_are_no_number_are_an_invalid_result() -> None:
-    """NaN would pass for the greatest logit."""
+def test_nan_logits_are_an_invalid_result() -> None:
+    """``argmax`` would take NaN for the greatest logit."""
     network = ConnectFourNetwork(NetworkSettings(width=16))
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
@@ -117,8 +113,8 @@ def test_logits_that_are_no_number_are_an_invalid_result() -> None:
         assert faults == dict.fromkeys(range(3), ("invalid_result", "answered -1"))
 
 
-def test_games_end_with_the_fault_and_the_others_go_on() -> None:
-    """The first column until it is full, or nonsense on some boards."""
+def test_a_game_ends_with_a_fault_while_the_others_continue() -> None:
+    """A full column, or nonsense on some boards."""
 
     def stubborn(observation: NDArray[np.integer]) -> Any:
         return np.where(observation[..., 0].sum(axis=(1, 2)) == 2, -1, 0)
@@ -140,7 +136,7 @@ def test_games_end_with_the_fault_and_the_others_go_on() -> None:
 
 
 def test_records_hold_the_whole_game() -> None:
-    """Moves from the empty board, who won, and how."""
+    """Moves from the empty board on, who won, and how."""
     rules = ConnectFour()
     packed: dict[str, PackedPlayer] = {name: pack_heuristic(name) for name in ("tactical", "random")}
     games = [GameSpec(5, "random", "tactical", "4433"), GameSpec(6, "tactical", "random", "4433")]
@@ -157,5 +153,5 @@ def test_records_hold_the_whole_game() -> None:
         assert not any(outcome[:-1])
         first_moved_last = len(record.moves) % 2 == 1
         assert record.termination == "win"
-        assert record.result == (1 if first_moved_last else -1)
+        assert record.result is (Result.WIN if first_moved_last else Result.LOSS)
         assert record.seconds > 0

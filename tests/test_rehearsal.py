@@ -1,4 +1,4 @@
-"""Rankings whose truth is known."""
+"""Rankings whose true order is known."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from connectfour.cli.ranking_output import print_rehearsal
+from connectfour.errors import RankingError
+from connectfour.games.result import Result, Score
 from connectfour.matches.records import GameSpec
+from connectfour.observer import ConsoleObserver
 from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
 from connectfour.ranking.rehearsal import Rehearsal, rehearse
 
 
-def test_the_better_agent_wins_more_often_and_the_nearer_the_less() -> None:
-    """Draws are for the close ones; seats do not matter."""
+def test_the_better_agent_wins_more_often_and_less_so_the_closer_the_levels() -> None:
+    """Close games are draws; seats do not matter."""
     rules, rng = LevelGame(ErrorRates()), np.random.default_rng(0)
     players = {level: Agent(f"agent of {level}", float(level)) for level in (50, 51, 53, 70)}
     points, draws = {}, {}
@@ -26,10 +30,14 @@ def test_the_better_agent_wins_more_often_and_the_nearer_the_less() -> None:
         names = (pair[0].name, pair[1].name)
         games = [GameSpec(number, *(names if number % 2 else names[::-1])) for number in range(2000)]
         records = rules.play(pair, names, games, rng, lambda _: None)
-        assert all(record.termination == ("win" if record.result else "draw") for record in records)
-        seen = [record.result if record.first == names[0] else -(record.result or 0) for record in records]
-        points[level] = fmean((result or 0) / 2 + 0.5 for result in seen)
-        draws[level] = fmean(result == 0 for result in seen)
+        assert all(record.termination == ("draw" if record.result is Result.DRAW else "win") for record in records)
+        results = [record.result or Result.DRAW for record in records]
+        own = [
+            result if record.first == names[0] else result.reversed
+            for record, result in zip(records, results, strict=True)
+        ]
+        score = sum(map(Score.of, own), Score())
+        points[level], draws[level] = score.share or 0.0, score.draws / score.games
     assert 0.52 < points[51] < points[53] - 0.1 < points[70] - 0.2
     assert points[70] > 0.99
     assert draws[51] > draws[53] > draws[70]
@@ -44,28 +52,38 @@ def test_accuracy_is_the_share_of_pairs_in_the_right_order() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_a_rehearsal_recovers_the_order_and_draws_how(tmp_path: Path) -> None:
-    """Four seeds of a hundred games with errors of every kind; the bar is below the mean of twenty seeds, .98."""
+def test_a_rehearsal_recovers_the_order_and_draws_its_accuracy(tmp_path: Path) -> None:
+    """Four seeds of a hundred games with errors of every kind; the mean of twenty seeds is .98."""
     text = io.StringIO()
     rates = ErrorRates(error=0.1, invalid=0.01, hang=0.002)
     rehearsal = Rehearsal(10, 100, rates, 0.5, ("thompson", "random"), (0, 1, 2, 3))
-    found = rehearse(rehearsal, tmp_path / "new" / "accuracy.png", Console(file=text, width=200))
+    figure, console = tmp_path / "new" / "accuracy.png", Console(file=text, width=200)
+    result = rehearse(rehearsal, figure, observer=ConsoleObserver(console))
+    print_rehearsal(rehearsal, result, figure, console)
+    found = result.accuracies
+    assert not result.interrupted
     assert rehearsal.marks == (10, 30, 100)
     assert {mark: len(each) for mark, each in found["thompson"].items()} == {10: 4, 30: 4, 100: 4}
     assert fmean(found["thompson"][100]) > 0.93
     assert fmean(found["thompson"][10]) > 0.7
-    assert (tmp_path / "new" / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert figure.read_bytes().startswith(b"\x89PNG")
     printed = text.getvalue()
     assert re.search(r"Ray: 1 node, \d+ cores", printed)
     assert len(re.findall(r"100/100 games, 0 pending, .*games/s.* s for games, .* s for log and ratings", printed)) == 8
     assert "replayed: exception" in printed
+    assert "Share of pairs in the right order, 10 agents, mean of 4 seeds:" in printed
+    assert f"{fmean(found['random'][30]):.3f}" in printed
+    assert f"Accuracy against games: {figure}" in printed
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_single_rehearsal_shows_truth_and_faults() -> None:
-    """Each agent with its level, and what it lost by faults."""
+    """Each agent with its level, and the games that it lost by faults."""
     text = io.StringIO()
-    rehearse(Rehearsal(4, 60, ErrorRates(invalid=0.3), 5, ("thompson",), (7,)), None, Console(file=text, width=200))
+    rehearsal = Rehearsal(4, 60, ErrorRates(invalid=0.3), 5, ("thompson",), (7,))
+    result = rehearse(rehearsal)
+    assert [len(ranking.log.games) for ranking in result.rankings] == [60]
+    print_rehearsal(rehearsal, result, None, Console(file=text, width=200))
     printed = text.getvalue()
     for heading in (
         "recovered order",
@@ -77,3 +95,15 @@ def test_a_single_rehearsal_shows_truth_and_faults() -> None:
         assert heading in printed
     for agent in make_agents(4, 7):
         assert f"{agent.level:.1f}" in printed
+
+
+def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_played(tmp_path: Path) -> None:
+    """Ray is not even started."""
+    (tmp_path / "file").write_text("")
+    rehearsal = Rehearsal(4, 60, ErrorRates(), 5, ("thompson",), (7,))
+    for figure, message in (
+        (tmp_path / "accuracy.svg", "use a name that ends in .png"),
+        (tmp_path / "file" / "accuracy.png", "file is a file, not a folder"),
+    ):
+        with pytest.raises(RankingError, match=message):
+            rehearse(rehearsal, figure, address="127.0.0.1:1")

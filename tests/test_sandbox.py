@@ -1,4 +1,4 @@
-"""Players that hang, crash and fall over, in a process of their own."""
+"""Players that hang, crash and raise, in a process of their own."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NAMES = (AGENTS[0].name, AGENTS[1].name)
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """One that is closed afterwards."""
+    """A sandbox that is closed afterwards."""
     sandbox = Sandbox()
     yield sandbox
     sandbox.close()
 
 
 def batch(rules: Rules, games: int = 1, names: tuple[str, str] = NAMES, opening: str = "", seed: int = 0) -> Batch:
-    """Games between two players, the first of them first."""
+    """Games between two players, in which the first one moves first."""
     return Batch(names, tuple(GameSpec(number, *names, opening) for number in range(1, games + 1)), rules, (seed,))
 
 
@@ -54,12 +54,12 @@ def test_games_come_back(sandbox: Sandbox) -> None:
     assert [record.id for record in found] == list(range(1, 21))
     before = process_id(sandbox)
     again = sandbox.play(batch(LevelGame(ErrorRates()), 20), agents(), 30)
-    assert [record.result for record in again] == [record.result for record in found], "the seed is the batch's"
+    assert [record.result for record in again] == [record.result for record in found], "the batch has the seed"
     assert process_id(sandbox) == before
 
 
 def test_players_travel_once(sandbox: Sandbox) -> None:
-    """The process keeps those that it had, by what they are and not by what they are called."""
+    """The process keeps players, and recognizes them by their hashes rather than by their names."""
     fetched: list[str] = []
 
     def on_demand(name: str, packed: PackedPlayer) -> OnDemand:
@@ -78,7 +78,7 @@ def test_players_travel_once(sandbox: Sandbox) -> None:
     random_loses = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), swapped, 30)]
     assert sum(filter(None, tactical_wins)) > 4
     assert sum(filter(None, random_loses)) < -4
-    assert fetched == ["one", "two"], "two is another player now, and one that is known"
+    assert fetched == ["one", "two"], "two is another player now, and a known one"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_players_travel_once(sandbox: Sandbox) -> None:
     ids=["timeout", "crash"],
 )
 def test_who_hung_or_died_is_known_and_gone(sandbox: Sandbox, rates: ErrorRates, kind: str, detail: str) -> None:
-    """The process is ended, the player named, and the next batch has a fresh process."""
+    """The process is killed, the player named, and the next batch has a fresh process."""
     movers = set()
     for seed in range(4):
         sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
@@ -119,7 +119,7 @@ def test_a_process_killed_from_outside_is_nobodys_fault(sandbox: Sandbox) -> Non
 
 
 def test_what_the_rules_raise_is_nobodys_fault(sandbox: Sandbox) -> None:
-    """Here an opening that is none; what it was is told."""
+    """Here an opening that cannot be parsed; the error is in the detail."""
     packed = {name: OnDemand(name, partial(pack_heuristic, name)) for name in ("random", "linear")}
     with pytest.raises(SandboxError) as raised:
         sandbox.play(batch(ConnectFour(), 1, ("random", "linear"), opening="x"), packed, 30)
@@ -128,18 +128,18 @@ def test_what_the_rules_raise_is_nobodys_fault(sandbox: Sandbox) -> None:
 
 
 def test_a_player_that_cannot_be_built_is_at_fault(sandbox: Sandbox) -> None:
-    """A snapshot whose file is none; its opponent is not to blame."""
+    """A snapshot without a valid file; its opponent is not to blame."""
     broken = PackedPlayer("broken", "snapshot", b"no weights")
     packed = {"random": OnDemand("random", partial(pack_heuristic, "random")), "broken": OnDemand("x", lambda: broken)}
     for names in (("random", "broken"), ("broken", "random")):
         with pytest.raises(SandboxError) as raised:
             sandbox.play(batch(ConnectFour(), 1, names), packed, 30)
         assert (raised.value.kind, raised.value.mover) == ("exception", "broken")
-        assert "holds no snapshot" in raised.value.detail
+        assert "SnapshotError: broken is not a snapshot" in raised.value.detail
 
 
-def test_an_error_survives_the_way_through_ray() -> None:
-    """It is copied, as pickle does it."""
+def test_an_error_survives_its_way_through_ray() -> None:
+    """It can be pickled."""
     error = copy.copy(SandboxError("timeout", "a", "slow"))
     assert (error.kind, error.mover, error.detail) == ("timeout", "a", "slow")
 
@@ -152,20 +152,20 @@ sandbox = Sandbox()
 sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
 
 
-def tell():
+def report():
     while sandbox._memory[0] == 255:
         pass
     print(sandbox._process.pid, flush=True)
 
 
-threading.Thread(target=tell, daemon=True).start()
+threading.Thread(target=report, daemon=True).start()
 sandbox.play(batch(LevelGame(ErrorRates(hang=1))), agents(), 600)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
 def test_a_hung_player_does_not_outlive_its_supervisor() -> None:
-    """Also if that is killed, as Ray kills a worker."""
+    """Even if the supervisor is killed, as Ray kills a worker."""
     with subprocess.Popen([sys.executable, "-c", _ORPHANED], stdout=subprocess.PIPE, text=True) as supervisor:
         assert supervisor.stdout
         process = os.pidfd_open(int(supervisor.stdout.readline()))

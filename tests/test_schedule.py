@@ -1,4 +1,4 @@
-"""Who meets whom."""
+"""Which pairs play next."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from connectfour.games.result import Score
+from connectfour.ranking.posterior import JointPosterior, joint_posterior
 from connectfour.ranking.schedule import PAIRINGS, Pair, Pairing, next_round
-from connectfour.ranking.trueskill import JointPosterior, Tally, joint_posterior
 
 NAMES = [f"p{number}" for number in range(9)]
 
 
 def _ladder(names: list[str], games: int) -> JointPosterior:
-    """Each of ``names`` beats the next one mostly, from either seat."""
+    """Each of ``names`` usually beats the next one, from either seat."""
     often, seldom = games * 3 // 4, games // 4
-    tallies: dict[Pair, Tally] = {}
+    scores: dict[Pair, Score] = {}
     for better, worse in pairwise(names):
-        tallies |= {(better, worse): Tally(often, 0, seldom), (worse, better): Tally(seldom, 0, often)}
-    return joint_posterior(names, tallies)
+        scores |= {(better, worse): Score(often, 0, seldom), (worse, better): Score(seldom, 0, often)}
+    return joint_posterior(names, scores)
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS)
 @pytest.mark.parametrize("players", [2, 3, 9])
 def test_nobody_plays_twice_in_a_round(pairing: Pairing, players: int) -> None:
-    """And pairs are of two players, in alphabetical order."""
+    """Pairs name their players in alphabetical order."""
     names = NAMES[:players]
     for seed in range(20):
         pairs = next_round(pairing, names, _ladder(names, 8), {}, {}, np.random.default_rng(seed))
@@ -36,7 +37,7 @@ def test_nobody_plays_twice_in_a_round(pairing: Pairing, players: int) -> None:
 
 
 def test_round_robin_lets_all_pairs_meet_equally_often() -> None:
-    """Whatever the rounds leave out comes first in the next."""
+    """Pairs that one round leaves out come first in the next."""
     rng, played = np.random.default_rng(0), Counter[Pair]()
     while played.total() < 36 * 4:
         played.update(next_round("round_robin", NAMES, _ladder(NAMES, 8), played, {}, rng))
@@ -44,8 +45,8 @@ def test_round_robin_lets_all_pairs_meet_equally_often() -> None:
     assert max(played.values()) - min(played.values()) <= 1
 
 
-def test_thompson_lets_neighbours_meet() -> None:
-    """Where the order is well known, pairs are near each other; where nothing is known, anyone meets anyone."""
+def test_thompson_lets_neighbors_meet() -> None:
+    """Pairs are neighbors if the order is well known; if nothing is known, anyone meets anyone."""
 
     def distances(posterior: JointPosterior) -> list[int]:
         rng = np.random.default_rng(1)
@@ -57,10 +58,10 @@ def test_thompson_lets_neighbours_meet() -> None:
 
 
 def test_settled_pairs_sit_out() -> None:
-    """Four players, of whom the upper two are surely apart and the lower two are not."""
-    games = {("c", "d"): Tally(3, 0, 3)}
+    """Of four players, the upper ones are surely apart and the lower two are not."""
+    games = {("c", "d"): Score(3, 0, 3)}
     for better, worse in (("a", "b"), ("b", "c")):
-        games |= {(better, worse): Tally(400, 0, 20), (worse, better): Tally(20, 0, 400)}
+        games |= {(better, worse): Score(400, 0, 20), (worse, better): Score(20, 0, 400)}
     posterior = joint_posterior(["a", "b", "c", "d"], games)
     met = Counter(
         pair
@@ -71,9 +72,9 @@ def test_settled_pairs_sit_out() -> None:
 
 
 def test_games_in_flight_count_as_information() -> None:
-    """Doubt about a pair that is being played out already does not shuffle its order again."""
+    """Doubt that games in flight will resolve does not shuffle the order again."""
     names = ["a", "b", "c", "d", "e"]
-    posterior = joint_posterior(names, {("a", "b"): Tally(3, 0, 2), ("c", "d"): Tally(4, 0, 1)})
+    posterior = joint_posterior(names, {("a", "b"): Score(3, 0, 2), ("c", "d"): Score(4, 0, 1)})
 
     def rounds(in_flight: dict[Pair, int]) -> Counter[Pair]:
         return Counter(
@@ -84,8 +85,8 @@ def test_games_in_flight_count_as_information() -> None:
 
     known = {(one, other): 10_000 for one in names for other in names if one < other}
     alone, discounted = rounds({}), rounds(known)
-    # All doubt is in flight: the drawn order is the mean's, and only neighbours in it can meet.
+    # All doubt is in flight: the drawn order is the mean's, and only neighbors in it can meet.
     order = posterior.order
-    neighbours = {tuple(sorted(pair)) for pair in pairwise(order)}
-    assert set(discounted) <= neighbours
+    neighbors = {tuple(sorted(pair)) for pair in pairwise(order)}
+    assert set(discounted) <= neighbors
     assert len(alone) > len(discounted)
