@@ -14,7 +14,6 @@ from connectfour.package_check import check_packages
 if TYPE_CHECKING:
     from callbacks.self_play import SelfPlayCallback as SelfPlayCallback
     from connectfour.config import RunSettings as RunSettings
-    from connectfour.config import load_settings as load_settings
     from connectfour.errors import ClusterError as ClusterError
     from connectfour.errors import ConfigError as ConfigError
     from connectfour.errors import ConnectFourError as ConnectFourError
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from connectfour.grading.grade import grade as grade
     from connectfour.learning.ppo.algorithm import SelfPlayPPO as SelfPlayPPO
     from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig as SelfPlayPPOConfig
+    from connectfour.load_config import load_settings as load_settings
     from connectfour.matches.arena import play_match as play_match
     from connectfour.players.names import parse_player as parse_player
     from connectfour.ranking.session import rank as rank
@@ -72,7 +72,7 @@ _HOME = {
     "__version__": "connectfour.version",
     "export_onnx": "connectfour.export.onnx_file",
     "grade": "connectfour.grading.grade",
-    "load_settings": "connectfour.config",
+    "load_settings": "connectfour.load_config",
     "parse_player": "connectfour.players.names",
     "play_match": "connectfour.matches.arena",
     "rank": "connectfour.ranking.session",

@@ -1,24 +1,18 @@
-"""The settings of a run: pydantic models, read from YAML, overridden by dotted name.
+"""The settings of a run, as pydantic models.
 
 ``algorithm`` names the learner, and decides which sections a run has: ``RunSettings`` are the settings of every run,
 each of its subclasses adds the sections of one learner. A field's description is its documentation:
-``connectfour settings`` prints them. Nothing derived is stored.
+``connectfour settings`` prints them. Nothing derived is stored. ``connectfour.load_config`` reads them.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.fields import FieldInfo
-
-from connectfour.errors import ConfigError
 
 
 class Settings(BaseModel):
@@ -200,11 +194,6 @@ class PPORunSettings(RunSettings):
         return self
 
 
-_DEFAULT_ALGORITHM = "ppo"
-_ANY_RUN: TypeAdapter[PPORunSettings] = TypeAdapter(Annotated[PPORunSettings, Field(discriminator="algorithm")])
-"""The union of all runs; a second learner is a second member."""
-
-
 def describe(model: type[Settings] = PPORunSettings, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(dotted name, description)`` of every setting of a run."""
     for name, field in model.model_fields.items():
@@ -223,54 +212,6 @@ def get_setting(settings: RunSettings, name: str) -> Any:
     return value
 
 
-def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> PPORunSettings:
-    """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; the rest keeps its default.
-
-    Raises:
-        ConfigError: the file cannot be read, a key is unknown or a value is out of range; the message names it.
-    """
-    values = _read_yaml(file) if file else {}
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(
-                f"cannot read the override {override!r}: write it as key=value, for example stop.minutes=10"
-            )
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"{text!r} is not valid YAML and cannot be the value of {name}: quote it") from None
-        set_value(values, name.strip(), value)
-    return validate_settings(values)
-
-
-def validate_settings(values: Mapping[str, Any]) -> PPORunSettings:
-    """Build settings from nested plain values; without ``algorithm`` it is ppo.
-
-    Raises:
-        ConfigError: a key is unknown or a value is out of range; the message names the first one.
-    """
-    try:
-        return _ANY_RUN.validate_python({"algorithm": _DEFAULT_ALGORITHM, **values})
-    except ValidationError as error:
-        raise ConfigError(_first_fault(error)) from None
-
-
-def check_setting_name(name: str) -> None:
-    """Check that a dotted name is a setting.
-
-    Raises:
-        ConfigError: it is not; the message names the nearest one.
-    """
-    if name not in dict(describe()):
-        raise ConfigError(_unknown(name))
-
-
-def dump_settings(settings: RunSettings) -> str:
-    """Return settings as YAML; ``load_settings`` reads them back unchanged."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-
-
 def _section(field: FieldInfo | None) -> type[Settings] | None:
     annotation = field.annotation if field else None
     return annotation if isinstance(annotation, type) and issubclass(annotation, Settings) else None
@@ -282,62 +223,3 @@ def _as_meant(field: FieldInfo | None, value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
         return float(value)
     return value
-
-
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise ConfigError(f"{file} is not valid YAML{line}: correct it") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file} contains a {type(values).__name__} instead of settings: write them as key: value")
-    return values
-
-
-def set_value(values: dict[str, Any], name: str, value: Any) -> None:
-    """Set a dotted name in nested plain values.
-
-    Raises:
-        ConfigError: a part of the name is a value, not a section.
-    """
-    *parents, leaf = name.split(".")
-    for parent in parents:
-        if values.get(parent) is None:
-            values[parent] = {}
-        values = values[parent]
-        if not isinstance(values, dict):
-            raise ConfigError(f"{name} cannot be set: {parent} is {values!r}, not a section")
-    values[leaf] = value
-
-
-def _unknown(name: str) -> str:
-    known = [known_name for known_name, _ in describe()]
-    by_leaf = {known_name.rpartition(".")[2]: known_name for known_name in known}
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    close_leaf = difflib.get_close_matches(name.rpartition(".")[2], by_leaf, n=1, cutoff=0.75)
-    nearest = by_leaf[close_leaf[0]] if close_leaf else close[0]
-    return f"unknown setting {name!r}: did you mean {nearest!r}? (connectfour settings lists them all)"
-
-
-def _first_fault(error: ValidationError) -> str:
-    faults = error.errors()
-    fault = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
-    if fault["type"].startswith("union_tag"):
-        found = fault["input"].get("algorithm") if isinstance(fault["input"], dict) else fault["input"]
-        return f"unknown algorithm {found!r}: choose {fault['ctx'].get('expected_tags', _DEFAULT_ALGORITHM)}"
-    # Inside a member of the union, locations begin with its tag.
-    name = ".".join(str(part) for part in fault["loc"][1:])
-    if fault["type"] == "extra_forbidden":
-        return _unknown(name)
-    message = fault["msg"].removeprefix("Value error, ")
-    if not name or fault["type"] == "value_error":
-        return f"{name}: {message}" if name else message
-    value = fault["input"]
-    shown = f"{value:g}" if isinstance(value, float) and math.isfinite(value) else repr(value)
-    return f"{name} = {shown} is not allowed: {message[0].lower()}{message[1:]}"

@@ -25,9 +25,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from connectfour.config import RunSettings, dump_settings, get_setting, load_settings
+from connectfour.config import RunSettings, get_setting
 from connectfour.errors import RunFolderError
 from connectfour.files import write_atomically
+from connectfour.load_config import dump_settings, load_settings
 
 CHECKPOINT_INDEX = "league_checkpoint.json"
 """File of a checkpoint that lists its other files with their sizes: if one is missing, the checkpoint is incomplete."""

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.self_play import SelfPlayCallback
-from connectfour.config import PPORunSettings, load_settings
+from connectfour.config import PPORunSettings
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights, runner_hashes
+from connectfour.load_config import load_settings
 
 Build = Callable[..., SelfPlayPPO]
 

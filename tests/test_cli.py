@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from connectfour.config import dump_settings
 from connectfour.league.manifest import members_in
 from connectfour.league.snapshots import SnapshotStore
+from connectfour.load_config import dump_settings
 from connectfour.run_folder import RunFolder, read_checkpoint
 from tests.commands import call, command
 from tests.leagues import tiny_settings

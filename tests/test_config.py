@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from connectfour.config import PPORunSettings, describe, dump_settings, load_settings
+from connectfour.config import PPORunSettings, describe
 from connectfour.errors import ConfigError
+from connectfour.load_config import dump_settings, load_settings
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from connectfour.config import load_settings
 from connectfour.errors import ConfigError, RunFolderError
 from connectfour.league.snapshots import decode_snapshot, weights_sha256
+from connectfour.load_config import load_settings
 from connectfour.observer import Observer
 from connectfour.players.names import pack_player
 from connectfour.training.loggers import known_logger, logger_callback

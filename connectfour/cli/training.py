@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from connectfour.config import describe, get_setting, load_settings
+from connectfour.config import describe, get_setting
 from connectfour.errors import ConfigError
+from connectfour.load_config import load_settings
 from connectfour.observer import plain_console
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ray import tune
 from callbacks.progress import ProgressCallback
 from callbacks.self_play import SelfPlayCallback
 from connectfour import errors
-from connectfour.config import PPORunSettings, RunSettings, StopSettings, load_settings
+from connectfour.config import PPORunSettings, RunSettings, StopSettings
 from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
 from connectfour.interrupt import stop_signals
 from connectfour.league.manifest import read_manifest
@@ -21,6 +21,7 @@ from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.progress import ProgressRow, limit_reached, rewind
+from connectfour.load_config import load_settings
 from connectfour.observer import ConsoleObserver, Observer
 from connectfour.ray_session import ray_session, silence
 from connectfour.run_folder import CheckpointInfo, RunFolder
