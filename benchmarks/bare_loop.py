@@ -1,7 +1,7 @@
-"""Self-play PPO in plain NumPy and Torch, without RLlib: the same work as the league's, as a rival for its speed.
+"""Self-play PPO in plain NumPy and Torch, without RLlib: a rival that does the same work as the league.
 
-It plays main against itself with the league's own game core and network, and learns with the same epochs and
-minibatches, in one process.
+It plays main against itself with the league's own boards and network, and learns with the same epochs and minibatches,
+all in one process.
 """
 
 from __future__ import annotations
@@ -10,18 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from connectfour.config import RunSettings
-from connectfour.games.connect_four.bitboard import legal_columns, to_planes
+from connectfour.config import PPORunSettings
+from connectfour.games.connect_four.bitboard import Outcome, mover_reward
 from connectfour.games.connect_four.openings import OpeningStock
-from connectfour.learning.rollout import Rollout, advantages
-from connectfour.networks.network import ConnectFourNetwork
+from connectfour.games.connect_four.packing import PACKED_SHAPE, expand, pack
+from connectfour.games.observation import Observation
+from connectfour.learning.ppo.advantages import advantages
+from connectfour.learning.ppo.samples import Samples
+from connectfour.learning.rollout import Rollout
+from connectfour.networks.network import ConnectFourNetwork, NetworkOutput
+
+_LOG_OF_NOTHING = -50.0
 
 
 class BareLoop:
-    """One network, N boards, and an optimiser."""
+    """One network, N boards, and an optimizer."""
 
-    def __init__(self, settings: RunSettings) -> None:
-        """Set up a fresh network and fresh games."""
+    def __init__(self, settings: PPORunSettings) -> None:
+        """Build a new network and start new games."""
         torch.manual_seed(settings.seed)
         self._settings = settings
         self._rng = np.random.default_rng(settings.seed)
@@ -31,62 +37,70 @@ class BareLoop:
         self._boards = self._openings.take(settings.rollout.envs_per_runner)
 
     def iterate(self) -> int:
-        """Sample a batch, learn from it, and return how many samples were learned from."""
-        rollout, last_value = self.sample()
-        seat = (self._boards.plies % 2).astype(np.int8)
-        ppo = self._settings.ppo
-        return self._learn(rollout.learnable(advantages(rollout, last_value, seat, ppo.gamma, ppo.gae_lambda)))
+        """Sample a batch, learn from it, and return the number of samples in it."""
+        return self._learn(self.sample().standardized())
 
     @torch.inference_mode()
-    def sample(self) -> tuple[Rollout, np.ndarray]:
-        """Play a batch of plies."""
-        boards, count = self._boards, len(self._boards)
-        rollout = Rollout.empty(self._settings.ppo.batch_size // count, count)
-        rollout.by_main[:] = True
+    def sample(self) -> Samples:
+        """Play a batch of moves and return them with their advantages."""
+        boards, ppo = self._boards, self._settings.ppo
+        rollout = Rollout.empty(ppo.batch_size // len(boards), len(boards))
         for ply in range(len(rollout.value)):
-            rollout.own[ply], rollout.occupied[ply] = boards.own, boards.occupied
-            rollout.seat[ply] = boards.plies % 2
-            output = self._network(*map(torch.from_numpy, boards.observe()))
-            column = (output.logits - torch.empty_like(output.logits).exponential_().log()).argmax(dim=1)
-            log_probability = torch.log_softmax(output.logits, dim=1).gather(1, column[:, None])[:, 0]
-            rollout.logits[ply], rollout.value[ply] = output.logits.numpy(), output.value.numpy()
-            rollout.log_probability[ply], rollout.column[ply] = log_probability.numpy(), column.numpy()
-            rollout.outcome[ply] = boards.play(column.numpy())
-            ended = np.flatnonzero(boards.outcome)
+            rollout.packed[ply], rollout.seat[ply] = pack(boards), boards.seat
+            logits, rollout.value[ply] = self._evaluate(boards.observe())
+            action = (logits - torch.empty_like(logits).exponential_().log()).argmax(dim=1)
+            rollout.log_probability[ply] = torch.log_softmax(logits, dim=1).gather(1, action[:, None])[:, 0]
+            rollout.logits[ply], rollout.action[ply] = logits, action
+            outcome = boards.play(action.numpy())
+            rollout.ended[ply], rollout.reward[ply] = boards.over, mover_reward(outcome)
+            rollout.other_reward[ply] = -(outcome == Outcome.WIN).astype(np.int8)
+            ended = np.flatnonzero(boards.over)
             boards.assign(ended, self._openings.take(len(ended)))
-        last_value: np.ndarray = self._network(*map(torch.from_numpy, boards.observe())).value.numpy()
-        return rollout, last_value
+        last_value = self._evaluate(boards.observe()).value.numpy()
+        advantage = advantages(rollout, last_value, boards.seat.astype(np.int8), ppo.gamma, ppo.gae_lambda)
+        return Samples(
+            packed=rollout.packed.reshape(-1, *PACKED_SHAPE),
+            action=rollout.action.ravel(),
+            log_probability=rollout.log_probability.ravel(),
+            advantage=advantage.ravel(),
+            value_target=(rollout.value + advantage).ravel(),
+        )
 
-    def _learn(self, columns: dict[str, np.ndarray]) -> int:
+    def _evaluate(self, observation: Observation) -> NetworkOutput:
+        output: NetworkOutput = self._network(
+            torch.from_numpy(observation.planes), torch.from_numpy(observation.action_mask)
+        )
+        return output
+
+    def _learn(self, samples: Samples) -> int:
         ppo = self._settings.ppo
-        advantage = columns["advantage"]
-        tensors = {
-            "observation": to_planes(columns["own"], columns["occupied"]),
-            "action_mask": legal_columns(columns["occupied"]),
-            "column": columns["column"].astype(np.int64),
-            "log_probability": columns["log_probability"],
-            "advantage": (advantage - advantage.mean()) / advantage.std(),
-            "value_target": columns["value_target"],
+        observation = expand(samples.packed)
+        arrays = {
+            "planes": observation.planes,
+            "action_mask": observation.action_mask,
+            "action": samples.action.astype(np.int64),
+            "log_probability": samples.log_probability,
+            "advantage": samples.advantage,
+            "value_target": samples.value_target,
         }
-        data = {name: torch.from_numpy(array) for name, array in tensors.items()}
-        samples = len(advantage)
+        columns = {name: torch.from_numpy(array) for name, array in arrays.items()}
         for _ in range(ppo.epochs):
-            for rows in torch.randperm(samples).tensor_split(samples // ppo.minibatch_size):
-                loss = self._loss({name: column[rows] for name, column in data.items()})
+            for rows in torch.randperm(len(samples)).tensor_split(len(samples) // ppo.minibatch_size):
+                loss = self._loss({name: column[rows] for name, column in columns.items()})
                 self._optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 torch.nn.utils.clip_grad_norm_(self._network.parameters(), ppo.gradient_norm)
                 self._optimizer.step()
-        return samples
+        return len(samples)
 
     def _loss(self, batch: dict[str, Tensor]) -> Tensor:
         ppo = self._settings.ppo
-        logits, value = self._network(batch["observation"], batch["action_mask"])
+        logits, value = self._network(batch["planes"], batch["action_mask"])
         log_policy = torch.log_softmax(logits, dim=1)
-        log_probability = log_policy.gather(1, batch["column"][:, None])[:, 0]
+        log_probability = log_policy.gather(1, batch["action"][:, None])[:, 0]
         ratio = (log_probability - batch["log_probability"]).exp()
         clipped = ratio.clamp(1 - ppo.clip, 1 + ppo.clip)
         gain = torch.minimum(ratio * batch["advantage"], clipped * batch["advantage"])
-        entropy = -(log_policy.exp() * log_policy.clamp(min=-50)).sum(dim=1)
-        loss: torch.Tensor = ppo.value_loss * (value - batch["value_target"]) ** 2 - gain - ppo.entropy * entropy
+        entropy = -(log_policy.exp() * log_policy.clamp(min=_LOG_OF_NOTHING)).sum(dim=1)
+        loss: Tensor = ppo.value_loss * (value - batch["value_target"]) ** 2 - gain - ppo.entropy * entropy
         return loss.mean()

@@ -1,4 +1,4 @@
-"""Random plies per second of the game core on one core, against PettingZoo: ``python -m benchmarks.game_core``."""
+"""Random moves per second on one core, compared with PettingZoo: ``python -m benchmarks.game_core``."""
 
 from __future__ import annotations
 
@@ -13,20 +13,19 @@ _SECONDS = 3.0
 
 
 def lockstep(boards: int) -> float:
-    """Return plies per second of ``boards`` boards in lockstep, each move legal and drawn uniformly."""
+    """Return the moves per second of random games on ``boards`` boards in lockstep."""
     games, rng, plies = Boards(boards), np.random.default_rng(0), 0
     start = time.perf_counter()
     while (elapsed := time.perf_counter() - start) < _SECONDS:
-        outcome = games.play(pick_legal(games.legal(), rng.random(boards)))
+        games.play(pick_legal(games.legal(), rng.random(boards)))
         plies += boards
-        over = outcome != 0
-        if over.any():
-            games.reset(over)
+        if games.over.any():
+            games.reset(games.over)
     return plies / elapsed
 
 
 def pettingzoo() -> float:
-    """Return the same of PettingZoo's environment, one game at a time."""
+    """Return the moves per second of random games in PettingZoo's environment, one game at a time."""
     env, rng, plies = connect_four.env(), np.random.default_rng(0), 0
     env.reset()
     start = time.perf_counter()
@@ -40,9 +39,9 @@ def pettingzoo() -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print a table."""
     rival = pettingzoo()
-    print(f"{'random play':<34}{'plies/s':>12}{'ratio':>9}")
+    print(f"{'random games':<34}{'moves/s':>12}{'ratio':>9}")
     print(f"{'PettingZoo, one game':<34}{rival:>12,.0f}{1:>9.0f}")
     for boards in (1, 32, 1024, 8192):
         speed = lockstep(boards)
