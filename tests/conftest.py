@@ -30,11 +30,11 @@ def ray_session() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def ranked_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with leaderboard, games and bundle, to be read only: tests that change something take a copy."""
-    from connectfour.export.bundle import write_bundle
-    from tests.runs import QUIET, make_ranked_run
+    from connectfour.export.bundling import plan_bundle, write_bundle
+    from tests.runs import make_ranked_run
 
     run = make_ranked_run(tmp_path_factory.mktemp("ranked") / "demo")
-    write_bundle(run / "app", QUIET, run=run)
+    write_bundle(run / "app", plan_bundle(run))
     return run
 
 

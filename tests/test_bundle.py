@@ -1,4 +1,4 @@
-"""Bundles: written from runs, kept up to date, refused where they are damaged."""
+"""Bundles: written from runs, kept up to date, refused if they are damaged."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from pathlib import Path
 import onnx
 import pytest
 
-from connectfour.app.bundle import Bundle
-from connectfour.app.roster import Roster
-from connectfour.errors import PlayerError, RankingError
-from connectfour.export.bundle import write_bundle
-from tests.runs import QUIET
+from connectfour.app.bundle import Bundle, BundledPlayer
+from connectfour.app.opponents import Opponents
+from connectfour.errors import ExportError, PlayerError, RankingError
+from connectfour.export import bundling
+from connectfour.export.bundling import plan_bundle, write_bundle
+from connectfour.observer import Observer
 
 
-def test_a_bundle_is_kept_where_it_is_up_to_date(ranked_run: Path, tmp_path: Path) -> None:
-    """Only what has changed is exported again; who is gone goes; the strongest are taken."""
+def _write(folder: Path, run: Path, top: int | None = None) -> tuple[BundledPlayer, ...]:
+    return write_bundle(folder, plan_bundle(run, top=top))
+
+
+def test_models_that_are_up_to_date_are_kept(ranked_run: Path, tmp_path: Path) -> None:
+    """Only changed models are exported again, models of other players are removed, and the strongest are taken."""
     run, folder, models = tmp_path / "demo", tmp_path / "bundle", tmp_path / "bundle" / "models"
     shutil.copytree(ranked_run, run)
     shutil.copytree(run / "app", folder)
     everyone = Bundle(folder).players
-    players = write_bundle(folder, QUIET, run=run, top=2)
+    players = _write(folder, run, top=2)
     networks = [player for player in players if player.kind == "network"]
     assert [player.id for player in networks] == [each.id for each in everyone.values() if each.kind == "network"][-2:]
     ratings = [player.rating for player in players]
@@ -31,73 +36,128 @@ def test_a_bundle_is_kept_where_it_is_up_to_date(ranked_run: Path, tmp_path: Pat
     first, second = sorted(kept)
     (models / first).write_bytes((models / second).read_bytes())
     (models / "stranger.onnx").write_bytes(b"x")
-    write_bundle(folder, QUIET, run=run, top=2)
+    _write(folder, run, top=2)
     now = {file.name: file.stat().st_mtime_ns for file in models.iterdir()}
     assert set(now) == set(kept)
     assert now[second] == kept[second]
     metadata = {entry.key: entry.value for entry in onnx.load(models / first).metadata_props}
-    assert metadata["player"] == first.removesuffix(".onnx"), "another's model was not taken for its own"
+    assert metadata["player"] == first.removesuffix(".onnx"), "the model of another player is replaced"
     assert Bundle(folder).pack(networks[-1].id).kind == "onnx"
     assert len(Bundle(folder).games) > 10
 
 
-def test_more_networks_than_there_are_can_be_asked_for(ranked_run: Path, tmp_path: Path) -> None:
-    """Then all are taken."""
+def test_the_progress_of_the_export_is_shown(ranked_run: Path, tmp_path: Path) -> None:
+    """Observers hear how many networks are exported, and nothing if all are up to date."""
+
+    class Listener(Observer):
+        """Keeps what it hears."""
+
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def show(self, line, picture=None, *, urgent=False) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+            self.lines.append(line())
+
+    listener = Listener()
     shutil.copytree(ranked_run / "app", tmp_path / "bundle")
-    players = write_bundle(tmp_path / "bundle", QUIET, run=ranked_run, top=5)
+    (tmp_path / "bundle" / "models" / "v0001.onnx").unlink()
+    write_bundle(tmp_path / "bundle", plan_bundle(ranked_run), listener)
+    assert listener.lines == ["Exported 0 of 1 networks", "Exported 1 of 1 networks"]
+    write_bundle(tmp_path / "bundle", plan_bundle(ranked_run), listener)
+    assert len(listener.lines) == 2
+
+
+def test_asking_for_more_networks_than_there_are_takes_all(ranked_run: Path, tmp_path: Path) -> None:
+    """``top`` is a limit."""
+    shutil.copytree(ranked_run / "app", tmp_path / "bundle")
+    players = _write(tmp_path / "bundle", ranked_run, top=5)
     assert len([player for player in players if player.kind == "network"]) == 3
 
 
-def test_who_is_not_ranked_yet_is_not_the_strongest(ranked_run: Path, tmp_path: Path) -> None:
-    """A run that was trained further since; and one that was ranked together with others keeps its ratings."""
+def test_unranked_networks_come_before_ranked_ones(ranked_run: Path, tmp_path: Path) -> None:
+    """A run may have been trained further since its ranking, or ranked together with others under longer names."""
     run = tmp_path / "demo"
     shutil.copytree(ranked_run, run)
     shutil.copytree(run / "app", tmp_path / "bundle")
-    ranked = write_bundle(tmp_path / "bundle", QUIET, run=run)
+    ranked = _write(tmp_path / "bundle", run)
     names = [player.id for player in ranked if player.kind == "network"]
     for file in (run / "leaderboard.csv", run / "matches.jsonl"):
         text = file.read_text()
         for name in names:
             text = text.replace(f",{name},", f",demo/{name},").replace(f'"{name}"', f'"demo/{name}"')
         file.write_text(text)
-    assert write_bundle(tmp_path / "bundle", QUIET, run=run) == ranked
+    assert _write(tmp_path / "bundle", run) == ranked
     rows = (run / "leaderboard.csv").read_text().splitlines()
     (run / "leaderboard.csv").write_text("".join(f"{row}\n" for row in rows if f"demo/{names[-1]}" not in row))
-    now = [player for player in write_bundle(tmp_path / "bundle", QUIET, run=run) if player.kind == "network"]
+    now = [player for player in _write(tmp_path / "bundle", run) if player.kind == "network"]
     assert [player.id for player in now] == [names[-1], *names[:-1]]
     assert now[0].rating is None
 
 
-def test_an_interrupted_ranking_is_no_obstacle(ranked_run: Path, tmp_path: Path) -> None:
-    """Its log has no players yet."""
+def test_an_interrupted_ranking_does_not_prevent_a_bundle(ranked_run: Path, tmp_path: Path) -> None:
+    """Its log may have no players yet; networks are then ordered by their grades."""
     run = tmp_path / "demo"
     shutil.copytree(ranked_run, run)
     (run / "leaderboard.csv").unlink()
     (run / "matches.jsonl").write_text('{"settings":{"rules":"x","opening_plies":4}}\n')
     shutil.copytree(run / "app", tmp_path / "bundle")
-    players = write_bundle(tmp_path / "bundle", QUIET, run=run)
-    assert [player.id for player in players[-3:]] == ["main@3", "v0002", "v0001"], "by their grades"
+    players = _write(tmp_path / "bundle", run)
+    assert [player.id for player in players[-3:]] == ["main@3", "v0002", "v0001"]
     assert Bundle(tmp_path / "bundle").games == []
+    assert Bundle(tmp_path / "bundle").leaderboard == [], "the leaderboard of the earlier bundle is removed"
     (run / "leaderboard.csv").write_text("rank,player\n1,v0001\n")
-    with pytest.raises(RankingError, match=r"leaderboard.csv is damaged: connectfour rank --replay"):
-        write_bundle(tmp_path / "bundle", QUIET, run=run)
+    with pytest.raises(RankingError, match=r"leaderboard.csv is damaged: rebuild it with connectfour rank --replay"):
+        plan_bundle(run)
+
+
+def test_a_plan_refuses_what_cannot_be_bundled(ranked_run: Path, tmp_path: Path) -> None:
+    """Reading finds every fault of a run or model, so that no network is exported in vain."""
+    shutil.copyfile(ranked_run / "app" / "models" / "v0001.onnx", tmp_path / "v0002.onnx")
+    with pytest.raises(PlayerError, match=r"v0002.onnx has the same name as the player v0002: rename the file"):
+        plan_bundle(ranked_run, tmp_path / "v0002.onnx")
+    shutil.copytree(ranked_run, tmp_path / "demo")
+    with (tmp_path / "demo" / "matches.jsonl").open("a") as log:
+        log.write("{}\n")
+    with pytest.raises(RankingError, match=r"line \d+ of .*matches.jsonl is damaged"):
+        plan_bundle(tmp_path / "demo")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_first(
+    ranked_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file, a folder whose parent is missing, one without permission."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("networks are exported although the folder cannot be written")
+
+    monkeypatch.setattr(bundling, "write_model_files", refuse)
+    plan = plan_bundle(ranked_run)
+    (tmp_path / "file").touch()
+    with pytest.raises(ExportError, match="file is a file: name a folder"):
+        write_bundle(tmp_path / "file", plan)
+    with pytest.raises(ExportError, match="missing does not exist: create it, or name another folder"):
+        write_bundle(tmp_path / "missing" / "bundle", plan)
+    monkeypatch.setattr(bundling.os, "access", lambda *_: False)
+    with pytest.raises(ExportError, match="bundle is not writable: change its permissions, or name another folder"):
+        write_bundle(tmp_path / "bundle", plan)
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_damaged_bundle_gets_a_sentence(ranked_run: Path, tmp_path: Path) -> None:
-    """None at all, an index that is none, a line that is no game."""
-    with pytest.raises(PlayerError, match="is no bundle"):
+    """A folder without an index, a damaged index, a line that is not a game, a missing model."""
+    with pytest.raises(PlayerError, match="is not a bundle"):
         Bundle(tmp_path)
     twice = '{"title": "x", "players": [{"id": "linear", "kind": "heuristic"}, {"id": "linear", "kind": "heuristic"}]}'
-    fileless = '{"title": "x", "players": [{"id": "v1", "kind": "network"}]}'
-    for text in ('{"title": 1}', '{"title": "x", "players": []}', twice, fileless):
+    without_file = '{"title": "x", "players": [{"id": "v1", "kind": "network"}]}'
+    for text in ('{"title": 1}', '{"title": "x", "players": []}', twice, without_file):
         (tmp_path / "players.json").write_text(text)
         with pytest.raises(PlayerError, match="is damaged: write the bundle again"):
             Bundle(tmp_path)
     (tmp_path / "players.json").write_bytes((ranked_run / "app" / "players.json").read_bytes())
     (tmp_path / "games.jsonl").write_text('{"id": 1}\n')
-    with pytest.raises(PlayerError, match=r"line 1 of .* is no game"):
+    with pytest.raises(PlayerError, match=r"line 1 of .* is not a game"):
         _ = Bundle(tmp_path).games
-    with pytest.raises(PlayerError, match="is no file"):
-        Roster(Bundle(tmp_path))
-    with pytest.raises(PlayerError, match="nobody here is called 'x'"):
+    with pytest.raises(PlayerError, match="is not a file"):
+        Opponents(Bundle(tmp_path))
+    with pytest.raises(PlayerError, match="there is no player 'x' here: choose one from the list"):
         Bundle(tmp_path).pack("x")

@@ -1,4 +1,4 @@
-"""Serves a bundle: a web server that reads, computes and answers, and takes nothing else."""
+"""Serves a bundle. The server answers the few requests that the page needs, and refuses all others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-# Gradio asks matplotlib for its backend at every event; undecided, it would load all of it and write a cache of fonts.
+# Gradio asks matplotlib for its backend at every event. Without a fixed one, matplotlib would load completely and write
+# a font cache.
 os.environ.setdefault("MPLBACKEND", "agg")
 
 from starlette.middleware import Middleware
@@ -25,19 +26,19 @@ from connectfour.interrupt import stop_signals
 _FILES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/gradio_api/startup-events"}
 _ALLOWED = {"GET": _FILES, "HEAD": {"/"}, "POST": {"/gradio_api/run/predict"}}
 _ALLOWED_BELOW = {"GET": ("/assets/", "/static/", "/gradio_api/heartbeat/")}
-_SECONDS_BETWEEN_LOOKS = 1.0
-_LONGEST_REQUEST = 64 * 1024
+_SECONDS_BETWEEN_QUEUE_CHECKS = 1.0
+_MAX_REQUEST_BYTES = 64 * 1024
 
 
 class OnlyTheGame:
-    """Lets through what the page needs: Gradio also takes uploads, serves files and fetches for others."""
+    """Lets through only what the page needs. Gradio itself also accepts uploads, serves files and acts as a proxy."""
 
     def __init__(self, app: ASGIApp) -> None:
-        """Stand before ``app``."""
+        """Guard ``app``."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 404 to any other request, and 413 to one that is too long; close any other connection."""
+        """Answer other requests with 404, long ones with 413, and close WebSockets."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close"})
             return
@@ -46,7 +47,7 @@ class OnlyTheGame:
             if path not in _ALLOWED.get(method, ()) and not path.startswith(_ALLOWED_BELOW.get(method, ())):
                 await PlainTextResponse("not found", 404)(scope, receive, send)
                 return
-            if int(headers.get(b"content-length", b"0")) > _LONGEST_REQUEST or b"transfer-encoding" in headers:
+            if int(headers.get(b"content-length", b"0")) > _MAX_REQUEST_BYTES or b"transfer-encoding" in headers:
                 await PlainTextResponse("too long", 413)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
@@ -56,19 +57,19 @@ def serve(bundle: Path, host: str, port: int, announce: Callable[[str], None]) -
     """Serve ``bundle`` until Ctrl-C.
 
     Args:
-        bundle: a folder, as ``connectfour.export.bundle`` writes it.
+        bundle: a folder written by ``connectfour.export.bundling``.
         host: interface to listen on; 127.0.0.1 for this machine only.
-        port: of the server.
-        announce: told the address once the page answers.
+        port: port to listen on.
+        announce: called with the address once the page answers.
 
     Raises:
-        PlayerError, RankingError: there is no such bundle, or it is damaged.
+        PlayerError, RankingError: the folder is not a bundle, or the bundle is damaged.
         ServerError: host or port cannot be used.
     """
     page = build_page(Bundle(bundle))
     check_free(host, port)
-    # Nothing here waits in Gradio's queue, which would look for work a thousand times a second.
-    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = _SECONDS_BETWEEN_LOOKS  # noqa: SLF001
+    # This page does not use Gradio's queue, which by default checks for work a thousand times per second.
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = _SECONDS_BETWEEN_QUEUE_CHECKS  # noqa: SLF001
     _, address, _ = page.launch(
         server_name=host,
         server_port=port,
@@ -92,10 +93,10 @@ def serve(bundle: Path, host: str, port: int, announce: Callable[[str], None]) -
 
 
 def check_free(host: str, port: int) -> None:
-    """See that a server can listen there, for Gradio tells late and of other things.
+    """Check that a server can listen on ``host`` and ``port``. Gradio notices late, and its message misleads.
 
     Raises:
-        ServerError: it cannot.
+        ServerError: host or port cannot be used.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -103,5 +104,5 @@ def check_free(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        reason = (error.strerror or "it cannot be used").lower()
-        raise ServerError(f"{host}:{port} cannot be served from ({reason}): choose another port or host") from None
+        reason = (error.strerror or str(error)).lower()
+        raise ServerError(f"cannot listen on {host}:{port} ({reason}): choose another port or host") from None

@@ -1,4 +1,7 @@
-"""A visitor's game, without a server's memory: the browser keeps it and sends it along, and all of it is checked."""
+"""A visitor's game. The server keeps nothing: the browser sends the game with every request, and all of it is checked.
+
+What a browser keeps of a sitting, and what its board draws, is called a view.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from connectfour.app.roster import Roster
+from connectfour.app.opponents import Opponents
 from connectfour.errors import ConnectFourError, NotationError
 from connectfour.games.connect_four.bitboard import CELLS
 from connectfour.games.connect_four.game import Game
+from connectfour.games.result import Result
 from connectfour.players.turn import advise, choose_column
 
 Seat = Literal["first", "second", "watch"]
@@ -27,14 +31,14 @@ class Sitting:
 
     Attributes:
         game: the moves so far.
-        seat: whose discs the visitor plays, or ``watch``.
-        opponent: id of the agent whom the visitor plays, or who moves first where the visitor watches.
-        other: id of the agent who moves second where the visitor watches.
-        temperature: of networks.
-        seed: of the agents' chance.
+        seat: ``first`` or ``second`` if the visitor plays, or ``watch``.
+        opponent: id of the visitor's opponent; of the agent who moves first if the visitor watches.
+        other: id of the agent who moves second if the visitor watches.
+        temperature: at which networks play.
+        seed: seed of the agents' chance.
         notice: a sentence for the visitor.
-        hint: the column that was asked for, 0-based.
-        turn: counts answers, so that the browser sees each as a new one.
+        hint: the column that was advised, 0-based; None if no hint was asked for.
+        turn: number of answers so far, which makes each view different from the last one.
     """
 
     game: Game
@@ -48,14 +52,11 @@ class Sitting:
     turn: int = 0
 
     @classmethod
-    def of(cls, kept: Mapping[str, Any] | None, seat: str, opponent: str, other: str, temperature: float) -> Sitting:
-        """Return the sitting that a browser tells of; a game in it that makes no sense is an empty board.
-
-        ``kept`` is what the board showed last, the rest are the attributes.
-        """
-        kept = kept if isinstance(kept, Mapping) else {}
+    def of(cls, view: Mapping[str, Any] | None, seat: str, opponent: str, other: str, temperature: float) -> Sitting:
+        """Return the sitting that a browser sends. A ``view`` without a valid game stands for an empty board."""
+        view = view if isinstance(view, Mapping) else {}
         try:
-            game = Game.parse(str(kept.get("moves", ""))[:CELLS])
+            game = Game.parse(str(view.get("moves", ""))[:CELLS])
         except NotationError:
             game = Game()
         return cls(
@@ -64,26 +65,26 @@ class Sitting:
             opponent,
             other,
             min(max(temperature, 0.0), HIGHEST_TEMPERATURE),
-            _number(kept.get("seed")),
-            turn=_number(kept.get("turn")),
+            _number(view.get("seed")),
+            turn=_number(view.get("turn")),
         )
 
     @property
     def agents(self) -> tuple[str, str]:
-        """Ids of the agents by seat; a visitor sits in for one of them."""
+        """Ids of the agents by seat; the visitor takes the place of one of them."""
         return self.opponent, self.other if self.seat == "watch" else self.opponent
 
     @property
-    def human(self) -> int | None:
-        """The visitor's seat, 0 to move first; None who watches."""
+    def visitor(self) -> int | None:
+        """The visitor's seat, 0 to move first; None if the visitor watches."""
         return {"first": 0, "second": 1, "watch": None}[self.seat]
 
     def agent_to_move(self) -> bool:
-        """Tell whether it is an agent's turn."""
-        return not self.game.over and self.game.mover != self.human
+        """Return whether it is an agent's turn."""
+        return not self.game.over and self.game.mover != self.visitor
 
     def drop(self, column: object) -> Sitting:
-        """Return the sitting after the visitor's disc, or with the reason why it cannot be dropped."""
+        """Return the sitting after the visitor's move, or with a notice why the move is not possible."""
         if self.agent_to_move():
             return replace(self, notice="It is not your turn.")
         try:
@@ -92,9 +93,9 @@ class Sitting:
             return replace(self, notice=_sentence(error))
 
     def paste(self, moves: str) -> Sitting:
-        """Return the sitting at the position of a move string, or with the reason why it is none.
+        """Return the sitting after ``moves``, with the visitor to move, or with a notice what is wrong with them.
 
-        Whoever plays is to move there; who watches goes on watching.
+        A visitor who watches keeps watching.
         """
         try:
             game = Game.parse(moves)
@@ -103,52 +104,58 @@ class Sitting:
         return replace(self, game=game, seat="watch" if self.seat == "watch" else _SEATS[game.mover])
 
     def take_over(self, moves: object) -> Sitting:
-        """Return the sitting at a recorded position, with the visitor to move."""
+        """Return the sitting after the ``moves`` of a recorded game, with the visitor to move."""
         return replace(self, seat="first").paste(str(moves)[:CELLS])
 
     def swap(self, seed: int) -> Sitting:
-        """Return the sitting with the visitor on the other side, or the agents changed where the visitor watches."""
+        """Return the sitting with the visitor in the other seat, or with the two agents exchanged."""
         if self.seat == "watch":
             swapped = replace(self, opponent=self.other, other=self.opponent)
         else:
             swapped = replace(self, seat="second" if self.seat == "first" else "first")
-        return swapped.settled(seed)
+        return swapped.reseated(seed)
 
-    def settled(self, seed: int) -> Sitting:
-        """Return the sitting after its players were changed: who has won a game stays who has won it."""
+    def reseated(self, seed: int) -> Sitting:
+        """Return the sitting after a change of players.
+
+        A game in progress goes on. A finished game keeps its winner, so the new players start a new one.
+        """
         return self.restart(seed) if self.game.over else self
 
     def undo(self) -> Sitting:
-        """Return the sitting before the visitor's last move; who watches takes one move back."""
-        before = self.game.take_back(self.human)
+        """Return the sitting before the visitor's last move; one move back if the visitor watches."""
+        before = self.game.take_back(self.visitor)
         return replace(self, game=before, notice="" if before != self.game else "There is no move to take back.")
 
     def restart(self, seed: int) -> Sitting:
-        """Return the sitting at an empty board."""
+        """Return the sitting with an empty board."""
         return replace(self, game=Game(), seed=seed)
 
-    def advised(self, roster: Roster) -> Sitting:
-        """Return the sitting with a hint from the strongest network, or from a search where there is none."""
+    def advised(self, opponents: Opponents) -> Sitting:
+        """Return the sitting with a hint from the strongest network, or from a search if there is no network."""
         if self.game.over:
             return replace(self, notice="The game is over.")
-        adviser = roster.player(roster.analyst) if roster.analyst else None
+        adviser = opponents.player(opponents.analyst) if opponents.analyst else None
         return replace(self, hint=advise(self.game, adviser).column)
 
-    def answered(self, roster: Roster, *, watched: bool = False) -> Sitting:
-        """Return the sitting after the agent's move, if a visitor waits for it, or with ``watched`` watches it."""
-        if not self.agent_to_move() or (self.seat == "watch" and not watched):
+    def answered(self, opponents: Opponents, *, watching: bool = False) -> Sitting:
+        """Return the sitting after the agent's move, if it is an agent's turn.
+
+        Two agents who are watched move only with ``watching``, which the browser asks for one move at a time.
+        """
+        if not self.agent_to_move() or (self.seat == "watch" and not watching):
             return self
         try:
-            agent = roster.player(self.agents[self.game.mover], self.temperature)
+            agent = opponents.player(self.agents[self.game.mover], self.temperature)
             return replace(self, game=self.game.play(choose_column(agent, self.game, self.seed)))
         except ConnectFourError as error:
             return replace(self, notice=_sentence(error))
 
-    def view(self, roster: Roster) -> View:
+    def view(self, opponents: Opponents) -> View:
         """Return what the board shows.
 
-        The keys ``moves``, ``seed`` and ``turn`` are the sitting's memory; ``policy`` (7,) and ``chance``, that of the
-        first player to win, a draw being half of it, are the analyst's opinion.
+        ``moves``, ``seed`` and ``turn`` are what the browser sends back. ``policy`` (7,) and ``chance`` are the
+        analyst's opinion; ``chance`` is the first player's expected points, a draw counting half.
         """
         game = self.game
         shown: View = {
@@ -164,14 +171,14 @@ class Sitting:
             "status": self._status(),
             "notice": self.notice,
             "hint": self.hint,
-            "analyst": roster.analyst,
+            "analyst": opponents.analyst,
             "policy": None,
             "chance": None,
         }
         if game.over:
-            shown["chance"] = 0.5 if game.winner is None else 1.0 - game.winner
-        elif roster.analyst:
-            advice = advise(game, roster.player(roster.analyst))
+            shown["chance"] = {0: Result.WIN, 1: Result.LOSS, None: Result.DRAW}[game.winner].points
+        elif opponents.analyst:
+            advice = advise(game, opponents.player(opponents.analyst))
             if advice.value is not None and advice.probabilities is not None:
                 chance = (1 + advice.value) / 2
                 shown["policy"] = [round(probability, 4) for probability in advice.probabilities]
@@ -179,15 +186,15 @@ class Sitting:
         return shown
 
     def _name(self, seat: int) -> str:
-        return "You" if seat == self.human else self.agents[seat]
+        return "You" if seat == self.visitor else self.agents[seat]
 
     def _status(self) -> str:
         game = self.game
         if game.winner is not None:
-            return "You win!" if game.winner == self.human else f"{self._name(game.winner)} wins."
+            return "You win!" if game.winner == self.visitor else f"{self._name(game.winner)} wins."
         if game.over:
             return "A draw."
-        return "Your turn." if game.mover == self.human else f"{self._name(game.mover)} is to move."
+        return "Your turn." if game.mover == self.visitor else f"{self._name(game.mover)} to move."
 
 
 def _sentence(error: Exception) -> str:

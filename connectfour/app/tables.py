@@ -54,7 +54,7 @@ def picture_html(picture: bytes | None) -> str:
         return ""
     data = base64.b64encode(picture).decode()
     return (
-        '<div class="standings-picture"><img alt="Skills with 95 % intervals, and points of every player against every other" '
+        '<div class="standings-picture"><img alt="Skills with 95 % intervals, and points between every two players" '
         f'src="data:image/png;base64,{data}"></div>'
     )
 

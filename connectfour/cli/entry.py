@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connectfour.cli import ranking, showing, training
+from connectfour.cli import exporting, playing, ranking, training
 from connectfour.version import __version__
 
 app = typer.Typer(
@@ -39,11 +39,11 @@ for _command in (
     ranking.rank,
     ranking.match,
     ranking.grade,
-    showing.play,
-    showing.replay,
-    showing.app,
-    showing.export_onnx,
-    showing.space,
+    playing.play,
+    playing.replay,
+    playing.app,
+    exporting.export_onnx,
+    exporting.space,
     ranking.rehearse,
     training.settings,
 ):

@@ -1,11 +1,13 @@
-"""``connectfour space``: a folder that can be pushed as a Hugging Face Space, and runs anywhere else.
+"""``connectfour space``: a folder that runs anywhere and can be pushed as a Hugging Face Space.
 
-app.py               starts the web app on the bundle beside it
-requirements.txt     every package it takes, in the versions that it was written with; no Ray, no Torch
-README.md            what it is, with the header that a Space is configured by
-.gitattributes       models and pictures go to LFS
-connectfour/  heuristics/    the modules of this project that the app uses, and no others
-bundle/              models, leaderboard, games
+    app.py               starts the web app on the bundle beside it
+    requirements.txt     all packages that it needs, pinned to the versions installed here; no Ray, no Torch
+    README.md            a description, with the header that configures a Space
+    .gitattributes       stores models and pictures with Git LFS
+    connectfour/  heuristics/    the modules of this project that the app uses, and no others
+    bundle/              models, leaderboard, games
+
+Everything that can be refused is refused before the first network is exported.
 """
 
 from __future__ import annotations
@@ -20,20 +22,20 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from rich.console import Console
 
 import connectfour
 from connectfour.app.bundle import INDEX, BundledPlayer
 from connectfour.errors import ExportError
-from connectfour.export.bundle import write_bundle
+from connectfour.export.bundling import check_bundle_folder, plan_bundle, write_bundle
 from connectfour.files import write_atomically
+from connectfour.observer import Observer
 
-_ROOTS = ("connectfour", "heuristics")
+_PACKAGES = ("connectfour", "heuristics")
 _SOURCE = Path(connectfour.__file__).parent.parent
-_LIBRARIES = ("gradio", "numpy", "onnx", "onnxruntime", "pydantic", "pyyaml", "safetensors", "starlette")
-"""What the app's modules import."""
+_LIBRARIES = ("filelock", "gradio", "numpy", "onnx", "onnxruntime", "pydantic", "pyyaml", "safetensors", "starlette")
+"""Packages that the app's modules import."""
 
-_APP = '''"""Entry of the Space: the web app on the bundle beside this file."""
+_APP = '''"""Starts the web app on the bundle beside this file."""
 
 import os
 import sys
@@ -48,11 +50,11 @@ if __name__ == "__main__":
     try:
         serve(Path(__file__).parent / "bundle", host, port, lambda address: print("Serving at", address, flush=True))
     except ConnectFourError as error:
-        sys.exit(f"{error} (host and port are GRADIO_SERVER_NAME and GRADIO_SERVER_PORT)")
+        sys.exit(f"{error} (set GRADIO_SERVER_NAME and GRADIO_SERVER_PORT)")
 '''
 
 _README = """---
-title: "{title}"
+title: Connect Four league
 emoji: 🔵
 colorFrom: blue
 colorTo: yellow
@@ -65,13 +67,13 @@ license: mit
 short_description: Play Connect Four against a self-play league
 ---
 
-# {title}
+# Connect Four league
 
-Connect Four against {count} players of a league that trained by self-play: rule-based ones, and neural networks that
-play from a single forward pass, without search. The strongest is **{strongest}**.
+Play Connect Four against {count} players of the self-play league `{run}`: rule-based players, and neural networks that
+choose each move with a single forward pass, without search. The strongest player is **{strongest}**.
 
-Runs anywhere: `pip install -r requirements.txt`, then `python app.py`. Models are ONNX files and run on onnxruntime;
-nothing that visitors do is stored.
+To run it anywhere else: `pip install -r requirements.txt`, then `python app.py`. The networks are ONNX files and run on
+onnxruntime. The server stores nothing of the visitors' games.
 
 {table}
 """
@@ -86,34 +88,37 @@ print("\\n".join(sorted(names)))
 """
 
 
-def write_space(run: Path, output: Path, console: Console, *, top: int) -> list[BundledPlayer]:
-    """Write a Space of ``run`` into ``output``, and return its players, the weakest first.
+def write_space(
+    run: Path, output: Path, *, top: int = 8, observer: Observer | None = None
+) -> tuple[BundledPlayer, ...]:
+    """Write a Space into ``output``, and return its players, the weakest first.
 
-    What is there already, of an earlier call or of the Space's repository, is kept or replaced file by file.
+    An earlier Space there is updated; other files, such as those of its repository, are kept.
 
     Args:
-        run: a run folder, better a ranked one.
-        output: folder to write.
-        console: where to tell how far it is.
-        top: how many networks to take, the strongest ones.
+        run: a run folder, preferably ranked.
+        output: the folder to write; it need not exist.
+        top: number of networks to take, the strongest ones.
+        observer: hears about the progress of the export.
 
     Raises:
-        RunFolderError, SnapshotError, RankingError, ExportError: as ``write_bundle``.
-        ExportError: a library that the app needs is not installed, or ``output`` holds other packages of our names.
+        RunFolderError, SnapshotError, RankingError: ``run`` is not a run, or its files are damaged.
+        ExportError: ``output`` cannot be used, a library that the app needs is not installed, or a network cannot be
+            exported.
     """
-    is_space = (output / "bundle" / INDEX).is_file() and output.resolve() != _SOURCE
-    foreign = [name for name in _ROOTS if (output / name).exists() and not is_space]
-    if foreign:
-        raise ExportError(f"{output / foreign[0]} is there already, and of no Space: name another --output")
+    _check_output(output)
     requirements = pinned_requirements(_LIBRARIES)
-    players = write_bundle(output / "bundle", console, run=run, top=top)
+    plan = plan_bundle(run, top=top)
+    if not plan.has_network:
+        raise ExportError(f"{run} has no network yet: train it until its first checkpoint")
+    output.mkdir(exist_ok=True)
+    players = write_bundle(output / "bundle", plan, observer)
     _copy_modules(output)
-    title = f"Connect Four: {run.resolve().name}".replace('"', "'")
     readme = _README.format(
-        title=title,
         gradio=importlib.metadata.version("gradio"),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         count=len(players),
+        run=run.resolve().name,
         strongest=players[-1].id,
         table=_markdown_table(players),
     )
@@ -127,6 +132,22 @@ def write_space(run: Path, output: Path, console: Console, *, top: int) -> list[
     return players
 
 
+def _check_output(output: Path) -> None:
+    """Check that a Space can be written into ``output`` without harm to anything else.
+
+    Raises:
+        ExportError: it is not a writable folder, belongs to this project, or holds other packages of the same names.
+    """
+    check_bundle_folder(output)
+    resolved = output.resolve()
+    if resolved == _SOURCE or any(resolved.is_relative_to(_SOURCE / name) for name in _PACKAGES):
+        raise ExportError(f"{output} is the code of this project itself: name another --output")
+    is_space = (output / "bundle" / INDEX).is_file()
+    foreign = [output / name for name in _PACKAGES if (output / name).exists() and not is_space]
+    if foreign:
+        raise ExportError(f"{foreign[0]} exists and is not part of a Space: name another --output")
+
+
 def _markdown_table(players: Sequence[BundledPlayer]) -> str:
     rows = [
         f"| {player.id} | {'-' if player.rating is None else f'{player.rating:.1f} ± {player.interval:.1f}'} |"
@@ -136,9 +157,9 @@ def _markdown_table(players: Sequence[BundledPlayer]) -> str:
 
 
 def _copy_modules(output: Path) -> None:
-    """Copy the modules that the app loads, and what lies beside them for it; others of an earlier call go."""
+    """Copy the modules and static files that the app loads; remove modules of an earlier Space."""
     command = [sys.executable, "-c", _LIST_MODULES]
-    listed = subprocess.run(  # noqa: S603  # its own code
+    listed = subprocess.run(  # noqa: S603  # our own code
         command, check=True, capture_output=True, text=True, cwd=_SOURCE
     )
     static = Path("connectfour", "app", "static")
@@ -150,16 +171,16 @@ def _copy_modules(output: Path) -> None:
             file = path / "__init__.py" if (_SOURCE / path).is_dir() else path.with_suffix(".py")
             (new / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(_SOURCE / file, new / file)
-        for name in _ROOTS:
+        for name in _PACKAGES:
             shutil.rmtree(output / name, ignore_errors=True)
             (new / name).rename(output / name)
 
 
 def pinned_requirements(libraries: Sequence[str]) -> list[str]:
-    """Return ``name==version`` of installed ``libraries`` and of all that they need here, by name.
+    """Return ``name==version`` of ``libraries`` and of everything they require, as installed here, sorted by name.
 
     Raises:
-        ExportError: one is not installed.
+        ExportError: one of them is not installed.
     """
     versions: dict[str, str] = {}
     waiting = [Requirement(library) for library in libraries]
@@ -172,7 +193,9 @@ def pinned_requirements(libraries: Sequence[str]) -> list[str]:
         try:
             found = importlib.metadata.distribution(wanted.name)
         except importlib.metadata.PackageNotFoundError:
-            raise ExportError(f"{wanted.name} is not installed: make install, or pip install '.[web]'") from None
+            raise ExportError(
+                f"{wanted.name} is not installed: install it with pip install 'connectfour-league[web]'"
+            ) from None
         versions[canonicalize_name(wanted.name)] = found.version.partition("+")[0]
         extras = [*wanted.extras, ""]
         for text in found.requires or []:

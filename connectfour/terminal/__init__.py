@@ -1,1 +1,1 @@
-"""A game for people: played at a prompt, drawn as a picture or film."""
+"""Games for people: played at a prompt, drawn as pictures and films."""

@@ -1,4 +1,4 @@
-"""A game in a terminal: a human at the keyboard against any player."""
+"""Games in a terminal: a human at the keyboard against any player."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from connectfour.players.turn import advise, choose_column
 
 _DISCS = (FIRST_DISC, SECOND_DISC)
 _STYLES = ("bold yellow", "bold cyan")
-_HELP = f"1 to {COLUMNS} drops a disc, u takes your last move back, h is a hint, n a new game, q quits"
+_HELP = f"1 to {COLUMNS} drops a disc, u takes your last move back, h gives a hint, n starts a new game, q quits"
 
 
 class TerminalGame:
-    """One sitting: games against one agent until the human quits."""
+    """Games against one agent until the human quits."""
 
     def __init__(self, agent: Player, seat: int, console: Console, *, game: Game | None = None, seed: int = 0) -> None:
-        """Set up a sitting.
+        """Set up the first game.
 
         Args:
             agent: the opponent.
-            seat: the human's, 0 to move first.
+            seat: the human's seat, 0 to move first.
             console: where to draw.
-            game: the position to begin from; the empty board by default.
-            seed: of the agent's chance.
+            game: the position to start from; the empty board by default.
+            seed: seed of the agent's chance.
         """
         self._agent, self._seat, self._console, self._seed = agent, seat, console, seed
         self.game = game or Game()
@@ -47,17 +47,17 @@ class TerminalGame:
         except (EOFError, KeyboardInterrupt):
             self._console.print()
         if self.game.columns:
-            self._console.print(f"The game so far: {self.game.moves} (--moves goes on with it).", highlight=False)
+            self._console.print(f"The game so far: {self.game.moves} (continue it with --moves).", highlight=False)
 
     def _prompt(self) -> str:
         return "n new game, u undo, q quit: " if self.game.over else "your move: "
 
     def _obey(self, line: str) -> None:
-        """Carry out a line of input; whatever it does not understand changes nothing."""
+        """Carry out a line of input. A line that makes no sense changes nothing."""
         if line == "u":
             before = self.game.take_back(self._seat)
             if before == self.game:
-                self._say("There is no move of yours to take back.")
+                self._say("You have no move to take back.")
                 return
             self.game = before
         elif line == "n":
@@ -73,7 +73,7 @@ class TerminalGame:
                 self._say(f"{error}.")
                 return
         else:
-            self._say(f"{line!r} is no move: {_HELP}.")
+            self._say(f"{line!r} is not a move: {_HELP}.")
             return
         self._let_agent_move()
         self._draw()
@@ -88,14 +88,16 @@ class TerminalGame:
     def _hint(self) -> str:
         advice = advise(self.game, self._agent)
         if advice.value is None:
-            return f"Hint: {advice.column + 1}, says a search of a few moves."
-        return f"Hint: {advice.column + 1}, says {self._agent.name}, which gives you {(1 + advice.value) / 2:.0%}."
+            return f"Hint: column {advice.column + 1}, found by a short search."
+        return (
+            f"Hint: column {advice.column + 1}. {self._agent.name} expects you to score {(1 + advice.value) / 2:.0%}."
+        )
 
     def _say(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
 
     def _draw(self) -> None:
-        """Show the board in colours, the last disc underlined and a winning four inverted."""
+        """Show the board in color, with the last disc underlined or the winning line inverted."""
         picture = Text(ascii_board(self.game.board))
         width = 2 * COLUMNS
         for (row, column), owner in self.game.cells.items():

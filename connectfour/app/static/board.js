@@ -1,7 +1,7 @@
-// The board of one visitor. `props.value` is what connectfour.app.sitting calls a view; `trigger` asks for the next.
+// The board of one visitor. `props.value` is a view (see connectfour/app/sitting.py), and `trigger` requests the next one.
 const ROWS = 6, COLUMNS = 7, CELL = 100, LEFT = 20, TOP = 130, RADIUS = 40;
 const HEIGHT_OF_BARS = 78, MILLISECONDS_BETWEEN_MOVES = 900, PATIENCE = 10000;
-const BUTTONS = ["restart", "undo", "hint", "swap"]; // Gradio knows the events by their names in this script
+const BUTTONS = ["restart", "undo", "hint", "swap"]; // Gradio looks up the names of events in this script
 const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches;
 const find = (selector) => element.querySelector(selector);
 
@@ -23,7 +23,7 @@ const cellsOf = (moves) => {
   return [...moves].map((digit) => [ROWS - 1 - height[digit - 1]++, digit - 1]);
 };
 
-// What never changes: layers from back to front, so that discs fall behind the board.
+// What never changes, from back to front: discs fall behind the board.
 const board = find(".board");
 const width = COLUMNS * CELL, tall = ROWS * CELL;
 draw("rect", { x: LEFT, y: TOP, width, height: tall, class: "back" }, board);
@@ -59,7 +59,7 @@ for (const seat of [0, 1]) {
 let view = null, shown = "", ply = 0, busy = false, waiting = null, paused = false, timer = null, patience = null;
 
 const place = (moves) => {
-  // Show the position after `moves`; discs that are new since the last one fall.
+  // Show the position after `moves`. Discs that were not there before fall into place.
   const grows = moves.startsWith(shown);
   if (!grows) discs.replaceChildren();
   const cells = cellsOf(moves);
@@ -125,7 +125,7 @@ const render = () => {
     player.querySelector("b").textContent = view.names[seat];
     player.classList.toggle("mover", !(atEnd && view.over) && moves.length % 2 === seat);
   }
-  const given = recorded && moves.length && moves.length <= view.opening ? " (given)" : "";
+  const given = recorded && moves.length && moves.length <= view.opening ? " (opening)" : "";
   find(".status").textContent = recorded && !atEnd ? `Move ${moves.length} of ${view.moves.length}${given}` : view.status;
   find(".notice").textContent = view.notice || (view.hint === null || view.hint === undefined ? "" : `Hint: column ${view.hint + 1}.`);
   showOpinion(view.policy, view.chance);
@@ -137,14 +137,14 @@ const render = () => {
   find(".actions").classList.toggle("shown", !recorded);
   if (!view.watch) paused = false;
   find("[data-pause]").hidden = !view.watch;
-  find("[data-pause]").textContent = paused ? "Go on" : "Pause";
+  find("[data-pause]").textContent = paused ? "Resume" : "Pause";
   board.dataset.turn = view.turn;
   clearTimeout(timer);
   if (view.auto && !paused) timer = setTimeout(() => element.isConnected && ask("step"), MILLISECONDS_BETWEEN_MOVES);
 };
 
 const ask = (event, data = {}) => {
-  // One question at a time, so that no late answer takes the place of a newer one; the last of the others waits.
+  // One request at a time, so that a late answer cannot replace a newer one. Of those made meanwhile, the last one waits.
   clearTimeout(timer);
   if (busy) { waiting = [event, data]; return; }
   busy = true;
@@ -154,7 +154,7 @@ const ask = (event, data = {}) => {
 };
 
 const goOn = () => {
-  // With an answer, or because none came: then the board shows again what it knows.
+  // Called with an answer, or after waiting too long for one: then the board shows the last view again.
   busy = false;
   clearTimeout(patience);
   element.setAttribute("aria-busy", "false");
@@ -166,7 +166,7 @@ const goOn = () => {
 
 const take = () => {
   const before = view;
-  view = props.value ? JSON.parse(JSON.stringify(props.value)) : null; // a copy: props change under our hands
+  view = props.value ? JSON.parse(JSON.stringify(props.value)) : null; // a copy, because Gradio changes props in place
   if (view?.recorded && view.turn !== before?.turn) ply = view.moves.length;
   goOn();
 };
@@ -174,7 +174,7 @@ const take = () => {
 const drop = (column) => {
   if (!view || view.recorded || busy || view.over) return;
   if (view.open.includes(column)) {
-    // The visitor's own disc falls at once; the server's answer confirms it.
+    // The visitor's disc falls at once, before the server's answer.
     place(view.moves + (column + 1));
     mark(shown, []);
     showOpinion(null, null);
@@ -184,7 +184,7 @@ const drop = (column) => {
 };
 
 const press = (kind) => {
-  if (kind === "undo") paused = true; // who takes a move back while watching wants to look at it
+  if (kind === "undo") paused = true; // a visitor who takes a move back wants to look at the position
   if (kind === "restart") paused = false;
   ask(kind);
 };

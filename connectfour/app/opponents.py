@@ -1,4 +1,4 @@
-"""Who can be played against: a fixed list of ids."""
+"""The opponents that a visitor can choose from."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ from connectfour.players.names import build_player
 from connectfour.players.policy import PolicyPlayer
 
 
-class Roster:
-    """The players of a bundle, all of them ready to play."""
+class Opponents:
+    """The players of a bundle, loaded and ready to play."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Load them.
+        """Load all players.
 
         Raises:
             PlayerError: a model is missing or damaged.
         """
-        self._listed = bundle.players
+        self._described = bundle.players
         self._players = {player_id: build_player(bundle.pack(player_id), greedy=True) for player_id in bundle.players}
 
     @property
     def choices(self) -> list[tuple[str, str]]:
-        """What to show and the id, of every player, from the weakest to the strongest."""
+        """Label and id of each player, from the weakest to the strongest."""
         return [
             (player.id if player.rating is None else f"{player.id} · {player.rating:.1f}", player.id)
-            for player in self._listed.values()
+            for player in self._described.values()
         ]
 
     @property
     def strongest(self) -> str:
-        """The id of the strongest player."""
+        """Id of the strongest player."""
         return next(reversed(self._players))
 
     @property
     def analyst(self) -> str | None:
-        """The id of the strongest network, whose opinion is shown; None without a network."""
+        """Id of the strongest network, whose opinion is shown; None if there is no network."""
         networks = [player_id for player_id, player in self._players.items() if isinstance(player, PolicyPlayer)]
         return networks[-1] if networks else None
 
     def __contains__(self, player_id: object) -> bool:
-        """Tell whether somebody has this id."""
+        """Return whether a player has this id."""
         return player_id in self._players
 
     def player(self, player_id: str, temperature: float = 0.0) -> Player:
-        """Return the player of an id on the list, playing at ``temperature`` if it is a network."""
+        """Return the player with this id; a network plays at ``temperature``."""
         player = self._players[player_id]
         return player.at(temperature) if isinstance(player, PolicyPlayer) else player

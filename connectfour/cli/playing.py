@@ -1,0 +1,101 @@
+"""Commands to play against a policy and to look at games: parsing, wiring, printing."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from connectfour.observer import ConsoleObserver, plain_console
+
+
+def play(
+    opponent: Annotated[
+        str | None,
+        typer.Option(
+            help="Player to play against.", show_default="the best of the newest run in runs/, else minimax:4"
+        ),
+    ] = None,
+    first: Annotated[Literal["human", "agent"], typer.Option(help="Who moves first.")] = "human",
+    moves: Annotated[str, typer.Option(help="Start after these moves, such as 4435.")] = "",
+    temperature: Annotated[
+        float, typer.Option(min=0, max=100, help="At 0, a network plays its best column; above 0, it samples.")
+    ] = 0.0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the agent's chance.", show_default="a new one each time")
+    ] = None,
+) -> None:
+    """Play in this terminal: 1 to 7 drops a disc, u undo, h hint, n new game, q quit."""
+    from connectfour.games.connect_four.game import Game
+    from connectfour.players.names import build_player, pack_player
+    from connectfour.players.policy import PolicyPlayer
+    from connectfour.ranking.members import default_opponent
+    from connectfour.terminal.prompt import TerminalGame
+
+    game = Game.parse(moves)
+    agent = build_player(pack_player(opponent) if opponent else default_opponent())
+    if isinstance(agent, PolicyPlayer):
+        agent = agent.at(temperature)
+    agent_seed = secrets.randbelow(2**32) if seed is None else seed
+    TerminalGame(agent, 0 if first == "human" else 1, plain_console(), game=game, seed=agent_seed).run()
+
+
+def replay(
+    run: Annotated[Path, typer.Argument(help="Folder written by connectfour rank, such as a run.")],
+    output: Annotated[Path, typer.Option(help="File to write: .gif, .mp4 (needs the extra video) or .png.")],
+    game: Annotated[
+        int | None,
+        typer.Option(help="Number of a game in matches.jsonl.", show_default="the newest of the two strongest players"),
+    ] = None,
+) -> None:
+    """Draw a recorded game as a GIF or MP4, or its last position with numbered discs as a PNG."""
+    from connectfour.games.connect_four.game import Game
+    from connectfour.ranking.recorded import find_game, read_games
+    from connectfour.terminal.drawing import Film, check_film_file, write_film
+
+    check_film_file(output)
+    record = find_game(read_games(run), game)
+    names = record.first, record.second
+    frames = write_film(Film(Game.parse(record.moves), names, record.ending, len(record.opening)), output)
+    drawn = "1 frame" if frames == 1 else f"{frames} frames"
+    ConsoleObserver().say(f"{output}: game {record.id}, {names[0]} against {names[1]}, {record.ending}; {drawn}")
+
+
+def app(
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run folder whose league to play against.", show_default="the newest in runs/, unless --model is given"
+        ),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="ONNX model to add as the strongest player.")] = None,
+    host: Annotated[str, typer.Option(help="Interface to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
+) -> None:
+    """Play in the browser: the league's members by rating, their policies, the leaderboard and recorded games."""
+    from connectfour.errors import ServerError
+
+    try:
+        from connectfour.app.serve import check_free, serve
+    except ModuleNotFoundError as error:
+        raise ServerError(
+            f"the web app needs {error.name}: install it with pip install 'connectfour-league[web]'"
+        ) from None
+    from connectfour.export.bundling import plan_bundle, write_bundle
+    from connectfour.run_folder import RunFolder, newest_run
+
+    check_free(host, port)
+    league = RunFolder(run) if run else None if model else newest_run()
+    plan = plan_bundle(league.path if league else None, model)
+    observer = ConsoleObserver()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = league.bundle if league else Path(temporary)
+        with observer:
+            players = write_bundle(folder, plan, observer)
+        observer.say(f"{plan.title}: {len(players)} players")
+        if not plan.has_network:
+            observer.say("Train stronger players with connectfour train")
+        serve(folder, host, port, lambda address: observer.say(f"Play at {address} (Ctrl-C stops the server)"))

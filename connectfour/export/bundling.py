@@ -1,0 +1,171 @@
+"""Writes a bundle: everything that the web app shows, from a run, a model, or the heuristics alone.
+
+A bundle is first planned, which reads everything and can fail, and then written, which takes long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from connectfour.app.bundle import GAMES, INDEX, MODELS, BundledPlayer, BundleIndex
+from connectfour.errors import ExportError, PlayerError
+from connectfour.export.model_files import write_model_files
+from connectfour.files import write_atomically
+from connectfour.matches.records import GameRecord
+from connectfour.observer import Observer
+from connectfour.players.names import pack_heuristic
+from connectfour.players.onnx_model import pack_onnx
+from connectfour.players.packed import PackedPlayer
+from connectfour.ranking.entrants import find_entrants
+from connectfour.ranking.match_log import MatchLog
+from connectfour.ranking.members import ratings
+from connectfour.ranking.recorded import best_games
+from connectfour.ranking.table import LeaderboardRow
+from connectfour.run_folder import RunFolder
+
+_LADDER = ("random", "always_same", "beat_last", "linear", "tactical", "minimax:2", "minimax:4", "minimax:6")
+"""Heuristics from the weakest to the strongest."""
+
+_MOST_GAMES = 200
+
+
+@dataclass(frozen=True)
+class BundlePlan:
+    """What a bundle will hold.
+
+    Attributes:
+        title: what its players are, in a few words.
+        players: the weakest first.
+        rated: rows of the leaderboard by player; players who were not ranked are missing.
+        games: recorded games, those between the strongest players first.
+        run: where leaderboard and picture are copied from; None without a run.
+    """
+
+    title: str
+    players: Sequence[PackedPlayer]
+    rated: Mapping[str, LeaderboardRow]
+    games: Sequence[GameRecord]
+    run: RunFolder | None
+
+    @property
+    def has_network(self) -> bool:
+        """Whether one of the players is a network."""
+        return any(player.is_network for player in self.players)
+
+
+def plan_bundle(run: Path | None = None, model: Path | None = None, top: int | None = None) -> BundlePlan:
+    """Read what a bundle of ``run`` and ``model`` will hold; without both, the heuristics.
+
+    Args:
+        run: a run folder. Its leaderboard, if there is one, orders the players.
+        model: an ONNX model to add as the strongest player.
+        top: number of the run's networks to keep, the strongest ones; all by default.
+
+    Raises:
+        RunFolderError, SnapshotError, RankingError: ``run`` is not a run, or its files are damaged.
+        PlayerError: ``model`` is not the model of a player, or has the same name as another player.
+    """
+    found = find_entrants([str(run)]) if run else {name: pack_heuristic(name) for name in _LADDER}
+    rated = ratings(run, found.values()) if run else {}
+    players = _strongest(found.values(), rated, top)
+    title = f"Run {run.resolve().name}" if run else "Heuristics"
+    if model:
+        added = pack_onnx(str(model))
+        if added.name in found:
+            raise PlayerError(f"{model} has the same name as the player {added.name}: rename the file")
+        players.append(added)
+        title += f" and {added.name}"
+    folder = RunFolder(run) if run else None
+    games = best_games(MatchLog.read(folder.match_log), _MOST_GAMES) if folder else []
+    return BundlePlan(title, players, rated, games, folder)
+
+
+def check_bundle_folder(folder: Path) -> None:
+    """Check that a bundle can be written into ``folder``, which need not exist.
+
+    Raises:
+        ExportError: it is a file, its parent does not exist, or it is not writable.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ExportError(f"{folder} is a file: name a folder")
+    if not folder.parent.is_dir():
+        raise ExportError(f"{folder.parent} does not exist: create it, or name another folder")
+    if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
+        raise ExportError(f"{folder} is not writable: change its permissions, or name another folder")
+
+
+def write_bundle(folder: Path, plan: BundlePlan, observer: Observer | None = None) -> tuple[BundledPlayer, ...]:
+    """Write a bundle into ``folder``, and return its players, the weakest first.
+
+    Models that are already there and up to date are kept.
+
+    Raises:
+        ExportError: ``folder`` cannot be written, or a network cannot be exported.
+    """
+    check_bundle_folder(folder)
+    models = folder / MODELS
+    models.mkdir(parents=True, exist_ok=True)
+    files = {player.name: models / _file_name(player) for player in plan.players if player.is_network}
+    write_model_files({files[each.name]: each for each in plan.players if each.name in files}, observer or Observer())
+    _write_ranking(folder, plan)
+    players = tuple(_describe(player, files.get(player.name), plan.rated.get(player.name)) for player in plan.players)
+    index = BundleIndex(title=plan.title, players=players)
+    write_atomically(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
+    for file in models.iterdir():
+        if file not in files.values():
+            file.unlink()
+    return players
+
+
+def _strongest(
+    found: Iterable[PackedPlayer], rated: Mapping[str, LeaderboardRow], top: int | None
+) -> list[PackedPlayer]:
+    """Return all heuristics and the ``top`` networks, the weakest first.
+
+    Players without a rating come first: heuristics in the order of the ladder, then networks by their grades.
+    """
+
+    def strength(player: PackedPlayer) -> tuple[bool, bool, float]:
+        if player.name in rated:
+            return True, True, rated[player.name].mu
+        if player.is_network:
+            return False, True, player.graded or 0.0
+        return False, False, _LADDER.index(player.name) if player.name in _LADDER else 0
+
+    ordered = sorted(found, key=strength)
+    networks = [player.name for player in ordered if player.is_network]
+    kept = networks[-top:] if top else networks
+    return [player for player in ordered if not player.is_network or player.name in kept]
+
+
+def _file_name(player: PackedPlayer) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_.@" else "-" for letter in player.name) + ".onnx"
+
+
+def _describe(player: PackedPlayer, file: Path | None, row: LeaderboardRow | None) -> BundledPlayer:
+    kind, file_name = ("network", file.name) if file else ("heuristic", None)
+    rating, interval = (row.mu, row.interval) if row else (None, None)
+    return BundledPlayer(id=player.name, kind=kind, file=file_name, rating=rating, interval=interval)
+
+
+def _write_ranking(folder: Path, plan: BundlePlan) -> None:
+    """Write leaderboard, picture and recorded games; remove those of an earlier bundle that are gone."""
+    bundle = RunFolder(folder)
+    _copy_or_remove(plan.run.leaderboard if plan.run else None, bundle.leaderboard)
+    _copy_or_remove(plan.run.leaderboard_picture if plan.run else None, bundle.leaderboard_picture)
+    lines = "".join(json.dumps(game.to_json(), separators=(",", ":")) + "\n" for game in plan.games)
+    if lines:
+        write_atomically(folder / GAMES, lines.encode())
+    else:
+        (folder / GAMES).unlink(missing_ok=True)
+
+
+def _copy_or_remove(source: Path | None, target: Path) -> None:
+    if source and source.is_file():
+        write_atomically(target, source.read_bytes())
+    else:
+        target.unlink(missing_ok=True)
