@@ -27,10 +27,12 @@ app: install ## Play against the newest run in the browser
 test: install ## Run the tests
 	@$(BIN)/python -m pytest
 
-check: install ## Lint, types, architecture
+check: install ## Lint, types, dependencies, architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/deptry --no-ansi connectfour heuristics callbacks
+	@$(BIN)/deptry --no-ansi --ignore DEP002,DEP004 tests benchmarks examples scripts
 	@$(BIN)/python -m pytest -q tests/test_architecture.py
 
 format: install ## Format the code

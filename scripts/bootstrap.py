@@ -1,9 +1,9 @@
-"""Create .venv with the versions of poetry.lock, using pip alone.
+"""Create .venv with the versions in poetry.lock, using pip alone.
 
-``make`` runs this before anything else. Poetry would do the same for somebody with Poetry at hand; pip needs nothing
-installed, and picks the torch build that its configuration offers (a CPU build where there is one) instead of the CUDA
-build that the lock's hashes name. A stamp makes a rerun cost nothing while nothing has changed; it is written last, so
-that an interrupted installation is taken up again.
+Every ``make`` target runs this first. ``poetry install`` does the same job, but needs Poetry, and installs the CUDA
+build of Torch whose hash the lock names; pip takes the CPU build if its configuration offers one.
+
+A stamp makes a rerun cost nothing until something changes. It is written last, so an interrupted installation resumes.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "bootstrap.stamp"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+EXTRAS = ("video", "web")  # what the tests need; ``solver`` is AGPL and only regenerates the graded positions
 
 
 def fingerprint() -> str:
@@ -32,7 +34,7 @@ def fingerprint() -> str:
 
 
 def constraints(lock: dict[str, Any]) -> list[str]:
-    """Return one ``name==version`` line a locked package, with its marker where a name has several versions."""
+    """Return one ``name==version`` line per locked package, with its marker if the name has several versions."""
     versions = Counter(package["name"] for package in lock["package"])
     lines = []
     for package in lock["package"]:
@@ -44,14 +46,27 @@ def constraints(lock: dict[str, Any]) -> list[str]:
     return lines
 
 
-def venv_works() -> bool:
-    """Tell whether .venv holds this Python with pip; an interrupted or moved one does not."""
-    probe = "import pip, sys; print(*sys.version_info[:2])"
+def locked_version(lock: dict[str, Any], name: str) -> str:
+    """Return the version of a package that the lock holds once."""
+    (version,) = (package["version"] for package in lock["package"] if package["name"] == name)
+    return str(version)
+
+
+def installed_pip() -> str | None:
+    """Return the version of pip in .venv, or None if .venv is missing, broken, or of another Python."""
+    probe = "import pip, sys; print(*sys.version_info[:2], pip.__version__)"
     try:
         run = subprocess.run([PYTHON, "-c", probe], check=False, capture_output=True, text=True)
     except OSError:
-        return False
-    return run.stdout.split() == [str(number) for number in sys.version_info[:2]]
+        return None
+    *python, pip = run.stdout.split() or [""]
+    return pip if python == [str(number) for number in sys.version_info[:2]] else None
+
+
+def pip_install(arguments: Iterable[str | Path]) -> None:
+    """Run ``pip install`` in .venv."""
+    options = ["--quiet", "--no-compile", "--no-warn-script-location", "--disable-pip-version-check"]
+    subprocess.run([PYTHON, "-m", "pip", "install", *options, *arguments], check=True)
 
 
 def main() -> None:
@@ -61,16 +76,19 @@ def main() -> None:
         return
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lock = tomllib.loads((ROOT / "poetry.lock").read_text())
-    print(f"Installing {len(lock['package'])} locked packages at most into {VENV.name} (a few minutes, once) ...")
-    if not venv_works():
+    print(f"Installing up to {len(lock['package'])} locked packages into {VENV.name} (a few minutes, once) ...")
+    if installed_pip() is None:
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
     STAMP.unlink(missing_ok=True)
+    # The pip that comes with Python 3.11 needs minutes to resolve what a current one resolves in seconds.
+    pip = locked_version(lock, "pip")
+    if installed_pip() != pip:
+        pip_install([f"pip=={pip}"])
     constraint_file = VENV / "constraints.txt"
     constraint_file.write_text("\n".join(constraints(lock)) + "\n")
-    options = ["--quiet", "--no-warn-script-location", "--disable-pip-version-check", "--constraint", constraint_file]
-    wanted = ["--editable", f"{ROOT}[web]", *project["dependency-groups"]["dev"]]
-    subprocess.run([PYTHON, "-m", "pip", "install", *options, *wanted], check=True)
+    wanted = ["--editable", f"{ROOT}[{','.join(EXTRAS)}]", *project["dependency-groups"]["dev"]]
+    pip_install(["--constraint", constraint_file, *wanted])
     # Compile now: where Python is told not to write bytecode, every start of Ray and Torch would pay for it.
     subprocess.run([PYTHON, "-m", "compileall", "-q", "-j", "0", VENV / "lib"], stdout=subprocess.DEVNULL, check=False)
     STAMP.write_text(stamp)
