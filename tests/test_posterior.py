@@ -238,7 +238,7 @@ def test_one_more_game_moves_the_posterior_as_the_package_does(result: Result, g
         -1,
         1,
     )  # the gap: difference of the skills plus advantage
-    gap, variance = weights @ before.mean, weights @ before.covariance @ weights
+    gap, variance = float(weights @ before.mean), float(weights @ before.covariance @ weights)
     # Two ratings with the gap's mean and variance; their sum keeps its variance.
     sigma = math.sqrt(variance / 2)
     (mu_first, sigma_first), (mu_second, _) = _rate_by_package((gap, sigma), (0, sigma), result, before.margin, BETA)

@@ -135,6 +135,26 @@ def test_a_game_ends_with_a_fault_while_the_others_continue() -> None:
     assert (full.columns[0] >= 0).sum() == 6, "what was played before stays on record"
 
 
+@pytest.mark.parametrize("kind", ["exception", "invalid_result"])
+def test_a_fault_ends_only_the_game_in_which_it_happens(kind: str) -> None:
+    """The player fails where its opponent has played column 2; no disc is dropped in its place."""
+
+    def fails_on_some(planes: NDArray[np.integer]) -> Any:
+        failing = planes[:, 5, 1, 1] == 1
+        if kind == "exception" and failing.any():
+            raise KeyError("lost")
+        return np.where(failing, -10, 0)
+
+    players = (Strange(fails_on_some), Strange(lambda planes: np.where(planes[:, 5, 3, 1] == 1, 1, 2)))
+    boards = Boards(2)
+    boards.play(np.array([3, 4]))
+    played = play_games(players, boards, np.array([0, 0]), np.random.default_rng(0))
+    assert {row: fault.kind for row, fault in played.faults.items()} == {0: kind}
+    assert played.columns[0].tolist() == [1, *[-1] * 41]
+    assert played.results.tolist() == [Result.LOSS, Result.LOSS]
+    assert played.columns[1, :7].tolist() == [2, 0, 2, 0, 2, 0, 2], "the opponent wins by its fourth disc"
+
+
 def test_records_hold_the_whole_game() -> None:
     """Moves from the empty board on, who won, and how."""
     rules = ConnectFour()

@@ -1,1 +1,1 @@
-"""Moves graded against the solved game."""
+"""Grades moves against the solved game."""

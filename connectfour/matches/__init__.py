@@ -1,1 +1,1 @@
-"""Games between players, played in batches, on one machine or many."""
+"""Plays games between players, in batches, on one machine or many."""

@@ -1,1 +1,1 @@
-"""Who is stronger."""
+"""Ranks players by games: log, ratings, schedule, tournament, tables, rehearsal."""

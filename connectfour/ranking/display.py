@@ -24,7 +24,8 @@ def status_line(progress: Progress, limits: Limits) -> str:
     """Return the state of a ranking as one line."""
     games = f"{len(progress.log.games):,}" + (f"/{limits.matches:,}" if limits.matches else "")
     terminations = progress.log.terminations
-    errors = {kind: terminations[kind] for kind in (*PLAYER_FAULTS, "infrastructure") if terminations[kind]}
+    kinds: tuple[str, ...] = (*PLAYER_FAULTS, "infrastructure")
+    errors = {kind: terminations[kind] for kind in kinds if terminations[kind]}
     errors |= {f"replayed: {kind}": count for kind, count in progress.lost.items()}
     listed = ", ".join(f"{count:,} {kind}" for kind, count in errors.items()) or "no errors"
     speed = f"{progress.games_per_second:,.0f} games/s"

@@ -150,8 +150,8 @@ def joint_posterior(
         point = np.array([*[MU] * len(players), 0.0, _MARGIN_MEAN])
     here = _log_posterior(point, games)
     for _ in range(_MOST_STEPS):
-        step = _keep_margin_positive(point, np.linalg.solve(here.hessian, -here.gradient))
-        climbed = _climb(point, here, step, games)
+        newton = np.asarray(np.linalg.solve(here.hessian, -here.gradient), dtype=np.float64)
+        climbed = _climb(point, here, _keep_margin_positive(point, newton), games)
         if climbed is None:
             break
         last, (point, here) = point, climbed

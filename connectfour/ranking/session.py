@@ -91,12 +91,12 @@ def rank(
     from connectfour.matches.runner import MatchRunner
     from connectfour.ray_session import ray_session
 
-    specs = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
-    if not specs:
+    names = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
+    if not names:
         raise ConfigError("there is nobody to rank: name a run folder or players, for example heuristic:linear")
-    folder = RunFolder(Path(output or default_output(specs)))
+    folder = RunFolder(Path(output or default_output(names)))
     check_folder(folder)
-    players = find_entrants(specs)
+    players = find_entrants(names)
     plan = plan or Plan()
     limits = limits or Limits(matches=_GAMES_PER_PLAYER * len(players))
     with MatchLog.writing(folder.match_log) as log, observer or Observer() as reporting:

@@ -1,1 +1,1 @@
-"""Positions solved exactly: ``dev.csv.gz`` to tune on, ``test.csv.gz`` to report; ``generate`` makes both."""
+"""Exactly solved positions: ``dev.csv.gz`` to tune on, ``test.csv.gz`` to report; ``generate`` writes both."""

@@ -1,8 +1,8 @@
-"""Makes the graded positions: ``python -m connectfour.grading.graded_set.generate``, about ten minutes on two cores.
+"""Generates the graded positions: ``python -m connectfour.grading.graded_set.generate``, ten minutes on two cores.
 
-Half of the positions come from uniformly random games, half from games of optimal play with random slips. Each is
-solved for every column by BitBully (the optional extra ``solver``), is kept if its columns lead to at least two
-different results, and is unlike every other one, mirror images included. The same seed gives the same files.
+Half of the positions come from uniformly random games, half from games of optimal play with random slips. BitBully (the
+optional extra ``solver``) scores every column of each. A position is kept if its columns lead to at least two different
+results and if neither it nor its mirror image is there already. The same seed gives the same files.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import COLUMNS, Boards, mirror
+from connectfour.games.connect_four.bitboard import Boards, mirror
 from connectfour.games.connect_four.notation import format_moves, parse_board
-from connectfour.grading.grade import HEADER
+from connectfour.games.connect_four.packing import ACTIONS
+from connectfour.grading.positions import HEADER
 
 try:
     from bitbully import BitBully, Board
@@ -32,9 +33,9 @@ except ImportError:
 PLIES = range(35)
 PER_PLY_AND_SOURCE = 110
 SLIP_PROBABILITY = 0.1
-POSITIONS_OF_A_GAME = 4
+POSITIONS_PER_GAME = 4
 SEED = 20_240
-# The first plies hold few different positions, and few random games last long: these stay short of the number above.
+# There are few different positions in the first plies, and few random games last long: those plies get fewer.
 GAMES = {"random": 2_200, "slips": 1_400}
 
 FOLDER = Path(__file__).parent
@@ -44,7 +45,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Solved:
-    """A position as the moves that lead to it, and the exact score of each legal column for the player to move."""
+    """A position, as the moves that lead to it, with the exact score of each legal column for the player to move."""
 
     moves: tuple[int, ...]
     scores: Scores
@@ -56,7 +57,7 @@ class Solved:
 
     @property
     def key(self) -> Key:
-        """The same for the same position however it came about, and for its mirror image."""
+        """Identifies the position, whatever its order of moves, together with its mirror image."""
         board = parse_board(format_moves(self.moves))
         own, occupied = board.own, board.occupied
         images = [(int(own[0]), int(occupied[0])), (int(mirror(own)[0]), int(mirror(occupied)[0]))]
@@ -64,8 +65,8 @@ class Solved:
 
     @property
     def row(self) -> list[str]:
-        """The line of the file."""
-        return [format_moves(self.moves), *(str(self.scores.get(column, "")) for column in range(COLUMNS))]
+        """Its line of the file."""
+        return [format_moves(self.moves), *(str(self.scores.get(column, "")) for column in range(ACTIONS))]
 
 
 class Solver:
@@ -94,7 +95,7 @@ def random_game(solver: Solver, rng: np.random.Generator) -> Iterator[Solved]:
 
 
 def slipping_game(solver: Solver, rng: np.random.Generator) -> Iterator[Solved]:
-    """Yield the positions, in random order, of a game of optimal moves with random ones now and then."""
+    """Yield the positions, in random order, of a game of optimal moves and occasional random ones."""
     positions: list[Solved] = []
     board = Boards(1)
     moves: tuple[int, ...] = ()
@@ -111,14 +112,14 @@ def slipping_game(solver: Solver, rng: np.random.Generator) -> Iterator[Solved]:
 
 
 def collect(source: str) -> list[Solved]:
-    """Return different positions of one source, at most ``PER_PLY_AND_SOURCE`` at each ply."""
+    """Return different positions from one source, at most ``PER_PLY_AND_SOURCE`` per ply."""
     play = {"random": random_game, "slips": slipping_game}[source]
     solver, rng = Solver(), np.random.default_rng((SEED, source == "slips"))
     kept: dict[Key, Solved] = {}
     count: Counter[int] = Counter()
     for _ in range(GAMES[source]):
         wanted = (solved for solved in play(solver, rng) if _is_wanted(solved, kept, count))
-        new = list(islice(wanted, POSITIONS_OF_A_GAME))
+        new = list(islice(wanted, POSITIONS_PER_GAME))
         kept.update((solved.key, solved) for solved in new)
         count.update(len(solved.moves) for solved in new)
         print(f"{source}: {len(kept)} positions", end="\r", flush=True)
@@ -130,7 +131,7 @@ def _is_wanted(solved: Solved, kept: dict[Key, Solved], count: Counter[int]) -> 
 
 
 def write(file: Path, positions: list[Solved]) -> None:
-    """Write a compressed file whose bytes depend on the positions alone."""
+    """Write a compressed file whose bytes depend on the positions only."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
@@ -140,7 +141,7 @@ def write(file: Path, positions: list[Solved]) -> None:
 
 
 def main() -> None:
-    """Make both halves: every ply and source goes to both in equal parts."""
+    """Write both halves, each with half of the positions of every ply and source."""
     with ProcessPoolExecutor() as pool:
         collected = list(pool.map(collect, GAMES))
     seen: set[Key] = set()
