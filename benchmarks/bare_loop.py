@@ -15,6 +15,7 @@ from connectfour.games.connect_four.bitboard import Outcome, mover_reward
 from connectfour.games.connect_four.openings import OpeningStock
 from connectfour.games.connect_four.packing import PACKED_SHAPE, expand, pack
 from connectfour.games.observation import Observation
+from connectfour.learning.memory import keep_freed_memory
 from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.rollout import Rollout
@@ -27,7 +28,8 @@ class BareLoop:
     """One network, N boards, and an optimizer."""
 
     def __init__(self, settings: PPORunSettings) -> None:
-        """Build a new network and start new games."""
+        """Build a new network and start new games, with the memory settings of the league."""
+        keep_freed_memory()
         torch.manual_seed(settings.seed)
         self._settings = settings
         self._rng = np.random.default_rng(settings.seed)
