@@ -29,7 +29,7 @@ def status_line(progress: Progress, limits: Limits) -> str:
     errors |= {f"replayed: {kind}": count for kind, count in progress.lost.items()}
     listed = ", ".join(f"{count:,} {kind}" for kind, count in errors.items()) or "no errors"
     speed = f"{progress.games_per_second:,.0f} games/s"
-    left = "" if progress.seconds_left is None else f", {_format_minutes(progress.seconds_left)} left"
+    left = f", {_format_minutes(progress.seconds_left)} left" if progress.seconds_left else ""
     return f"{games} games, {progress.pending:,} pending, {listed}, {speed}{left}"
 
 

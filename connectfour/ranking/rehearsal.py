@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -93,7 +94,7 @@ class RehearsalResult:
 
 def rehearse(
     rehearsal: Rehearsal,
-    figure: Path | None = None,
+    figure: str | Path | None = None,
     *,
     address: str | None = None,
     observer: Observer | None = None,
@@ -111,20 +112,20 @@ def rehearse(
         RankingError: ``figure`` cannot be written, or games cannot be played.
     """
     if figure:
-        check_picture(figure)
+        check_picture(Path(figure))
     rankings: list[RehearsedRanking] = []
     interrupted = False
     with ray_session(address), observer or Observer() as reporting:
         nodes, cores = cluster_size()
         reporting.say(f"Ray: {nodes} node{'s' * (nodes > 1)}, {cores:g} cores")
-        for pairing, seed in ((pairing, seed) for pairing in rehearsal.pairings for seed in rehearsal.seeds):
+        for pairing, seed in product(rehearsal.pairings, rehearsal.seeds):
             ranking, interrupted = _play_ranking(rehearsal, pairing, seed, reporting)
             rankings.append(ranking)
             if interrupted:
                 break
     result = RehearsalResult(rankings, interrupted)
     if figure and not interrupted:
-        draw_accuracy(result.accuracies, figure, agents=rehearsal.agents, seeds=len(rehearsal.seeds))
+        draw_accuracy(result.accuracies, Path(figure), agents=rehearsal.agents, seeds=len(rehearsal.seeds))
     return result
 
 
@@ -140,12 +141,12 @@ def _play_ranking(
         runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=rehearsal.deadline)
         tournament = Tournament([agent.name for agent in agents], log, runner, plan)
         progress = play(tournament, limits, observer, "Stopping after the games under way")
-    observer.close()
-    observer.say(
-        f"{pairing}, seed {seed}: {status_line(progress, limits)}; "
+    times = (
         f"{progress.seconds - progress.rating_seconds:.1f} s for games, "
         f"{progress.rating_seconds:.1f} s for log and ratings"
     )
+    observer.show(lambda: f"{pairing}, seed {seed}: {status_line(progress, limits)}; {times}", urgent=True)
+    observer.close()
     levels = {agent.name: agent.level for agent in agents}
     accuracy = {
         games: pairwise_accuracy(posterior_of(log.upto(games)).order, levels)

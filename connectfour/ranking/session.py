@@ -88,9 +88,6 @@ def rank(
             the same names; or games cannot be played.
         ClusterError: no cluster answers at ``address``.
     """
-    from connectfour.matches.runner import MatchRunner
-    from connectfour.ray_session import ray_session
-
     names = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
     if not names:
         raise ConfigError("there is nobody to rank: name a run folder or players, for example heuristic:linear")
@@ -102,12 +99,17 @@ def rank(
     with MatchLog.writing(folder.match_log) as log, observer or Observer() as reporting:
         settings = GameSettings(repr(plan.rules), plan.opening_plies)
         _check_log(log, settings, players)
+        from connectfour.matches.runner import MatchRunner
+        from connectfour.ray_session import ray_session
+
         with ray_session(address):
             _register(log, settings, players, reporting)
             tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
             already = f", {len(log.games):,} games already played" if log.games else ""
             reporting.say(f"{len(players)} players{already}; Ctrl-C stops, and the same command resumes.")
-            play(tournament, limits, reporting, "Stopping after the games under way; the same command resumes")
+            promise = "Stopping after the games under way; the same command resumes"
+            progress = play(tournament, limits, reporting, promise)
+            reporting.show(partial(status_line, progress, limits), urgent=True)
         return _write_results(folder, log, tournament)
 
 
@@ -122,9 +124,7 @@ def play(tournament: Tournament, limits: Limits, observer: Observer, promise: st
         observer.show(partial(status_line, progress, limits), partial(LiveRanking, progress, limits))
 
     with stop_signals(tournament.interrupt, promise):
-        progress = tournament.run(limits, show)
-    observer.show(partial(status_line, progress, limits), urgent=True)
-    return progress
+        return tournament.run(limits, show)
 
 
 def rebuild_tables(folder: str | Path) -> Ranking:
