@@ -23,7 +23,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import connectfour
 from connectfour.app.bundle import INDEX, BundledPlayer
 from connectfour.errors import ExportError
 from connectfour.export.bundling import check_bundle_folder, plan_bundle, write_bundle
@@ -31,7 +30,7 @@ from connectfour.files import write_atomically
 from connectfour.observer import Observer
 
 _PACKAGES = ("connectfour", "heuristics")
-_SOURCE = Path(connectfour.__file__).parent.parent
+_SOURCE = Path(__file__).resolve().parents[2]
 _LIBRARIES = ("filelock", "gradio", "numpy", "onnx", "onnxruntime", "pydantic", "pyyaml", "safetensors", "starlette")
 """Packages that the app's modules import."""
 
