@@ -15,7 +15,7 @@ def test_move_strings_round_trip() -> None:
 
 
 @pytest.mark.parametrize("moves", ["4", "44", "443"])
-def test_x_marks_the_first_player_whoever_is_to_move(moves: str) -> None:
+def test_x_marks_the_first_player_throughout_the_game(moves: str) -> None:
     """The first disc is an X and stays one."""
     bottom_row = ascii_board(parse_board(moves)).splitlines()[5]
     assert bottom_row.split()[3] == "X"

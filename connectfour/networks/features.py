@@ -87,8 +87,8 @@ class MirrorFeatures(nn.Module):
         """Return even features (batch, ``EVEN``) and odd ones (batch, ``ODD``) of planes (batch, 6, 7, 2)."""
         # Arithmetic on bytes takes a fraction of the time it takes on floats, so the conversion comes last.
         planes = planes.to(torch.int8)
-        left, center, right = planes.split([_SIDE_COLUMNS, 1, _SIDE_COLUMNS], dim=2)
-        line, image, symmetric = self.lines(planes, dtype).split(
+        left, center, right = planes.split_with_sizes([_SIDE_COLUMNS, 1, _SIDE_COLUMNS], dim=2)
+        line, image, symmetric = self.lines(planes, dtype).split_with_sizes(
             [LineFeatures.MIRROR_PAIRS, LineFeatures.MIRROR_PAIRS, LineFeatures.SYMMETRIC], dim=2
         )
         right = right.flip(2)

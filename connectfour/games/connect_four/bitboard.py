@@ -177,7 +177,8 @@ class Moves:
     @cached_property
     def goes_on(self) -> Mask:
         """After which columns the game goes on, (N, 7)."""
-        return self.legal & ~self.wins & (self._occupied_after != BOARD)
+        goes_on: Mask = self.legal & ~self.wins & (self._occupied_after != BOARD)
+        return goes_on
 
     def children(self) -> tuple[Bits, Bits]:
         """Return the M positions after the moves in ``goes_on``, row by row, as ``(own, occupied)`` of the opponent."""
