@@ -15,7 +15,7 @@ from heuristics import State
 
 
 class Evaluation(NamedTuple):
-    """What a network makes of N positions.
+    """A network's evaluation of N positions.
 
     Attributes:
         logits: logits of the columns, (N, 7) float32; illegal columns have the float32 minimum.

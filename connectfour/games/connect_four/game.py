@@ -80,7 +80,7 @@ class Game:
 
     @cached_property
     def cells(self) -> dict[Cell, int]:
-        """Seat of the player whose disc is in each cell. The order is that of the moves."""
+        """Seat of the owner of each disc, by cell, in the order in which the discs were played."""
         height = [0] * COLUMNS
         cells: dict[Cell, int] = {}
         for ply, column in enumerate(self.columns):
