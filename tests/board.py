@@ -1,4 +1,4 @@
-"""The page of the web app as a visitor uses it."""
+"""The page of the web app, used as a visitor does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ expect.set_options(timeout=30_000)
 
 
 def visit(page: Page, address: str) -> None:
-    """Open the app and wait until one can play."""
+    """Open the app and wait until it is ready to play."""
     page.goto(address)
     expect(page.locator("#board .board")).to_have_attribute("data-turn", re.compile(r"\d"))
 
@@ -23,7 +23,7 @@ def moves(page: Page) -> str:
 
 
 def answered(page: Page, since: str) -> str:
-    """Wait for the server's answer to what was asked at turn ``since``, and return the moves."""
+    """Wait for the answer to the request made at turn ``since``, and return the moves."""
     expect(page.locator("#board .board")).not_to_have_attribute("data-turn", since)
     return moves(page)
 
@@ -72,7 +72,7 @@ def choose(page: Page, control: str, text: str) -> str:
 
 
 def followed(before: Game, column: int, moves: str) -> Game:
-    """Return the game of ``moves``, which has the visitor's disc in ``column`` after ``before``, and then one more."""
+    """Return the game of ``moves``: ``before``, the visitor's disc in ``column``, and one more disc."""
     game = Game.parse(moves)
     assert game.upto(len(before.columns) + 1) == before.play(column)
     assert game.over or len(game.columns) == len(before.columns) + 2
@@ -85,10 +85,10 @@ def box(page: Page) -> Locator:
 
 
 def rest(page: Page) -> None:
-    """Wait until nothing is asked any more."""
+    """Wait until every request is answered."""
     expect(page.locator("#board[aria-busy=true], #board [aria-busy=true]")).to_have_count(0)
 
 
 def status(page: Page) -> str:
-    """Return the line over the board."""
+    """Return the line above the board."""
     return page.locator("#board .status").inner_text()

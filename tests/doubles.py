@@ -1,4 +1,4 @@
-"""Players that say what a test needs."""
+"""Players that answer what a test needs."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from connectfour.players.policy import Evaluation, PolicyPlayer
 
 
 class Sure(PolicyPlayer):
-    """Prefers column 5, and expects to win three of four points for whoever is to move."""
+    """Prefers column 5, and expects the player to move to score 75 %."""
 
     def evaluate(self, observation: Observation) -> Evaluation:
-        """Say the same of every board."""
+        """Return the same evaluation for every board."""
         logits = np.where(observation.action_mask, np.array([0, 0, 0, 0, 3, 0, 0]), np.finfo(np.float32).min)
         return Evaluation(logits.astype(np.float32), np.full(len(observation), 0.5, dtype=np.float32))

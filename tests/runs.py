@@ -36,6 +36,7 @@ def make_run(
     league = LeagueSettings(heuristics=list(heuristics), opponent_count=5) if heuristics else LeagueSettings()
     pool = OpponentPool(league)
     run = RunFolder(folder)
+    run.league.mkdir(parents=True, exist_ok=True)
     store, members = SnapshotStore(run.league), []
     for number, name in enumerate(networks, start=1):
         torch.manual_seed(number)

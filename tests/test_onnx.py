@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -14,19 +15,22 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
+from connectfour.config import NetworkSettings
 from connectfour.errors import ExportError, PlayerError
-from connectfour.export import onnx as exporting
-from connectfour.export.onnx import export_onnx
+from connectfour.export import onnx_file, onnx_graph
+from connectfour.export.onnx_file import export_onnx, verify
 from connectfour.games.connect_four.bitboard import Boards
 from connectfour.grading.grade import grade
 from connectfour.grading.positions import load_positions
-from connectfour.league.snapshots import SnapshotStore, decode_snapshot
+from connectfour.league.manifest import read_members
+from connectfour.league.snapshots import decode_snapshot
+from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.names import pack_player, parse_player
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import open_session
-from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.members import best_player
 from connectfour.ranking.table import read_leaderboard
+from connectfour.run_folder import CHECKPOINT_POLICY, write_checkpoint_index
 from tests.commands import call
 from tests.runs import make_run
 
@@ -39,25 +43,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def model(run: Path) -> Path:
-    """Its v0001 as a file."""
+    """The run's v0001 as a file."""
     export_onnx(pack_player(f"snapshot:{run}/v1"), run / "v1.onnx")
     return run / "v1.onnx"
 
 
 @pytest.mark.parametrize("encoder", ["lines", "mlp", "resnet"])
 def test_every_encoder_is_exported_and_plays_the_same(encoder: str, tmp_path: Path) -> None:
-    """As onnxruntime sees it: any batch, and the same grade as the snapshot."""
+    """onnxruntime takes any batch size and gets the same grade as the snapshot."""
     run = make_run(tmp_path / "demo", encoder)
-    packed = pack_player(f"snapshot:{run}/main")
-    done = export_onnx(packed, tmp_path / "model.onnx")
+    done = export_onnx(f"snapshot:{run}/main", tmp_path / "model.onnx")
     assert 0 <= done.difference < 1e-4
     assert done.positions >= 2000
     assert done.size == (tmp_path / "model.onnx").stat().st_size
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     for batch in (1, 3):
-        observation, mask = Boards(batch).observe()
-        mask[0, 2] = 0
-        logits, probabilities, value = session.run(None, {"observation": observation, "action_mask": mask})
+        observation = Boards(batch).observe()
+        observation.action_mask[0, 2] = 0
+        logits, probabilities, value = session.run(
+            None, {"observation": observation.planes, "action_mask": observation.action_mask}
+        )
         assert (logits.shape, probabilities.shape, value.shape) == ((batch, 7), (batch, 7), (batch,))
         assert logits[0, 2] == np.finfo(np.float32).min
         assert probabilities[0, 2] == 0
@@ -69,19 +74,84 @@ def test_every_encoder_is_exported_and_plays_the_same(encoder: str, tmp_path: Pa
     assert grades[0] == grades[1]
 
 
-def test_the_file_tells_where_it_is_from(model: Path, run: Path) -> None:
+@pytest.mark.parametrize("encoder", ["lines", "mlp", "resnet"])
+def test_an_architecture_is_traced_once(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its networks share the graph, and each file holds the weights of its own network, zeros and twins included."""
+    traced: list[NetworkSettings] = []
+    convert = onnx_graph._convert
+
+    def counting(network: ConnectFourNetwork) -> onnx.ModelProto:
+        traced.append(network.settings)
+        return convert(network)
+
+    monkeypatch.setattr(onnx_graph, "_convert", counting)
+    onnx_graph._trace.cache_clear()
+    settings = NetworkSettings(encoder=encoder, width=12, layers=3)  # type: ignore[arg-type]
+    networks = [ConnectFourNetwork(settings).eval() for _ in range(3)]
+    with torch.no_grad():
+        for parameter in networks[1].parameters():
+            parameter.zero_()
+        for parameter in networks[2].parameters():
+            parameter.fill_(0.01)
+    for network in networks:
+        model = onnx_graph.onnx_graph(network)
+        verify(model.SerializeToString(), network)
+        weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        for name, parameter in network.state_dict().items():
+            np.testing.assert_array_equal(weights[f"network.{name}"], parameter.numpy())
+    assert traced == [settings]
+
+
+def test_a_graph_that_loses_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another release of Torch might fold weights into other tensors; then no other network fits into the graph."""
+    convert = onnx_graph._convert
+
+    def folding(network: ConnectFourNetwork) -> onnx.ModelProto:
+        model = convert(network)
+        (bias,) = [tensor for tensor in model.graph.initializer if tensor.name == "network.value_head.even.bias"]
+        bias.name = "folded"
+        return model
+
+    monkeypatch.setattr(onnx_graph, "_convert", folding)
+    onnx_graph._trace.cache_clear()
+    with pytest.raises(ExportError, match=r"folds value_head\.even\.bias of NetworkSettings\(.*\) into other tensors"):
+        onnx_graph.onnx_graph(ConnectFourNetwork(NetworkSettings(width=8)))
+    onnx_graph._trace.cache_clear()
+
+
+def test_the_file_names_its_origin(model: Path, run: Path) -> None:
     """One file, with metadata."""
     loaded = onnx.load(model)
     metadata = {entry.key: entry.value for entry in loaded.metadata_props}
     assert metadata["player"] == "demo/v0001"
-    assert metadata["sha256"] == SnapshotStore(run / "league").members()["v0001"].sha256
+    assert metadata["sha256"] == read_members(run)["v0001"].sha256
     assert metadata["opset"] == str(loaded.opset_import[0].version)
     assert metadata["version"]
     assert [file.name for file in run.glob("v1*")] == ["v1.onnx"]
 
 
-def test_the_best_is_the_leaderboards_first_network(ranked_run: Path, tmp_path: Path) -> None:
-    """Or without a leaderboard the best graded; also where several runs were ranked and names are longer."""
+def test_a_run_stands_for_its_best_network(run: Path, tmp_path: Path) -> None:
+    """A program names it by its folder; the result says which network it is, and why."""
+    done = export_onnx(str(run), str(tmp_path / "model.onnx"))
+    assert (done.player, done.path) == ("demo/v0001", tmp_path / "model.onnx")
+    assert done.reason.startswith("graded best while it trained")
+    assert export_onnx(run, tmp_path / "other.onnx").player == done.player
+    assert (tmp_path / "model.onnx").read_bytes() == (tmp_path / "other.onnx").read_bytes()
+
+
+def test_a_checkpoint_is_exported(run: Path, tmp_path: Path) -> None:
+    """Its policy is the network of the snapshot that was saved with it."""
+    checkpoint = tmp_path / "checkpoint_000003"
+    checkpoint.mkdir()
+    shutil.copyfile(run / "league" / "main.safetensors", checkpoint / CHECKPOINT_POLICY)
+    write_checkpoint_index(checkpoint, iteration=3, env_steps=1, minutes=0.0, league_size=1)
+    assert export_onnx(f"checkpoint:{checkpoint}", tmp_path / "model.onnx").player == "main@3"
+    main = build_network(decode_snapshot(pack_player(f"snapshot:{run}/main").data, "main")).eval()
+    verify((tmp_path / "model.onnx").read_bytes(), main)
+
+
+def test_the_best_network_is_the_first_on_the_leaderboard(ranked_run: Path, tmp_path: Path) -> None:
+    """Or the best graded if there is no leaderboard. Names may be longer because several runs were ranked together."""
     best = next(row.player for row in read_leaderboard(ranked_run) if row.player[0] in "vm" and row.player[1] != "i")
     packed, why = best_player(str(ranked_run))
     assert packed.name == best
@@ -99,13 +169,9 @@ def test_the_best_is_the_leaderboards_first_network(ranked_run: Path, tmp_path: 
 
 
 def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here it has the weights of another snapshot; what stood there before stays."""
-    convert, other = exporting._convert, pack_player(f"snapshot:{run}/v2")
-
-    def mixed_up(policy: torch.nn.Module, player: PackedPlayer) -> tuple[bytes, int]:
-        return convert(exporting._Policy(build_network(decode_snapshot(other.data, "other"))), player)
-
-    monkeypatch.setattr(exporting, "_convert", mixed_up)
+    """Here it has the weights of another snapshot. The file that was there before stays."""
+    other = build_network(decode_snapshot(pack_player(f"snapshot:{run}/v2").data, "other"))
+    monkeypatch.setattr(onnx_file, "onnx_graph", lambda _: onnx_graph.onnx_graph(other))
     output = tmp_path / "model.onnx"
     output.write_text("before")
     with pytest.raises(
@@ -114,6 +180,13 @@ def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypa
         export_onnx(pack_player(f"snapshot:{run}/v1"), output)
     assert output.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_verification_covers_every_length_of_a_game() -> None:
+    """Fifty legal positions after each number of plies, none of them over."""
+    positions = onnx_file._positions()
+    assert np.bincount(positions.planes.sum(axis=(1, 2, 3))).tolist() == [50] * 42
+    assert positions.action_mask.any(axis=1).all()
 
 
 @pytest.mark.parametrize(
@@ -128,10 +201,10 @@ def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypa
 def test_every_batch_size_is_verified(
     wrong: Callable[[int, np.ndarray], float], message: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here onnxruntime errs at one of them only; and where no column is legal."""
+    """Here onnxruntime is wrong at one batch size only, or only where no column is legal."""
 
     class Wrong:
-        """A session that is off by what ``wrong`` says."""
+        """A session that is off by what ``wrong`` returns."""
 
         def __init__(self, data: bytes, source: str) -> None:
             self.session = open_session(data, source)
@@ -141,7 +214,7 @@ def test_every_batch_size_is_verified(
             off = wrong(len(mask), np.asarray(mask.any(axis=1)))
             return [each + np.float32(off) for each in self.session.run(names, inputs)]
 
-    monkeypatch.setattr(exporting, "open_session", Wrong)
+    monkeypatch.setattr(onnx_file, "open_session", Wrong)
     with pytest.raises(ExportError, match=message):
         export_onnx(pack_player(f"snapshot:{run}/v1"), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -165,7 +238,7 @@ def _external(model: onnx.ModelProto) -> None:
 
 
 def _external_constant(model: onnx.ModelProto) -> None:
-    """In a node, at a place that exists."""
+    """In a node, with a path that exists."""
     tensor = TensorProto(name="aside", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value="pyproject.toml")
     model.graph.node.append(helper.make_node("Constant", [], ["aside"], value=tensor))
@@ -186,55 +259,85 @@ def _fixed_batch(model: onnx.ModelProto) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda data: b"no model", "is no valid ONNX model"),
-        (lambda data: data[: len(data) // 2], "is no valid ONNX model"),
+        (lambda data: b"no model", "is not a valid ONNX model"),
+        (lambda data: data[: len(data) // 2], "is not a valid ONNX model"),
         (_damaged(_external), "keeps its weights in other files"),
         (_damaged(_external_constant), "keeps its weights in other files"),
-        (_damaged(_other_outputs), "has the outputs logits, value where a player has"),
-        (_damaged(_other_shape), "has the inputs observation, action_mask where a player has"),
-        (_damaged(_fixed_batch), "has the inputs observation, action_mask where a player has"),
+        (_damaged(_other_outputs), "has the outputs logits, value; they must be logits, probabilities, value"),
+        (
+            _damaged(_other_shape),
+            "has the inputs observation, action_mask; they must be observation, action_mask in the shapes",
+        ),
+        (
+            _damaged(_fixed_batch),
+            "has the inputs observation, action_mask; they must be observation, action_mask in the shapes",
+        ),
     ],
     ids=["text", "half", "external", "external constant", "outputs", "shape", "batch"],
 )
-def test_a_model_that_is_no_player_is_refused(
+def test_a_model_of_something_else_is_refused(
     damage: Callable[[bytes], bytes], message: str, model: Path, tmp_path: Path
 ) -> None:
-    """With one sentence, before anything of it runs."""
+    """With one sentence, before onnxruntime loads it."""
     (tmp_path / "bad.onnx").write_bytes(damage(model.read_bytes()))
     with pytest.raises(PlayerError, match=message):
         parse_player(f"onnx:{tmp_path}/bad.onnx")
 
 
-def test_other_models_and_huge_files_are_refused(tmp_path: Path) -> None:
-    """A valid model of something else; a file beyond all sizes; none at all."""
+def test_other_models_huge_and_missing_files_are_refused(tmp_path: Path) -> None:
+    """A valid model with other inputs, a file that is too large, a missing file."""
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in "xy"]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", ends[:1], ends[1:])
     onnx.save(helper.make_model(graph), tmp_path / "relu.onnx")
-    with pytest.raises(PlayerError, match="has the inputs x where a player has observation, action_mask"):
+    with pytest.raises(PlayerError, match="has the inputs x; they must be observation, action_mask"):
         parse_player(f"onnx:{tmp_path}/relu.onnx")
     with (tmp_path / "huge.onnx").open("wb") as stream:
         stream.truncate(300 * 2**20)
-    with pytest.raises(PlayerError, match="more than the 268,435,456 of any model of ours"):
+    with pytest.raises(PlayerError, match="models may have at most 268,435,456"):
         parse_player(f"onnx:{tmp_path}/huge.onnx")
-    with pytest.raises(PlayerError, match="is no file: write onnx:FILE"):
+    with pytest.raises(PlayerError, match="is not a file: name one written by connectfour export-onnx"):
         parse_player(f"onnx:{tmp_path}/nothing.onnx")
 
 
-def test_the_command_exports_plays_and_refuses(run: Path, tmp_path: Path) -> None:
-    """The best of a run, into a file that plays; a heuristic is no network, a folder no file."""
+def test_the_command_exports_a_model_that_plays(run: Path, tmp_path: Path) -> None:
+    """The best network of a run, into a file that ``match`` accepts."""
     done = call("export-onnx", run, "--output", tmp_path / "best.onnx")
     assert done.returncode == 0, done.stderr
     assert "demo/v0001 (graded best while it trained" in done.stdout
     assert "opset 20; onnxruntime agrees with Torch on 2,100 positions" in done.stdout
     assert call("match", f"onnx:{tmp_path}/best.onnx", "heuristic:random", "--games", 10).returncode == 0
-    refused = call("export-onnx", run, "--output", ".", cwd=tmp_path)
-    assert (refused.returncode, refused.stderr) == (
-        11,
-        "connectfour: . cannot be written: name a file in a folder that exists\n",
-    )
+
+
+def test_an_export_is_refused_before_it_begins(
+    run: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target that cannot be written comes first, then the player: nothing is traced."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a network is traced although the export was to be refused")
+
+    monkeypatch.setattr(onnx_file, "onnx_graph", refuse)
+    target = tmp_path / "model.onnx"
+    for output in (tmp_path, tmp_path / "missing" / "model.onnx"):
+        with pytest.raises(ExportError, match=r"cannot be written: name a file in an existing folder that is writable"):
+            export_onnx("snapshot:nowhere/v1", output)
+    with pytest.raises(ExportError, match=r"linear is a heuristic, not a network: name a run folder, a snapshot or a"):
+        export_onnx("heuristic:linear", target)
+    with pytest.raises(
+        ExportError, match=r"v1 is an ONNX model already: name a run folder, a snapshot or a checkpoint"
+    ):
+        export_onnx(f"onnx:{model}", target)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(ExportError, match=r"cannot be written"):
+        export_onnx(run, target)
+
+
+def test_the_command_refuses_with_one_sentence(tmp_path: Path) -> None:
+    """And the exit code of exports."""
     refused = call("export-onnx", "heuristic:linear", "--output", tmp_path / "linear.onnx")
     assert (refused.returncode, refused.stderr) == (
         11,
-        "connectfour: linear is no network but a heuristic: name a run or a snapshot\n",
+        "connectfour: linear is a heuristic, not a network: name a run folder, a snapshot or a checkpoint\n",
     )
     assert not (tmp_path / "linear.onnx").exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -13,9 +14,13 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from connectfour.cli.playing import replay
+from connectfour.errors import PictureError
 from connectfour.games.connect_four.game import Game
+from connectfour.ranking import recorded
 from connectfour.ranking.members import best_player
 from connectfour.ranking.recorded import best_games, read_games
+from connectfour.terminal import drawing
 from connectfour.terminal.drawing import Film, draw_frame
 from connectfour.terminal.prompt import TerminalGame
 from tests.commands import call
@@ -24,22 +29,22 @@ from tests.runs import make_run
 
 
 def test_a_game_in_a_terminal(tmp_path: Path) -> None:
-    """Discs of both, wrong input, a hint, an undo; the game is told at the end."""
+    """Discs of both players, wrong input, a hint, an undo; the moves are printed at the end."""
     lines = ["4", "x", "9", "", "h", "u", "3", "q"]
     done = call("play", "--opponent", "heuristic:beat_last", lines=lines, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "You are X, beat_last is O." in done.stdout
     assert ". . . O . . .\n. . . X . . .\n1 2 3 4 5 6 7" in done.stdout
-    assert "'x' is no move" in done.stdout
+    assert "'x' is not a move" in done.stdout
     assert "there is no column 9: choose 1 to 7." in done.stdout
-    assert "'' is no move" in done.stdout
-    assert "Hint: 4, says a search" in done.stdout
+    assert "'' is not a move" in done.stdout
+    assert "Hint: column 4, found by a short search." in done.stdout
     assert ". . O . . . .\n. . X . . . .\n1 2 3 4 5 6 7" in done.stdout.rpartition("your move")[0]
     assert "The game so far: 33 " in done.stdout
 
 
 def test_the_agent_moves_first_and_games_end(tmp_path: Path) -> None:
-    """Its win is told; a game that is over takes an undo or a new game."""
+    """The agent's win is announced; after the end, an undo or a new game is possible."""
     done = call(
         "play",
         *("--opponent", "heuristic:tactical", "--first", "agent", "--moves", "414141"),
@@ -52,12 +57,12 @@ def test_the_agent_moves_first_and_games_end(tmp_path: Path) -> None:
     assert "tactical wins." in done.stdout
     assert "the game is over: start a new one or take back a move." in done.stdout
     assert "The game is over." in done.stdout
-    assert done.stdout.count("tactical wins.") == 2, "taken back, the agent wins again"
+    assert done.stdout.count("tactical wins.") == 2, "the agent wins again after the undo"
     assert "The game so far: 4 " in done.stdout
 
 
 def test_the_human_wins(tmp_path: Path) -> None:
-    """And the end of the input ends the sitting."""
+    """And the end of the input ends the session."""
     done = call(
         "play", "--opponent", "heuristic:always_same", "--moves", "4343", "--seed", 1, lines=["4", "4"], cwd=tmp_path
     )
@@ -65,31 +70,31 @@ def test_the_human_wins(tmp_path: Path) -> None:
     assert "You win!" in done.stdout
 
 
-def test_by_default_the_best_of_the_newest_run_plays(ranked_run: Path, tmp_path: Path) -> None:
-    """Without one, a search."""
+def test_the_default_opponent_is_the_best_of_the_newest_run(ranked_run: Path, tmp_path: Path) -> None:
+    """Or a search if there is no run with a network."""
     assert "minimax:4 is O" in call("play", lines=[], cwd=tmp_path).stdout
     make_run(tmp_path / "runs" / "young", heuristics=("random", "linear"), networks=())
-    assert "minimax:4 is O" in call("play", lines=[], cwd=tmp_path).stdout, "a run without a network yet"
+    assert "minimax:4 is O" in call("play", lines=[], cwd=tmp_path).stdout, "the run has no network yet"
     shutil.copytree(ranked_run, tmp_path / "runs" / "demo", ignore=shutil.ignore_patterns("app"))
     (tmp_path / "runs" / "demo" / "league" / "manifest.json").touch()
     done = call("play", "--seed", 1, lines=["h"], cwd=tmp_path)
     best = best_player(str(ranked_run))[0].name
     assert f"{best} is O" in done.stdout
-    assert f"says {best}, which gives you" in done.stdout
+    assert f"{best} expects you to score" in done.stdout
 
 
-def test_brackets_are_no_markup(tmp_path: Path) -> None:
-    """Neither in what is typed nor in names."""
+def test_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
+    """They are not markup, neither in input nor in names."""
     make_run(tmp_path / "demo[old]")
     done = call("play", "--opponent", "snapshot:demo[old]/v1", lines=["[/]", "[red]"], cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "demo[old]/v0001 is O" in done.stdout
-    assert "'[/]' is no move" in done.stdout
-    assert "'[red]' is no move" in done.stdout
+    assert "'[/]' is not a move" in done.stdout
+    assert "'[red]' is not a move" in done.stdout
 
 
-def test_the_last_disc_stands_out_and_a_hint_says_what_it_is_worth() -> None:
-    """In a terminal with colours; Ctrl-C ends the sitting like q."""
+def test_the_last_disc_stands_out_and_a_hint_has_a_value() -> None:
+    """In a terminal with colors. Ctrl-C ends the session like q."""
     written = StringIO()
     console = Console(file=written, force_terminal=True, color_system="standard", markup=False)
     lines = iter(["4", "h"])
@@ -102,14 +107,14 @@ def test_the_last_disc_stands_out_and_a_hint_says_what_it_is_worth() -> None:
 
     TerminalGame(Sure("sure"), 0, console).run(read)
     *_, board = written.getvalue().split("sure plays 5.\n")
-    assert board.splitlines()[5].count("\x1b[") == 4, "the two discs are styled, and nothing else"
+    assert board.splitlines()[5].count("\x1b[") == 4, "only the two discs are styled"
     assert ". . . \x1b[1;33mX\x1b[0m \x1b[1;4;36mO\x1b[0m . ." in board
-    assert "Hint: 5, says sure, which gives you 75%." in board
+    assert "Hint: column 5. sure expects you to score 75%." in board
     assert "The game so far: 45 " in board
 
 
 def test_temperature_and_new_games_vary(ranked_run: Path, tmp_path: Path) -> None:
-    """A network at 0 always opens alike; above it, and in the next game, by chance; a draw is told."""
+    """At temperature 0 a network always opens alike; otherwise chance decides, in each new game. A draw is announced."""
 
     def openings(*options: object) -> list[str]:
         done = call("play", "--first", "agent", "--seed", 1, *options, lines=["n"] * 12, cwd=tmp_path)
@@ -125,7 +130,7 @@ def test_temperature_and_new_games_vary(ranked_run: Path, tmp_path: Path) -> Non
 
 
 def test_wrong_options_get_a_sentence(tmp_path: Path) -> None:
-    """A position that is none, a player that is none."""
+    """A column that does not exist, a player that does not exist."""
     done = call("play", "--moves", "48", lines=[], cwd=tmp_path)
     assert (done.returncode, done.stderr[:13]) == (6, "connectfour: ")
     assert call("play", "--opponent", "nobody", lines=[], cwd=tmp_path).returncode == 5
@@ -133,7 +138,7 @@ def test_wrong_options_get_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["gif", "mp4", "png"])
 def test_a_recorded_game_becomes_a_picture(suffix: str, ranked_run: Path, tmp_path: Path) -> None:
-    """A frame a move, the last one the end of the game; nothing else is left in the folder."""
+    """One frame per move, and the last one shows the end; no other file is left in the folder."""
     game = best_games(read_games(ranked_run), 1)[0]
     output = tmp_path / f"game.{suffix}"
     done = call("replay", ranked_run, "--output", output)
@@ -155,18 +160,18 @@ def test_a_recorded_game_becomes_a_picture(suffix: str, ranked_run: Path, tmp_pa
             film.seek(len(game.moves))
             assert film.info["duration"] > 3000
     if suffix == "mp4":
-        assert len(frames) > len(game.moves) + 4, "the end is held"
+        assert len(frames) > len(game.moves) + 4, "the last frame is held"
 
 
 def test_frames_show_what_happens() -> None:
-    """Both names, the disc where it fell in its colour, the four marked, whose turn it is."""
+    """Both names, each disc in its place and color, the winning line, whose turn it is."""
     film = Film(Game.parse("1213141"), ("one", "other"), "one wins", opening=2)
     empty, first, end = (draw_frame(film, ply).astype(int) for ply in (0, 1, 7))
     amber, blue, mark = (240, 168, 48), (86, 180, 233), (214, 0, 108)
 
-    def near(frame: np.ndarray, x: int, y: int, colour: tuple[int, int, int], reach: int = 32) -> bool:
+    def near(frame: np.ndarray, x: int, y: int, color: tuple[int, int, int], reach: int = 32) -> bool:
         seen = frame[y - reach : y + reach, x - reach : x + reach]
-        return bool((np.abs(seen - colour).max(axis=2) < 12).sum() > 40)
+        return bool((np.abs(seen - color).max(axis=2) < 12).sum() > 40)
 
     bottom, column = 112 + 64 * 5 + 32, [16 + 64 * index + 32 for index in range(7)]
     assert not near(empty, column[0], bottom, amber)
@@ -177,29 +182,29 @@ def test_frames_show_what_happens() -> None:
         assert near(end, column[0], bottom - 64 * height, mark), "the winning line is marked"
     assert not near(end, column[1], bottom, mark)
     ring, cross = (138, 90, 0), (11, 74, 117)
-    assert not near(first, column[0], bottom, ring, reach=8), "a ring is open in its middle"
+    assert not near(first, column[0], bottom, ring, reach=8), "the ring is open in the middle"
     assert near(end, column[1], bottom, cross, reach=8)
-    untold = draw_frame(Film(film.game, film.names, "", opening=2), 7).astype(int)
-    assert (untold != end).any(axis=(1, 2)).nonzero()[0].tolist()[0] > 520, "the ending is written at the bottom"
+    without_ending = draw_frame(Film(film.game, film.names, "", opening=2), 7).astype(int)
+    assert (without_ending != end).any(axis=(1, 2)).nonzero()[0].tolist()[0] > 520, "the ending is at the bottom"
     for seat, y in ((0, 28), (1, 64)):
         ringed = [near(draw_frame(film, ply).astype(int), 34, y, mark, reach=18) for ply in (0, 1, 7)]
         assert ringed == [seat == 0, seat == 1, False]
     other = draw_frame(Film(film.game, ("one", "else"), "one wins"), 0)
-    assert (other != empty).any(axis=(1, 2)).nonzero()[0].tolist()[0] > 40, "the second name is written"
+    assert (other != empty).any(axis=(1, 2)).nonzero()[0].tolist()[0] > 40, "the second name is shown"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--game", "999"), "the log has no game 999: its games have the numbers 1 to "),
-        (("--output", "{tmp}/game.avi"), "game.avi is no picture or film: end its name with .gif, .mp4 or .png"),
-        (("--output", "{tmp}/none/game.gif"), "none is no folder: make it first, or name another one"),
+        (("--game", "999"), "the log has no game 999: choose a number from 1 to "),
+        (("--output", "{tmp}/game.avi"), "game.avi has an unsupported format: use .gif, .mp4 or .png"),
+        (("--output", "{tmp}/none/game.gif"), "none does not exist: create it, or name another folder"),
     ],
 )
-def test_what_cannot_be_drawn_gets_a_sentence(
+def test_a_replay_that_cannot_be_drawn_gets_a_sentence(
     options: tuple[str, ...], message: str, ranked_run: Path, tmp_path: Path
 ) -> None:
-    """And leaves nothing."""
+    """And leaves no file."""
     named = [option.format(tmp=tmp_path) for option in options]
     done = call("replay", ranked_run, *([] if "--output" in named else ["--output", tmp_path / "game.gif"]), *named)
     assert done.returncode in {9, 12}
@@ -213,4 +218,49 @@ def test_a_folder_without_games_gets_a_sentence(ranked_run: Path, tmp_path: Path
     shutil.copytree(ranked_run / "league", tmp_path / "run" / "league")
     done = call("replay", tmp_path / "run", "--output", tmp_path / "game.gif")
     assert done.returncode == 9
-    assert "matches.jsonl does not exist: name a folder that connectfour rank has written" in done.stderr
+    assert "matches.jsonl does not exist: name a folder written by connectfour rank" in done.stderr
+
+
+@pytest.fixture
+def without_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra ``video`` is not installed."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in {"imageio", "imageio_ffmpeg"}:
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png"])
+def test_pictures_need_no_video_package(suffix: str, without_video: None, ranked_run: Path, tmp_path: Path) -> None:
+    """GIF and PNG are written by Pillow."""
+    output = tmp_path / f"game.{suffix}"
+    replay(ranked_run, output)
+    with Image.open(output) as image:
+        image.verify()
+
+
+def test_a_film_without_the_video_extra_is_refused_first(
+    without_video: None, ranked_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One sentence names the extra, before the log is read and the first frame is drawn."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("work begins although the film was to be refused")
+
+    monkeypatch.setattr(drawing, "draw_frame", refuse)
+    monkeypatch.setattr(recorded, "read_games", refuse)
+    with pytest.raises(PictureError, match=r"needs imageio_ffmpeg: pip install 'connectfour-league\[video\]'"):
+        replay(ranked_run, tmp_path / "game.mp4")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_film_that_cannot_be_written_is_refused_first(
+    ranked_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with the name of a film, and a folder without permission."""
+    (tmp_path / "game.gif").mkdir()
+    with pytest.raises(PictureError, match=r"game.gif cannot be written: name a file in a writable folder"):
+        replay(ranked_run, tmp_path / "game.gif")
+    monkeypatch.setattr(drawing.os, "access", lambda *_: False)
+    with pytest.raises(PictureError, match=r"game.png cannot be written"):
+        replay(ranked_run, tmp_path / "game.png")

@@ -10,14 +10,14 @@ import pytest
 from connectfour.errors import PlayerError
 from connectfour.games.connect_four.game import Game
 from connectfour.players.names import parse_player
-from connectfour.players.policy import PolicyPlayer, choose_columns
+from connectfour.players.policy import PolicyPlayer, sample_columns
 from connectfour.players.turn import advise, choose_column
 from heuristics import AlwaysSame, BeatLast, Linear, Random, State
 from tests.runs import make_run
 
 
-def test_memory_is_made_again_from_the_game() -> None:
-    """beat_last answers the last disc, always_same keeps to its column, whichever seat it has."""
+def test_memory_is_rebuilt_from_the_game() -> None:
+    """beat_last answers the last disc, and always_same keeps its column, in either seat."""
     assert choose_column(BeatLast(), Game.parse("4436"), seed=0) == 5
     assert choose_column(BeatLast(), Game.parse("44367"), seed=0) == 6
     for seed in range(5):
@@ -29,7 +29,7 @@ def test_memory_is_made_again_from_the_game() -> None:
 
 
 def test_the_same_moves_get_the_same_answer() -> None:
-    """After moves were taken back too; another seed or another position gives others."""
+    """Even after moves were taken back. Another seed or another position gets others."""
     game = Game.parse("44")
     answers = [choose_column(Random(), game, seed) for seed in range(20)]
     assert answers == [choose_column(Random(), game, seed) for seed in range(20)]
@@ -38,7 +38,7 @@ def test_the_same_moves_get_the_same_answer() -> None:
 
 
 def test_a_player_without_a_legal_move_is_named() -> None:
-    """Here one that always says column 4."""
+    """Here one that always names column 4."""
 
     class Stubborn(Linear):
         name = "stubborn"
@@ -46,12 +46,12 @@ def test_a_player_without_a_legal_move_is_named() -> None:
         def choose(self, own, occupied, legal, state, uniform):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
             return np.full(len(own), 3), state
 
-    with pytest.raises(PlayerError, match="stubborn has no move after '444444': choose another opponent"):
+    with pytest.raises(PlayerError, match="stubborn names an illegal move after '444444': choose another opponent"):
         choose_column(Stubborn(), Game.parse("444444"), 0)
 
 
 def test_advice_of_a_network_is_its_policy_and_value(tmp_path: Path) -> None:
-    """The softmax of its logits, the best column, the value as it is; whatever the player's temperature."""
+    """The softmax of its logits, the best column, its value; the player's temperature does not matter."""
     network = parse_player(f"snapshot:{make_run(tmp_path / 'run')}/v1")
     advice = advise(Game.parse("444444"), network)
     assert advice.probabilities is not None
@@ -60,7 +60,7 @@ def test_advice_of_a_network_is_its_policy_and_value(tmp_path: Path) -> None:
     assert advice.probabilities[3] == 0
     assert advice.column == int(np.argmax(advice.probabilities))
     assert isinstance(network, PolicyPlayer)
-    logits, value = network.evaluate(*Game.parse("444444").observe())
+    logits, value = network.evaluate(Game.parse("444444").observe())
     ratio = np.exp(logits[0, 0] - logits[0, 6])
     assert advice.probabilities[0] / advice.probabilities[6] == pytest.approx(ratio, rel=1e-5)
     assert advice.value == value[0]
@@ -68,18 +68,18 @@ def test_advice_of_a_network_is_its_policy_and_value(tmp_path: Path) -> None:
 
 
 def test_advice_without_a_network_is_a_search() -> None:
-    """It takes the win, and stops one."""
+    """It takes a win and prevents one."""
     assert advise(Game.parse("121213")).column == 0
     assert advise(Game.parse("12121"), Linear()).column == 0
     assert advise(Game.parse("1212")).probabilities is None
 
 
 def test_temperature_spreads_a_policy(tmp_path: Path) -> None:
-    """At 0 always the best column; higher ones play worse columns more often; illegal ones never."""
+    """At 0 the best column, higher up worse columns more often, illegal columns never."""
     logits = np.array([[0.0, 1.0, 2.0, np.finfo(np.float32).min]] * 4000, dtype=np.float32)
     uniform = np.random.default_rng(0).random(len(logits))
     shares = {
-        temperature: np.bincount(choose_columns(logits, uniform, temperature), minlength=4) / len(logits)
+        temperature: np.bincount(sample_columns(logits, uniform, temperature), minlength=4) / len(logits)
         for temperature in (0.0, 0.5, 1.0, 10.0)
     }
     assert shares[0.0].tolist() == [0, 0, 1, 0]

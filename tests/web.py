@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-_NO_BROWSER = "no Chromium here: install Debian's package chromium to run the browser tests"
+_NO_BROWSER = "Chromium is not installed: install Debian's package chromium to run the browser tests"
 
 
 def free_port() -> int:
@@ -33,10 +33,10 @@ def free_port() -> int:
 def serving(
     command: Sequence[str], folder: Path, *, forged: bool = False, environment: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, int]]:
-    """Run a server in ``folder``, which is also its home and its place for temporary files.
+    """Run a server in ``folder``, which is also its home and its folder for temporary files.
 
-    Yields its address and process id once it answers. Only requests that were ``forged`` may make it log a traceback:
-    Gradio does so itself for a choice that is not in its list.
+    Yields its address and process id once it answers. Only ``forged`` requests may make it log a traceback: Gradio logs
+    one for a choice that is not in its list.
     """
     home = {"HOME": str(folder), "TMPDIR": str(folder), "GRADIO_TEMP_DIR": str(folder)}
     server = subprocess.Popen(
@@ -54,7 +54,7 @@ def serving(
         if found := re.search(r"http://\S+", line):
             address = found[0]
             break
-    # Somebody has to read on, or the server would wait for it.
+    # The server would block on a full pipe.
     reader = threading.Thread(target=lambda: printed.extend(server.stdout or []))
     reader.start()
     try:
@@ -72,7 +72,7 @@ def serving(
 
 
 class Visitor:
-    """A browser, as far as a server can tell."""
+    """Sends what a browser sends."""
 
     def __init__(self, address: str) -> None:
         """Open the page."""
@@ -80,22 +80,22 @@ class Visitor:
         self.config = self.http.get("config").json()
         (self._board,) = [each["id"] for each in self.config["components"] if each["props"].get("elem_id") == "board"]
 
-    def ask(self, event: str, kept: object, *settings: object, **told: object) -> httpx.Response:
-        """Send an event of the board as a browser does, with whatever in it."""
+    def ask(self, event: str, kept: object, *settings: object, **details: object) -> httpx.Response:
+        """Send an event of the board as a browser does, with any content."""
         (function,) = [
             each["id"] for each in self.config["dependencies"] if event in {name for _, name in each["targets"]}
         ]
-        request = {"data": [kept, *settings], "event_data": told, "fn_index": function, "trigger_id": self._board}
+        request = {"data": [kept, *settings], "event_data": details, "fn_index": function, "trigger_id": self._board}
         return self.http.post("gradio_api/run/predict", json={**request, "session_hash": "visitor"})
 
-    def view(self, event: str, kept: object, *settings: object, **told: object) -> dict[str, Any]:
-        """Return the view that an event is answered with."""
-        view: dict[str, Any] = self.ask(event, kept, *settings, **told).json()["data"][0]
+    def view(self, event: str, kept: object, *settings: object, **details: object) -> dict[str, Any]:
+        """Return the view in the answer to an event."""
+        view: dict[str, Any] = self.ask(event, kept, *settings, **details).json()["data"][0]
         return view
 
 
 def chromium() -> str:
-    """Return the path of Chromium, installed where it is missing and we may; else skip the test."""
+    """Return the path of Chromium, installing it as root if it is missing; skip the test if that is not possible."""
     found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if found:
         return found

@@ -1,4 +1,4 @@
-"""A single game against a person: the agent's next move, and its opinion of a position."""
+"""Single games against people: an agent's next move, and advice on a position."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Advice:
     """What to play, and why.
 
     Attributes:
-        column: the best one, 0-based.
-        probabilities: of the columns (7,) in a network's policy; None from other advisers.
-        value: expected result for the player to move, from -1 (lost) to 1 (won); None from other advisers.
+        column: the best column, 0-based.
+        probabilities: a network's policy (7,); None from a search.
+        value: a network's expected result for the player to move, from -1 (lost) to 1 (won); None from a search.
     """
 
     column: int
@@ -52,7 +52,10 @@ class Advice:
 
 
 def advise(game: Game, adviser: Player | None = None) -> Advice:
-    """Return the opinion of ``adviser`` on ``game``, which must not be over; unless it is a network, a search's."""
+    """Return advice on ``game``, which must not be over.
+
+    The advice comes from ``adviser`` if it is a network, and otherwise from a search of 6 plies.
+    """
     if not isinstance(adviser, PolicyPlayer):
         return Advice(choose_column(Minimax(_SEARCHED_PLIES), game, seed=0))
     logits, value = adviser.evaluate(game.observe())
