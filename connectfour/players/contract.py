@@ -15,7 +15,7 @@ class Player(Protocol):
     """Chooses a column on each of N boards.
 
     Players are stateless: their memory of a game is a row of ``state``, which the caller keeps and passes back. Each
-    call draws exactly one uniform number per board, in order, so a batch gets the same columns as its boards one by one.
+    call draws exactly one uniform number per board, so a batch gets the same columns as its boards one by one.
     """
 
     @property
