@@ -111,7 +111,7 @@ def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(tmp_path
         ("rank heuristic:nobody", 5, "'nobody'"),
         ("rank nowhere", 3, "nowhere is not a run folder"),
         ("rank", 2, "name a run folder or players"),
-        ("rank heuristic:linear --until-sigma 0", 2, "--until-sigma 0 is never reached"),
+        ("rank heuristic:linear --until-sigma 0", 2, "the limit sigma is 0: choose a number above 0"),
         ("rank --replay --output nowhere", 9, "matches.jsonl does not exist"),
         ("rank heuristic:linear --output file", 9, "file is a file, not a folder: choose another --output"),
         ("rank heuristic:linear --output file/new", 9, "file is a file, not a folder"),

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from connectfour.cli import ranking_output
-from connectfour.errors import ConfigError
 from connectfour.observer import ConsoleObserver, plain_console
 from connectfour.ranking.schedule import PAIRINGS, Pairing
 
@@ -111,8 +110,6 @@ def rank(
     if replay:
         ranking_output.print_ranking(session.rebuild_tables(output or session.default_output(players or [])))
         return
-    if until_sigma is not None and until_sigma <= 0:
-        raise ConfigError(f"--until-sigma {until_sigma:g} is never reached: choose a number above 0, such as 1")
     has_limits = matches is not None or until_sigma is not None or until_settled is not None
     ranking = session.rank(
         players or [],
