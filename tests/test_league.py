@@ -114,7 +114,8 @@ class TestPromotion:
         """
         pool = OpponentPool(LeagueSettings(revival_probability=0.0), seed=1)
         rng = np.random.default_rng(0)
-        strength, frozen_at, iterations = 0.0, {}, []
+        strength, iterations = 0.0, list[int]()
+        frozen_at: dict[str, float] = {}
         for iteration in range(400):
             strength += 0.01
             true_score = dict.fromkeys(pool.settings.heuristics, 0.97)

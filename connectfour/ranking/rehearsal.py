@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from connectfour.matches.runner import MatchRunner
-from connectfour.observer import Observer
+from connectfour.observer import ConsoleObserver, Observer
 from connectfour.ranking.display import status_line
 from connectfour.ranking.figures import draw_accuracy
 from connectfour.ranking.leaderboard import posterior_of
@@ -105,7 +105,7 @@ def rehearse(
         rehearsal: what to play.
         figure: the file to draw into, if any.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the rehearsal.
-        observer: hears about progress; silent by default.
+        observer: hears about progress; by default it is printed.
 
     Raises:
         ClusterError: no cluster answers at ``address``.
@@ -115,7 +115,7 @@ def rehearse(
         check_picture(Path(figure))
     rankings: list[RehearsedRanking] = []
     interrupted = False
-    with ray_session(address), observer or Observer() as reporting:
+    with ray_session(address), observer or ConsoleObserver() as reporting:
         nodes, cores = cluster_size()
         reporting.say(f"Ray: {nodes} node{'s' * (nodes > 1)}, {cores:g} cores")
         for pairing, seed in product(rehearsal.pairings, rehearsal.seeds):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from connectfour.errors import ConfigError, RankingError
 from connectfour.interrupt import stop_signals
-from connectfour.observer import Observer
+from connectfour.observer import ConsoleObserver, Observer
 from connectfour.players.packed import PackedPlayer
 from connectfour.ranking.display import LiveRanking, status_line
 from connectfour.ranking.entrants import find_entrants, register
@@ -79,7 +79,7 @@ def rank(
         plan: how to play.
         deadline: seconds for a batch of games; a player who exceeds them loses the game.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
-        observer: hears about progress; silent by default.
+        observer: hears about progress; by default it is printed.
 
     Raises:
         PlayerError, RunFolderError, SnapshotError: a spec names no player, or a file is damaged.
@@ -96,7 +96,7 @@ def rank(
     players = find_entrants(names)
     plan = plan or Plan()
     limits = limits or Limits(matches=_GAMES_PER_PLAYER * len(players))
-    with MatchLog.writing(folder.match_log) as log, observer or Observer() as reporting:
+    with MatchLog.writing(folder.match_log) as log, observer or ConsoleObserver() as reporting:
         settings = GameSettings(repr(plan.rules), plan.opening_plies)
         _check_log(log, settings, players)
         from connectfour.matches.runner import MatchRunner
