@@ -114,7 +114,7 @@ def test_the_last_disc_stands_out_and_a_hint_has_a_value() -> None:
 
 
 def test_temperature_and_new_games_vary(ranked_run: Path, tmp_path: Path) -> None:
-    """At temperature 0 a network always opens alike; otherwise chance decides, in each new game. A draw is announced."""
+    """At temperature 0 a network always opens alike; otherwise chance decides in each new game. A draw is announced."""
 
     def openings(*options: object) -> list[str]:
         done = call("play", "--first", "agent", "--seed", 1, *options, lines=["n"] * 12, cwd=tmp_path)
