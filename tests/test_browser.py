@@ -1,4 +1,4 @@
-"""The web app in a real browser: whole games, wrong input, two visitors, and nothing that leaves this machine."""
+"""The web app in a real browser: whole games, wrong input, two visitors, the layout, and no request to other hosts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from connectfour.games.connect_four.game import Game
 from connectfour.ranking.table import read_leaderboard
@@ -19,11 +19,13 @@ from tests.web import chromium, free_port, serving
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium."""
+    """Chromium, with scrollbars as visitors have them."""
     program = chromium()
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=quiet)
+        browser = playwright.chromium.launch(
+            executable_path=program, args=quiet, ignore_default_args=["--hide-scrollbars"]
+        )
         yield browser
         browser.close()
 
@@ -34,7 +36,7 @@ def _contents(*folders: Path) -> dict[Path, bytes]:
 
 @pytest.fixture(scope="module")
 def server(ranked_run: Path, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """The app, serving the run; at the end nothing in the run and in all places that it might write to has changed."""
+    """The app, serving the run. At the end, no file has changed in the run or where the server could write."""
     folder = tmp_path_factory.mktemp("server")
     with serving(command("app", "--run", ranked_run, "--port", free_port()), folder) as (address, pid):
         before = _contents(ranked_run, folder)
@@ -44,10 +46,10 @@ def server(ranked_run: Path, browser: Browser, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def page(server: tuple[str, int], browser: Browser) -> Iterator[Page]:
-    """A visitor's page; whatever is asked for lies on this machine, and no script fails."""
+    """A visitor's page. All its requests go to this machine, and no script fails."""
     asked: list[str] = []
     failed: list[str] = []
-    visitor = browser.new_context(viewport={"width": 1280, "height": 850}, reduced_motion="reduce").new_page()
+    visitor = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce").new_page()
     visitor.on("request", lambda request: asked.append(request.url))
     visitor.on("pageerror", lambda error: failed.append(str(error)))
     visit(visitor, server[0])
@@ -58,7 +60,7 @@ def page(server: tuple[str, int], browser: Browser) -> Iterator[Page]:
 
 
 def test_a_whole_game_by_clicks(page: Page) -> None:
-    """Every click gets an answer, discs lie where they fell, the end is told and the four marked; then a new game."""
+    """Every click gets an answer, the winner is announced and the winning line marked; then a new game starts."""
     choose(page, "opponent", "random")
     game = Game()
     while not game.over:
@@ -75,7 +77,7 @@ def test_a_whole_game_by_clicks(page: Page) -> None:
 
 
 def test_a_game_by_keyboard(page: Page) -> None:
-    """Keys 1 to 7 drop discs, but not while one types in a box."""
+    """Keys 1 to 7 drop discs, but not while typing into a box."""
     choose(page, "opponent", "linear")
     game = Game()
     while not game.over:
@@ -90,7 +92,7 @@ def test_a_game_by_keyboard(page: Page) -> None:
 
 
 def test_discs_lie_where_they_belong(page: Page) -> None:
-    """From the bottom up, in the colour of who played them, column 1 on the left."""
+    """From the bottom up, in the color of their player, column 1 on the left."""
     paste(page, "4435")
     discs = [
         (spot.get_attribute("transform"), spot.locator("g").get_attribute("class"))
@@ -106,8 +108,8 @@ def test_discs_lie_where_they_belong(page: Page) -> None:
     assert (last.get_attribute("cx"), last.get_attribute("cy")) == ("470", "680")
 
 
-def test_questions_are_asked_one_after_the_other(page: Page) -> None:
-    """A second click while the agent thinks is none; a button pressed meanwhile is obeyed afterwards."""
+def test_requests_are_sent_one_at_a_time(page: Page) -> None:
+    """A second click is ignored while the agent thinks; a button pressed meanwhile takes effect afterwards."""
     since = int(turn(page))
     page.evaluate(
         """() => {
@@ -119,18 +121,18 @@ def test_questions_are_asked_one_after_the_other(page: Page) -> None:
     )
     expect(page.locator("#board .board")).to_have_attribute("data-turn", str(since + 2))
     assert moves(page) == ""
-    assert page.locator("#board .player b").first.inner_text() == "You", "only the last of the buttons waits"
+    assert page.locator("#board .player b").first.inner_text() == "You", "of two buttons, the last one takes effect"
 
 
 def test_a_column_can_be_reached_by_tab(page: Page) -> None:
-    """And taken with Enter."""
+    """And played with Enter."""
     column = page.get_by_role("button", name="Column 3")
     column.focus()
     assert press(page, "Enter")[0] == "3"
 
 
 def test_a_full_column_is_refused(page: Page) -> None:
-    """With a sentence; the board stays as it is."""
+    """With a sentence, and the board does not change."""
     assert paste(page, "444444") == "444444"
     assert page.locator('#board .lane[data-column="3"]').get_attribute("aria-disabled") == "true"
     assert drop(page, 3) == "444444"
@@ -140,7 +142,7 @@ def test_a_full_column_is_refused(page: Page) -> None:
 
 
 def test_moves_are_taken_back(page: Page) -> None:
-    """One's own and the answer to it, until there are none."""
+    """The visitor's move together with its answer, until the board is empty."""
     first = drop(page, 3)
     second = drop(page, 2)
     assert len(second) == 4
@@ -151,7 +153,7 @@ def test_moves_are_taken_back(page: Page) -> None:
 
 
 def test_hint_policy_and_chance_are_shown(page: Page) -> None:
-    """Bars over open columns that add up, a share for each side, the hint as an arrow."""
+    """Bars above the open columns that add up to 100 %, a chance for each side, the hint as an arrow."""
     assert paste(page, "444444") == "444444"
     percents = [text.rstrip("%") for text in page.locator("#board .percent").all_text_contents()]
     assert percents[3] == ""
@@ -169,7 +171,7 @@ def test_hint_policy_and_chance_are_shown(page: Page) -> None:
 
 
 def test_the_opponent_is_changed(page: Page) -> None:
-    """The list goes from the weakest to the strongest with ratings, and whoever is chosen answers."""
+    """The list goes from the weakest to the strongest, with ratings, and the chosen player answers."""
     page.locator("#opponent input").click()
     expect(page.get_by_role("option")).to_have_count(8)
     offered = [text.strip(" ✓\n") for text in page.get_by_role("option").all_inner_texts()]
@@ -178,7 +180,7 @@ def test_the_opponent_is_changed(page: Page) -> None:
     choose(page, "opponent", "minimax:2")
     assert page.locator("#board .player b").all_inner_texts() == ["You", "minimax:2"]
     paste(page, "1212")
-    assert drop(page, 0) == "121211", "it stops the four"
+    assert drop(page, 0) == "121211", "it prevents the win"
 
 
 def test_sides_are_swapped_and_the_second_seat_chosen(page: Page) -> None:
@@ -192,7 +194,7 @@ def test_sides_are_swapped_and_the_second_seat_chosen(page: Page) -> None:
 
 
 def test_a_move_string_is_pasted(page: Page) -> None:
-    """One goes on from it, on the side to move; what is none is refused and changes nothing; a link does the same."""
+    """The visitor is to move there. An invalid string is refused and changes nothing. A link does the same."""
     assert paste(page, " 44 ") == "44"
     for wrong, sentence in (("4x", "Move 2 of '4x' is 'x'"), ("4444444", "Column 4 is full at move 7")):
         assert paste(page, wrong) == "44"
@@ -208,7 +210,7 @@ def test_a_move_string_is_pasted(page: Page) -> None:
 
 
 def test_two_visitors_have_their_own_games(page: Page, browser: Browser, server: tuple[str, int]) -> None:
-    """And a reload begins anew."""
+    """And a reload starts a new game."""
     other = browser.new_context().new_page()
     visit(other, server[0])
     assert drop(page, 0)[0] == "1"
@@ -222,24 +224,24 @@ def test_two_visitors_have_their_own_games(page: Page, browser: Browser, server:
 
 
 def test_agents_are_watched(page: Page) -> None:
-    """Each at its seat, move by move until the end; it can be held, and taken back."""
+    """Each in its seat, move by move until the end, with pauses and undo."""
     choose(page, "opponent", "tactical")
     page.get_by_label("Watch").check()
     page.wait_for_function("document.querySelector('#board .board').dataset.moves.length > 1")
     page.click("#board [data-pause]")
     rest(page)
-    assert page.locator("#board [data-pause]").inner_text() == "Go on"
+    assert page.locator("#board [data-pause]").inner_text() == "Resume"
     choose(page, "other", "random")
     expect(page.locator("#board .player b")).to_have_text(["tactical", "random"])
     assert paste(page, "1212") == "1212"
     held = turn(page)
-    page.wait_for_timeout(2000)  # nothing is to happen: there is nothing to wait for
+    page.wait_for_timeout(2000)  # nothing happens, so there is no event to wait for
     assert turn(page) == held
     page.click("#board [data-pause]")
     assert answered(page, held).startswith("1212")
     page.wait_for_function("document.querySelector('#board .board').dataset.moves.length > 5")
     assert len(click(page, "undo")) >= 5
-    assert page.locator("#board [data-pause]").inner_text() == "Go on", "it is held for who takes a move back"
+    assert page.locator("#board [data-pause]").inner_text() == "Resume", "an undo pauses the game"
     rest(page)
     assert paste(page, "121212") == "121212"
     page.click("#board [data-pause]")
@@ -248,7 +250,7 @@ def test_agents_are_watched(page: Page) -> None:
 
 
 def test_leaderboard_and_recorded_games(page: Page, ranked_run: Path) -> None:
-    """A row a player and the picture; a game step by step; one can go on from a position."""
+    """A row per player and the picture; a game step by step; play from a recorded position."""
     page.get_by_role("tab", name="Leaderboard").click()
     rows = page.locator("#standings tbody tr")
     expect(rows).to_have_count(8)
@@ -281,9 +283,71 @@ def test_leaderboard_and_recorded_games(page: Page, ranked_run: Path) -> None:
     expect(page.get_by_label("Move second")).to_be_checked()
 
 
+def _outside(page: Page, buttons: Locator) -> list[str]:
+    """Return the names of visible buttons that are not completely inside the window."""
+    window = page.viewport_size
+    assert window is not None
+    boxes = [(button.inner_text(), button.bounding_box()) for button in buttons.all() if button.is_visible()]
+    assert boxes
+    return [
+        name
+        for name, box in boxes
+        if box is None or box["y"] < 0 or box["y"] + box["height"] > window["height"] or box["x"] < 0
+    ]
+
+
+def test_the_buttons_are_visible_without_scrolling(page: Page) -> None:
+    """On a small laptop, while playing, watching, and stepping through a recorded game."""
+    drop(page, 3)
+    assert _outside(page, page.locator("#board button")) == []
+    page.get_by_label("Watch").check()
+    expect(page.locator("#board [data-pause]")).to_be_visible()
+    assert _outside(page, page.locator("#board button")) == []
+    page.get_by_role("tab", name="Recorded games").click()
+    expect(page.locator("#recorded .board")).to_be_visible()
+    assert _outside(page, page.locator("#recorded button")) == []
+
+
+def _place(page: Page) -> tuple[float, float]:
+    """Return where the page begins, and its width."""
+    box = page.locator(".gradio-container").bounding_box()
+    assert box is not None
+    return box["x"], box["width"]
+
+
+def test_the_page_keeps_its_width_on_every_tab(page: Page) -> None:
+    """Even though the leaderboard needs a scrollbar and recorded games do not."""
+    page.set_viewport_size({"width": 1280, "height": 660})
+    places, scrolls = set(), set()
+    for tab, content in (
+        ("Leaderboard", ".standings-picture img"),
+        ("Recorded games", "#recorded"),
+        ("Play", "#board"),
+    ):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator(content)).to_be_visible()
+        places.add(_place(page))
+        scrolls.add(page.evaluate("document.documentElement.scrollHeight > innerHeight"))
+    assert scrolls == {True, False}
+    page.add_style_tag(content=".tabitem > * { display: none !important; }")
+    places.add(_place(page))
+    assert len(places) == 1, "the last one had a tab with little in it"
+    assert places.pop()[1] == 1080
+
+
+def test_the_title_names_the_app_and_its_run(page: Page) -> None:
+    """On one line above the tabs."""
+    assert page.title() == "Connect Four league"
+    expect(page.locator("#title h1")).to_have_text("Connect Four league")
+    expect(page.locator("#title p")).to_have_text("Run demo")
+    tabs = page.get_by_role("tablist").first.bounding_box()
+    assert tabs is not None
+    assert tabs["y"] < 60
+
+
 def test_it_fits_a_phone(browser: Browser, server: tuple[str, int]) -> None:
     """Nothing is wider than the screen, and columns are wide enough for a finger."""
-    phone = browser.new_context(viewport={"width": 360, "height": 780}).new_page()
+    phone = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True).new_page()
     visit(phone, server[0])
     assert phone.evaluate("document.documentElement.scrollWidth") <= 360
     box = phone.locator('#board .lane[data-column="0"]').bounding_box()
@@ -296,11 +360,11 @@ def test_it_fits_a_phone(browser: Browser, server: tuple[str, int]) -> None:
 
 
 def test_the_server_has_neither_ray_nor_torch(page: Page, server: tuple[str, int]) -> None:
-    """After it has played."""
+    """Even after it has played."""
     drop(page, 3)
     maps = Path(f"/proc/{server[1]}/maps")
     if not maps.exists():
-        pytest.skip("only Linux tells which libraries a process has loaded")
+        pytest.skip("only Linux shows which libraries a process has loaded")
     loaded = maps.read_text()
     assert "onnxruntime" in loaded
     assert "libtorch" not in loaded
