@@ -1,7 +1,7 @@
-"""How fast an exported policy is evaluated: onnxruntime against Torch eager, on one core, in turns: ``make bench``.
+"""Measures an exported policy on onnxruntime against Torch eager, on one core: ``make bench``.
 
-``python -m benchmarks.inference`` prints boards a second of a network of the default size, and their ratio, and writes
-``benchmarks/inference.json``.
+``python -m benchmarks.inference`` prints boards per second of a network of the default size, and their ratio, and
+writes ``benchmarks/inference.json``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ranking import seconds_a_unit
+from benchmarks.ranking import seconds_per_unit
 from connectfour.config import NetworkSettings
-from connectfour.export.onnx import export_onnx
+from connectfour.export.onnx_file import export_onnx
 from connectfour.games.connect_four.openings import random_openings
-from connectfour.league.snapshots import Snapshot, SnapshotStore
+from connectfour.games.observation import Observation
+from connectfour.league.snapshots import Snapshot, encode_snapshot
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.players.names import pack_member
-from connectfour.players.network_player import unpack_snapshot
-from connectfour.players.onnx_model import pack_onnx, unpack_onnx
+from connectfour.players.network_player import build_network_player
+from connectfour.players.onnx_model import build_onnx_player, pack_onnx
+from connectfour.players.packed import PackedPlayer
 from connectfour.players.policy import PolicyPlayer
 
 RESULTS = Path(__file__).parent / "inference.json"
@@ -32,17 +33,14 @@ _BATCHES = (1, 64, 1024)
 
 
 def rivals(folder: Path) -> tuple[PolicyPlayer, PolicyPlayer]:
-    """Return the same network as onnxruntime and as Torch evaluate it, both in float32."""
+    """Return the same network on onnxruntime and on Torch, both in float32."""
     torch.manual_seed(0)
     settings = NetworkSettings()
     weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(settings).state_dict().items()}
-    member = SnapshotStore(folder / "league").save(
-        "main", "main", Snapshot(settings, weights), iteration=1, env_steps=1
-    )
-    packed = pack_member(folder, member, "main")
+    packed = PackedPlayer("main", "main", encode_snapshot(Snapshot(settings, weights), iteration=1, env_steps=1))
     export_onnx(packed, folder / "model.onnx")
-    exported = unpack_onnx(pack_onnx(str(folder / "model.onnx")))
-    return exported, unpack_snapshot(packed, greedy=False, fast=False)
+    exported = build_onnx_player(pack_onnx(str(folder / "model.onnx")))
+    return exported, build_network_player(packed, greedy=False, fast=False)
 
 
 def main() -> None:
@@ -50,21 +48,21 @@ def main() -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     table = Table("boards at once", "onnxruntime, boards/s", "Torch, boards/s", "ratio", title="inference")
-    found = []
+    results = []
     with TemporaryDirectory() as folder:
         players = rivals(Path(folder))
         for batch in _BATCHES:
-            inputs = random_openings(rng.integers(36, size=batch), rng).observe()
+            observation = random_openings(rng.integers(36, size=batch), rng).observe()
 
-            def evaluate(player: PolicyPlayer, inputs: tuple[np.ndarray, np.ndarray] = inputs) -> Callable[[], int]:
-                return lambda: len(player.evaluate(*inputs).value)
+            def evaluate(player: PolicyPlayer, observation: Observation = observation) -> Callable[[], int]:
+                return lambda: len(player.evaluate(observation).value)
 
-            ours, theirs = seconds_a_unit(*map(evaluate, players))
+            ours, theirs = seconds_per_unit(*map(evaluate, players))
             table.add_row(f"{batch:,}", f"{1 / ours:,.0f}", f"{1 / theirs:,.0f}", f"{theirs / ours:.2f}")
             speeds = {"onnxruntime": round(1 / ours), "torch": round(1 / theirs), "ratio": round(theirs / ours, 2)}
-            found.append({"boards at once": batch, **speeds})
+            results.append({"boards at once": batch, **speeds})
     Console().print(table)
-    RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

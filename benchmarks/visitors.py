@@ -1,10 +1,10 @@
-"""How fast the web app answers when many play at once.
+"""Measures how fast the web app answers when many visitors play at once.
 
     python -m benchmarks.visitors [--run RUN] [--visitors 10] [--seconds 30]
 
-Starts ``connectfour app`` as users do, and lets visitors play: each sends its next move as soon as the last one was
-answered, or with ``--think`` after a pause as people make. What is timed is a move from the request to the whole
-answer, the agent's reply and the analysis in it. A report, not a test: it depends on the machine.
+Starts ``connectfour app`` as users do. Each visitor sends its next move as soon as the last one was answered, or with
+``--think`` after a pause. A move is timed from the request to the complete answer, which holds the agent's reply and
+the analysis of the position. The figures depend on the machine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from connectfour.games.connect_four.game import Game
 
 
 class Visitor:
-    """A browser, as far as the server can tell."""
+    """Sends what a browser sends."""
 
     def __init__(self, address: str, number: int) -> None:
         """Open the page."""
@@ -74,14 +74,14 @@ class Visitor:
         answer.raise_for_status()
         view: dict[str, Any] = answer.json()["data"][0]
         if len(view["moves"]) <= len(self._view.get("moves", "")):
-            raise RuntimeError(f"the server did not play: {view['notice']}")
+            raise RuntimeError(f"the server did not move: {view['notice']}")
         return view
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", help="run folder; by default the newest one in runs/")
+    parser.add_argument("--run", help="run folder; the newest one in runs/ by default")
     parser.add_argument("--visitors", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--think", type=float, default=0.0, help="mean pause before a move, in seconds")
@@ -106,7 +106,7 @@ def main() -> None:
     seconds = np.concatenate([each.seconds for each in visitors])
     middle, slow = np.quantile(seconds, [0.5, 0.95])
     print(
-        f"{chosen.visitors} visitors, {chosen.think:g} s of thought: {len(seconds):,} moves, "
+        f"{chosen.visitors} visitors, {chosen.think:g} s between moves: {len(seconds):,} moves, "
         f"{len(seconds) / chosen.seconds:.0f}/s; median {1000 * middle:.0f} ms, 95 % within {1000 * slow:.0f} ms"
     )
 
