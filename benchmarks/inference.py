@@ -37,7 +37,8 @@ def rivals(folder: Path) -> tuple[PolicyPlayer, PolicyPlayer]:
     torch.manual_seed(0)
     settings = NetworkSettings()
     weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(settings).state_dict().items()}
-    packed = PackedPlayer("main", "main", encode_snapshot(Snapshot(settings, weights), iteration=1, env_steps=1))
+    encoded = encode_snapshot(Snapshot(settings, weights), iteration=1, env_steps=1)
+    packed = PackedPlayer("main", "main", encoded.data)
     export_onnx(packed, folder / "model.onnx")
     exported = build_onnx_player(pack_onnx(str(folder / "model.onnx")))
     return exported, build_network_player(packed, greedy=False, fast=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -137,7 +138,7 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
         write_bundle(tmp_path / "file", plan)
     with pytest.raises(ExportError, match="missing does not exist: create it, or name another folder"):
         write_bundle(tmp_path / "missing" / "bundle", plan)
-    monkeypatch.setattr(bundling.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(ExportError, match="bundle is not writable: change its permissions, or name another folder"):
         write_bundle(tmp_path / "bundle", plan)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]

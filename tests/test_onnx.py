@@ -86,7 +86,7 @@ def test_an_architecture_is_traced_once(encoder: str, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(onnx_graph, "_convert", counting)
     onnx_graph._trace.cache_clear()
-    settings = NetworkSettings(encoder=encoder, width=12, layers=3)  # type: ignore[arg-type]
+    settings = NetworkSettings(encoder=encoder, width=12, layers=3)
     networks = [ConnectFourNetwork(settings).eval() for _ in range(3)]
     with torch.no_grad():
         for parameter in networks[1].parameters():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sys
@@ -261,6 +262,6 @@ def test_a_film_that_cannot_be_written_is_refused_first(
     (tmp_path / "game.gif").mkdir()
     with pytest.raises(PictureError, match=r"game.gif cannot be written: name a file in a writable folder"):
         replay(ranked_run, tmp_path / "game.gif")
-    monkeypatch.setattr(drawing.os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(PictureError, match=r"game.png cannot be written"):
         replay(ranked_run, tmp_path / "game.png")

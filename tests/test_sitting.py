@@ -13,6 +13,7 @@ from connectfour.app.opponents import Opponents
 from connectfour.app.sitting import Sitting
 from connectfour.app.tables import leaderboard_html, recorded_label
 from connectfour.games.connect_four.game import Game
+from connectfour.games.result import Result
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.ranking.table import LeaderboardRow
 from tests.doubles import Sure
@@ -105,8 +106,8 @@ def test_a_shared_position_is_opened_with_the_visitor_to_move() -> None:
 
 def test_the_list_names_each_recorded_game() -> None:
     """With its players, result, length and number."""
-    game = GameRecord.of(GameSpec(7, "one", "other"), "win", 1, moves="1213141")
-    lost = replace(game, result=-1)
+    game = GameRecord.of(GameSpec(7, "one", "other"), "win", Result.WIN, moves="1213141")
+    lost = replace(game, result=Result.LOSS)
     assert recorded_label(game) == "one - other  1:0 · 7 moves · no. 7"
     assert "0:1" in recorded_label(lost)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,9 +17,9 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from connectfour.app.address import check_free
 from connectfour.app.bundle import Bundle
 from connectfour.app.page import HEAD, THEME, build_page
-from connectfour.errors import ServerError
 from connectfour.interrupt import stop_signals
 
 _FILES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/gradio_api/startup-events"}
@@ -90,19 +89,3 @@ def serve(bundle: Path, host: str, port: int, announce: Callable[[str], None]) -
     with stop_signals(stopped.set, "Stopping"):
         stopped.wait()
     page.close(verbose=False)
-
-
-def check_free(host: str, port: int) -> None:
-    """Check that a server can listen on ``host`` and ``port``. Gradio notices late, and its message misleads.
-
-    Raises:
-        ServerError: host or port cannot be used.
-    """
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ServerError(f"cannot listen on {host}:{port} ({reason}): choose another port or host") from None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -76,26 +79,24 @@ def app(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
 ) -> None:
     """Play in the browser: the league's members by rating, their policies, the leaderboard and recorded games."""
+    from connectfour.app.address import check_free
     from connectfour.errors import ServerError
-
-    try:
-        from connectfour.app.serve import check_free, serve
-    except ModuleNotFoundError as error:
-        raise ServerError(
-            f"the web app needs {error.name}: install it with pip install 'connectfour-league[web]'"
-        ) from None
     from connectfour.export.bundling import plan_bundle, write_bundle
     from connectfour.run_folder import RunFolder, newest_run
 
+    for library in ("gradio", "starlette"):
+        if find_spec(library) is None:
+            raise ServerError(f"the web app needs {library}: install it with pip install 'connectfour-league[web]'")
     check_free(host, port)
     league = RunFolder(run) if run else None if model else newest_run()
     plan = plan_bundle(league.path if league else None, model)
-    observer = ConsoleObserver()
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(1) as background:
         folder = league.bundle if league else Path(temporary)
-        with observer:
+        server = background.submit(import_module, "connectfour.app.serve")  # Gradio loads while networks are exported
+        with ConsoleObserver() as observer:
             players = write_bundle(folder, plan, observer)
         observer.say(f"{plan.title}: {len(players)} players")
         if not plan.has_network:
             observer.say("Train stronger players with connectfour train")
-        serve(folder, host, port, lambda address: observer.say(f"Play at {address} (Ctrl-C stops the server)"))
+        announce = "Play at {} (Ctrl-C stops the server)"
+        server.result().serve(folder, host, port, lambda address: observer.say(announce.format(address)))

@@ -39,18 +39,15 @@ def write_model_files(players: Mapping[Path, PackedPlayer], observer: Observer) 
         return f"Exported {len(written)} of {len(missing)} networks"
 
     observer.show(progress)
-    with _other_process() as process:
-        exports = [process.submit(_write_batch, batch) for batch in batches]
-        try:
-            for export in exports:
-                written += export.result()
-                observer.show(progress)
-        except BrokenProcessPool:
-            raise ExportError(
-                "the process that exports networks was killed: check that enough memory is free"
-            ) from None
-        finally:
-            process.shutdown(wait=False, cancel_futures=True)
+    process = _other_process()
+    try:
+        for export in [process.submit(_write_batch, batch) for batch in batches]:
+            written += export.result()
+            observer.show(progress)
+    except BrokenProcessPool:
+        raise ExportError("the process that exports networks was killed: check that enough memory is free") from None
+    finally:
+        process.shutdown(cancel_futures=True)
 
 
 def _other_process() -> ProcessPoolExecutor:

@@ -31,7 +31,18 @@ from connectfour.observer import Observer
 
 _PACKAGES = ("connectfour", "heuristics")
 _SOURCE = Path(__file__).resolve().parents[2]
-_LIBRARIES = ("filelock", "gradio", "numpy", "onnx", "onnxruntime", "protobuf", "pydantic", "pyyaml", "safetensors", "starlette")
+_LIBRARIES = (
+    "filelock",
+    "gradio",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "protobuf",
+    "pydantic",
+    "pyyaml",
+    "safetensors",
+    "starlette",
+)
 """Packages that the app's modules import."""
 
 _APP = '''"""Starts the web app on the bundle beside this file."""
