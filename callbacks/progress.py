@@ -37,4 +37,6 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         row = self.last = ProgressRow.from_result(result)
         append_row(self._file, row)
         limits = self._limits
+        if row.frozen and self._observer.redraws:
+            self._observer.say(f"iteration {row.iteration}: froze {row.frozen} at win rate {row.win_rate:.2f}")
         self._observer.show(lambda: plain_line(row, limits), lambda: live_table(row, limits), urgent=bool(row.frozen))

@@ -13,11 +13,12 @@ from connectfour.package_check import check_packages
 
 if TYPE_CHECKING:
     from callbacks.self_play import SelfPlayCallback as SelfPlayCallback
-    from connectfour.config import RunSettings as RunSettings
+    from connectfour.config import PPORunSettings as PPORunSettings
     from connectfour.errors import ClusterError as ClusterError
     from connectfour.errors import ConfigError as ConfigError
     from connectfour.errors import ConnectFourError as ConnectFourError
     from connectfour.errors import ExportError as ExportError
+    from connectfour.errors import HiddenPackageError as HiddenPackageError
     from connectfour.errors import NotationError as NotationError
     from connectfour.errors import PictureError as PictureError
     from connectfour.errors import PlayerError as PlayerError
@@ -49,6 +50,7 @@ _ERRORS = (
     "ConfigError",
     "ConnectFourError",
     "ExportError",
+    "HiddenPackageError",
     "NotationError",
     "PictureError",
     "PlayerError",
@@ -61,8 +63,8 @@ _ERRORS = (
 )
 _HOME = {
     **dict.fromkeys(_ERRORS, "connectfour.errors"),
+    "PPORunSettings": "connectfour.config",
     "Result": "connectfour.games.result",
-    "RunSettings": "connectfour.config",
     "Score": "connectfour.games.result",
     "SeatScores": "connectfour.games.result",
     "SelfPlayCallback": "callbacks.self_play",

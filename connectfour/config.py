@@ -43,7 +43,7 @@ class NetworkSettings(Settings):
     @model_validator(mode="after")
     def _width_has_two_halves(self) -> NetworkSettings:
         if self.encoder == "lines" and self.width % 2:
-            raise ValueError(f"width = {self.width} is odd: the lines encoder needs an even number")
+            raise ValueError(f"network.width = {self.width} is odd: the lines encoder needs an even number")
         return self
 
 
@@ -131,11 +131,14 @@ class LeagueSettings(Settings):
     @model_validator(mode="after")
     def _pool_holds_the_heuristics(self) -> LeagueSettings:
         if not self.heuristics:
-            raise ValueError("name at least one heuristic: the first snapshot needs somebody to beat")
+            raise ValueError("league.heuristics is empty: name one for the first snapshot to beat")
         if len(set(self.heuristics)) != len(self.heuristics):
             raise ValueError(f"league.heuristics names one twice: {', '.join(self.heuristics)}")
         if len(self.heuristics) > self.opponent_count:
-            raise ValueError(f"{len(self.heuristics)} heuristics do not fit into {self.opponent_count} opponents")
+            raise ValueError(
+                f"{len(self.heuristics)} heuristics do not fit into league.opponent_count = {self.opponent_count}: "
+                "raise it or name fewer"
+            )
         return self
 
 

@@ -12,7 +12,8 @@
     ├── ClusterError         10   no Ray cluster answers at the given address
     ├── ExportError          11   a policy cannot be exported, or the export does not match it
     ├── PictureError         12   a game cannot be drawn into a file
-    └── ServerError          13   the web app cannot be served
+    ├── ServerError          13   the web app cannot be served
+    └── HiddenPackageError   14   a file of the user hides a package of this project
 
 The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
@@ -94,3 +95,9 @@ class ServerError(ConnectFourError):
     """The web app cannot be served."""
 
     exit_code = 13
+
+
+class HiddenPackageError(ConnectFourError, ImportError):
+    """A file of the user hides a package of this project."""
+
+    exit_code = 14

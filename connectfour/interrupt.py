@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -11,7 +12,13 @@ from types import FrameType
 
 @contextmanager
 def stop_signals(interrupt: Callable[[], None], promise: str) -> Iterator[None]:
-    """Call ``interrupt`` and print ``promise`` at the first signal; raise KeyboardInterrupt at the next."""
+    """Call ``interrupt`` and print ``promise`` at the first signal; raise KeyboardInterrupt at the next.
+
+    Outside the main thread, which alone receives signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
+        yield
+        return
     asked = False
 
     def handle(number: int, frame: FrameType | None) -> None:

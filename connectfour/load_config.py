@@ -19,13 +19,13 @@ _ANY_RUN: TypeAdapter[PPORunSettings] = TypeAdapter(Annotated[PPORunSettings, Fi
 """The union of all runs; a second learner is a second member."""
 
 
-def load_settings(file: Path | None = None, overrides: Sequence[str] = ()) -> PPORunSettings:
+def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ()) -> PPORunSettings:
     """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; the rest keeps its default.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or a value is out of range; the message names it.
     """
-    values = _read_yaml(file) if file else {}
+    values = _read_yaml(Path(file)) if file else {}
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals:
@@ -120,7 +120,7 @@ def _first_fault(error: ValidationError) -> str:
         return _unknown(name)
     message = fault["msg"].removeprefix("Value error, ")
     if not name or fault["type"] == "value_error":
-        return f"{name}: {message}" if name else message
+        return message
     value = fault["input"]
     shown = f"{value:g}" if isinstance(value, float) and math.isfinite(value) else repr(value)
     return f"{name} = {shown} is not allowed: {message[0].lower()}{message[1:]}"

@@ -19,7 +19,13 @@ _SECONDS_BETWEEN_FRAMES = 0.5
 
 
 class Observer:
-    """Hears about long work, and ignores it."""
+    """Hears about long work, and ignores it.
+
+    Attributes:
+        redraws: whether ``show`` overwrites what it showed before, so that only ``say`` leaves a trace.
+    """
+
+    redraws = False
 
     def say(self, text: str) -> None:
         """Report something once, in a sentence."""
@@ -61,6 +67,7 @@ class ConsoleObserver(Observer):
         """Report on ``console``, by default standard output."""
         self.console = console or plain_console()
         self._clock = clock
+        self.redraws = self.console.is_terminal
         self._live: Live | None = None
         self._next_report = -float("inf")
 
@@ -75,7 +82,7 @@ class ConsoleObserver(Observer):
         now = self._clock()
         if now < self._next_report and not urgent:
             return
-        if not self.console.is_terminal:
+        if not self.redraws:
             self._next_report = now + _SECONDS_BETWEEN_LINES
             self.say(line())
             return

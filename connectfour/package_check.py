@@ -6,14 +6,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from connectfour.errors import ConnectFourError
+from connectfour.errors import HiddenPackageError
 
 _HOME = Path(__file__).resolve().parent.parent
 _OURS = ("callbacks", "heuristics")
-
-
-class HiddenPackageError(ConnectFourError, ImportError):
-    """A file of the user hides a package of this project."""
 
 
 def check_packages() -> None:

@@ -13,10 +13,12 @@ from ray._private import ray_constants
 
 from connectfour.errors import ClusterError
 
-_ENVIRONMENT = {
+_RAY = {
     # Ray starts its workers at nice 15; on a machine that does anything else, training would starve.
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+}
+_TUNE = {
     # Tune prints its own summaries and catches Ctrl-C; the league does both itself.
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -24,7 +26,9 @@ _ENVIRONMENT = {
 
 
 def silence() -> None:
-    """Let Ray and RLlib log errors only."""
+    """Let Ray and RLlib log errors only, and leave output and Ctrl-C of Tune experiments to the league."""
+    for name, value in _TUNE.items():
+        os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
 
@@ -33,7 +37,7 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
     """Start Ray on this machine, or connect to a cluster, as the league runs best on it.
 
     On this machine Ray listens on loopback only, without a dashboard, and its workers run at normal priority. What the
-    environment already says about Ray stands.
+    environment already says about Ray stands. If Ray is already running in this process, nothing changes.
 
     Args:
         address: a cluster as ``ray.init`` takes it (``"auto"``: the one that runs here); None starts Ray here.
@@ -42,7 +46,9 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
     Raises:
         ClusterError: no cluster answers at ``address``.
     """
-    for name, value in _ENVIRONMENT.items():
+    if ray.is_initialized():
+        return
+    for name, value in _RAY.items():
         os.environ.setdefault(name, value)
     silence()
     if address:
@@ -60,18 +66,36 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
 
 @contextmanager
 def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
-    """Use Ray if it is running in this process; otherwise start it, or connect, for as long as the context lasts.
+    """Use this process's Ray if it is running; otherwise start it, or connect, for as long as the context lasts.
 
     Arguments and errors are those of ``start_ray``; without ``address``, ``RAY_ADDRESS`` names the cluster.
+
+    Raises:
+        ClusterError: Ray was started elsewhere with fewer than ``cpus`` cores; work would wait for them forever.
     """
-    if ray.is_initialized():
-        yield
-        return
-    start_ray(address or os.environ.get("RAY_ADDRESS"), cpus=cpus)
+    starts = not ray.is_initialized()
+    if starts:
+        start_ray(_named(address), cpus=cpus)
     try:
+        offered = cluster_size()[1]
+        if offered < cpus:
+            raise ClusterError(
+                f"{cpus} cores are needed and Ray offers {offered:g}: start Ray with more, or use fewer env runners and "
+                "learners"
+            )
         yield
     finally:
-        ray.shutdown()
+        if starts:
+            ray.shutdown()
+
+
+def runs_here(address: str | None = None) -> bool:
+    """Return whether work in ``ray_session(address)`` stays on this machine, as far as can be known in advance."""
+    return cluster_size()[0] == 1 if ray.is_initialized() else not _named(address)
+
+
+def _named(address: str | None) -> str | None:
+    return address or os.environ.get("RAY_ADDRESS") or None
 
 
 def _bind_to_loopback() -> None:

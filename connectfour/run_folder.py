@@ -30,6 +30,9 @@ from connectfour.errors import RunFolderError
 from connectfour.files import write_atomically
 from connectfour.load_config import dump_settings, load_settings
 
+MANIFEST = "manifest.json"
+"""File of a league folder that names its members."""
+
 CHECKPOINT_INDEX = "league_checkpoint.json"
 """File of a checkpoint that lists its other files with their sizes: if one is missing, the checkpoint is incomplete."""
 
@@ -103,7 +106,7 @@ class RunFolder:
     @property
     def manifest(self) -> Path:
         """Members of the league with their hashes."""
-        return self.league / "manifest.json"
+        return self.league / MANIFEST
 
     @property
     def match_log(self) -> Path:
@@ -199,11 +202,15 @@ class RunFolder:
         Raises:
             RunFolderError: another process is training here.
         """
+        lock = FileLock(self.path / ".lock")
         try:
-            with FileLock(self.path / ".lock", timeout=0):
-                yield
+            lock.acquire(timeout=0)
         except Timeout:
             raise RunFolderError(f"another process is training in {self.path}: wait for it or stop it") from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""

@@ -13,7 +13,7 @@ from rich.console import Console
 from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.league.manifest import Manifest, write_manifest
 from connectfour.league.pool import OpponentPool
-from connectfour.league.snapshots import Snapshot, SnapshotStore
+from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameSpec
 from connectfour.networks.network import ConnectFourNetwork
@@ -43,7 +43,7 @@ def make_run(
         weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
         kind = "main" if name == "main" else "snapshot"
         snapshot = Snapshot(settings, weights)
-        member = store.save(name, kind, snapshot, iteration=number, env_steps=1)  # type: ignore[arg-type]  # a literal
+        member = store.save(name, kind, encode_snapshot(snapshot, iteration=number, env_steps=1))  # type: ignore[arg-type]  # a literal
         members.append(member.model_copy(update={"graded": round(1 / number, 4)}))
     mains = [member for member in members if member.kind == "main"]
     for member in members:

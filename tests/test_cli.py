@@ -1,14 +1,14 @@
-"""The command line as a user meets it: real processes, real training runs."""
+"""The command line as a user meets it, with a real training run."""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,14 @@ from connectfour.league.manifest import members_in
 from connectfour.league.snapshots import SnapshotStore
 from connectfour.load_config import dump_settings
 from connectfour.run_folder import RunFolder, read_checkpoint
-from tests.commands import call, command
+from tests.commands import Finished, call, call_process, command
 from tests.leagues import tiny_settings
 
 TINY = tiny_settings(
     "rollout.env_runner=lockstep",
     "rollout.env_runners=1",
     "rollout.envs_per_runner=8",
+    "learners=1",
     "league.win_rate_threshold=0.01",
     "league.min_games=1",
     "checkpoint.every=2",
@@ -90,6 +91,7 @@ def test_the_run_folder_is_complete(run: Path) -> None:
     assert {"first", "second", "win", "draw", "loss"} == set(manifest["payoff"][0])
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_resume_goes_on_where_it_was(run: Path) -> None:
     """Same members with the same hashes, pay-offs kept, iterations and steps counted on."""
     before, before_rows = members_in(RunFolder(run).manifest), rows(run)
@@ -157,7 +159,10 @@ def test_grade_prints_a_table_that_fits_a_narrow_terminal(run: Path) -> None:
 
 
 def _refused(code: int, message: str, *arguments: object, cwd: Path) -> None:
-    done = call(*arguments, cwd=cwd)
+    _check_refusal(call(*arguments, cwd=cwd), code, message)
+
+
+def _check_refusal(done: Finished, code: int, message: str) -> None:
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
@@ -178,7 +183,6 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
         (2, "unknown algorithm 'apex9'", ("train", "-p", "algorithm=apex9")),
         (2, "unknown logger 'tensorbord': choose wandb, mlflow, aim", ("train", "--logger", "tensorbord")),
         (2, "--logger aim needs the package aim: pip install aim", ("train", "--logger", "aim")),
-        (10, "no Ray cluster answers at '127.0.0.1:1'", ("train", "--run-dir", "gone", "--address", "127.0.0.1:1")),
         (3, f"{run} already exists", ("train", "--run-dir", run)),
         (3, "choose another --run-dir\n", ("train", "--run-dir", "half")),
         (3, "has no complete checkpoint", ("train", "--resume", "half")),
@@ -190,9 +194,16 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
         (5, "unknown player 'linear'", ("grade", "linear")),
         (8, "cannot read none.csv", ("grade", "heuristic:linear", "--positions", "none.csv")),
     ]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda case: _refused(case[0], case[1], *case[2], cwd=tmp_path), cases))
+    for code, message, arguments in cases:
+        _refused(code, message, *arguments, cwd=tmp_path)
     shutil.rmtree(tmp_path / "half")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_address_without_a_cluster_gets_one_sentence_from_the_process(tmp_path: Path) -> None:
+    """Ray prints nothing, and no run folder is left behind."""
+    arguments = ("train", "--address", "127.0.0.1:1", "-p", "rollout.envs_per_runner=99999999999")
+    _check_refusal(call_process(*arguments, cwd=tmp_path), 10, "no Ray cluster answers at '127.0.0.1:1'")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -234,15 +245,10 @@ def test_a_damaged_manifest_stops_a_resumption_with_a_sentence(run: Path, tmp_pa
         manifest.write_bytes(whole)
 
 
-def test_remote_learners_learn_through_the_command(tmp_path: Path) -> None:
-    """Ray is given the processors that they ask for."""
-    (tmp_path / "tiny.yaml").write_text(dump_settings(TINY))
-    done = call(
-        *("train", "--config", "tiny.yaml", "--run-dir", "run", "-p", "learners=1", "-p", "stop.env_steps=600"),
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    assert int(rows(tmp_path / "run")[-1]["env_steps"]) >= 600
+def test_remote_learners_learn_through_the_command(run: Path) -> None:
+    """The command starts Ray with the cores that a remote learner needs besides the env runner."""
+    assert RunFolder(run).read_settings([]).learners == 1
+    assert all(math.isfinite(float(row["policy_loss"])) for row in rows(run))
 
 
 def test_one_process_at_a_time(run: Path, tmp_path: Path) -> None:
@@ -260,7 +266,7 @@ def test_parts_are_numbered_on_when_one_was_removed(tmp_path: Path) -> None:
 
 def test_help_and_version() -> None:
     """Every command is listed with its purpose."""
-    shown = call("--help").stdout
+    shown = call_process("--help").stdout
     assert all(name in shown for name in ("train", "grade", "match", "settings"))
     assert call("--version").stdout.startswith("connectfour 0.")
     assert "ppo.learning_rate" in call("settings").stdout

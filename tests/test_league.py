@@ -16,7 +16,7 @@ from connectfour.league.manifest import Manifest, PoolState, members_in, write_m
 from connectfour.league.matchmaking import Matchmaker, MatchUp, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.pool import OpponentPool
-from connectfour.league.snapshots import Snapshot, SnapshotStore, weights_sha256
+from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot, weights_sha256
 
 SETTINGS = LeagueSettings(
     heuristics=("random", "linear"),
@@ -143,6 +143,8 @@ class TestPromotion:
         freeze(pool, env_steps=1000)
         assert not pool.should_freeze(1999)
         assert pool.should_freeze(2000)
+        pool.archive([Member(id="v0009", kind="snapshot", env_steps=5000)])
+        assert pool.should_freeze(2000), "snapshots of another attempt do not count"
 
     def test_old_results_give_way_to_new_ones(self) -> None:
         """Each opponent's latest iterations count, as few as hold the games that are asked for."""
@@ -316,7 +318,7 @@ class TestSnapshots:
         """Write one snapshot."""
         store = SnapshotStore(folder)
         snapshot = Snapshot(NetworkSettings(width=2), self.weights)
-        return store, store.save("v0001", "snapshot", snapshot, iteration=2, env_steps=10)
+        return store, store.save("v0001", "snapshot", encode_snapshot(snapshot, iteration=2, env_steps=10))
 
     def test_round_trip(self, tmp_path: Path) -> None:
         """Weights, network and hash come back; nothing temporary is left."""

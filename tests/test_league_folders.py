@@ -16,14 +16,13 @@ from connectfour.league.manifest import members_in
 from connectfour.league.members import MAIN
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.players.names import parse_player
-from connectfour.run_folder import RunFolder
 from tests.leagues import Build, config, tiny_settings
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def _manifest(algorithm: SelfPlayPPO) -> Path:
-    return RunFolder(algorithm.store.folder.parent).manifest
+    return algorithm.store.manifest
 
 
 def _games(algorithm: SelfPlayPPO) -> int:

@@ -96,7 +96,7 @@ def test_plain_lines_come_every_ten_seconds_and_for_each_freeze(tmp_path: Path) 
         "win rate 0.50 (newest 0.40)",
         "league 6",
         "entropy 1.30",
-        "graded nan",
+        "graded -",
         "4:54 left",
     ):
         assert part in lines[0]

@@ -19,14 +19,15 @@ NAMES = [
     "ConfigError",
     "ConnectFourError",
     "ExportError",
+    "HiddenPackageError",
     "NotationError",
+    "PPORunSettings",
     "PictureError",
     "PlayerError",
     "PositionsError",
     "RankingError",
     "Result",
     "RunFolderError",
-    "RunSettings",
     "Score",
     "SeatScores",
     "SelfPlayCallback",
@@ -118,4 +119,4 @@ def test_a_users_file_that_hides_a_package_is_named(tmp_path: Path, name: str) -
     done = subprocess.run(
         [sys.executable, "-m", "connectfour", "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (1, f"connectfour: {sentence}\n")
+    assert (done.returncode, done.stderr) == (14, f"connectfour: {sentence}\n")

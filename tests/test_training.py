@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from ray import tune
 
-from connectfour.errors import ConfigError, RunFolderError
+from connectfour.config import NetworkSettings, RunSettings
+from connectfour.errors import ClusterError, ConfigError, RunFolderError, TrainingError
 from connectfour.league.snapshots import decode_snapshot, weights_sha256
 from connectfour.load_config import load_settings
+from connectfour.networks.network import ConnectFourNetwork
 from connectfour.observer import Observer
 from connectfour.players.names import pack_player
 from connectfour.training.loggers import known_logger, logger_callback
-from connectfour.training.memory import check_memory, needed_bytes
+from connectfour.training.memory import check_memory, encoder_weights, needed_bytes
 from connectfour.training.train import TrainingResult, resume, train
 from tests.leagues import LOCKSTEP, tiny_settings
 
@@ -55,10 +59,61 @@ def test_resuming_returns_the_longer_run(trained: TrainingResult) -> None:
 
 def test_settings_that_cannot_fit_into_memory_are_refused_with_the_estimate(tmp_path: Path) -> None:
     """Before a folder is created or a process started."""
-    for override in ("rollout.envs_per_runner=99999999999", "ppo.batch_size=99999999999", "network.width=9999998"):
+    for override in ("rollout.envs_per_runner=99999999999", "ppo.batch_size=99999999999", "network.width=99999998"):
         with pytest.raises(ConfigError, match=r"need about [\d,]+ GiB of memory and this machine has \d+"):
             train(load_settings(overrides=[override]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        NetworkSettings(width=512, layers=1),
+        NetworkSettings(width=256, layers=3),
+        NetworkSettings(encoder="mlp", width=300, layers=2),
+        NetworkSettings(encoder="resnet", width=32, layers=3),
+    ],
+)
+def test_the_estimate_counts_the_weights_of_the_encoder(network: NetworkSettings) -> None:
+    """Nearly all of them, and none that are not there."""
+    weights = sum(parameter.numel() for parameter in ConnectFourNetwork(network).encoder.parameters())
+    assert 0.97 * weights < encoder_weights(network) <= weights
+
+
+def test_more_cores_than_ray_offers_are_refused(ray_session: None, tmp_path: Path) -> None:
+    """Tune would wait for them without a word."""
+    with pytest.raises(ClusterError, match=r"51 cores are needed and Ray offers \d+"):
+        train(tiny_settings("rollout.env_runners=50"), tmp_path / "run", observer=Observer())
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_without_an_algorithm_are_refused(tmp_path: Path) -> None:
+    """The base class names no learner."""
+    with pytest.raises(ConfigError, match="build them with load_settings"):
+        train(RunSettings(algorithm="ppo"), tmp_path / "run")
+
+
+def test_a_tracker_that_cannot_start_is_a_training_error(
+    ray_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without an API key: one sentence, no traceback."""
+
+    class Broken(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here
+        def setup(self, **info: object) -> None:
+            raise ValueError("no API key")
+
+    monkeypatch.setattr("connectfour.training.train.known_logger", lambda name: name)
+    monkeypatch.setattr("connectfour.training.train.logger_callback", lambda name, run: Broken())
+    with pytest.raises(TrainingError, match="training failed: no API key"):
+        train(tiny_settings(), tmp_path / "run", logger="wandb", observer=Observer())
+
+
+def test_training_runs_outside_the_main_thread(ray_session: None, tmp_path: Path) -> None:
+    """As in a server: signals are left alone there."""
+    with ThreadPoolExecutor(1) as pool:
+        settings = tiny_settings(*LOCKSTEP, "stop.minutes=null", "stop.env_steps=2048")
+        result = pool.submit(train, settings, tmp_path / "run", observer=Observer()).result()
+    assert result.last.iteration == 1
 
 
 def test_shipped_settings_fit_into_little_memory() -> None:

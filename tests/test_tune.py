@@ -82,6 +82,14 @@ def test_an_unknown_setting_cannot_be_searched() -> None:
         _league().search({"network.widht": tune.choice([8])})
 
 
+def test_searches_add_up_and_leave_the_algorithm_alone() -> None:
+    """As RLlib's own methods do; a learner is a class, not a value."""
+    config = _league().search({"network.width": 8}).search({"league.opponent_count": 4})
+    assert config.searched == {"network.width": 8, "league.opponent_count": 4}
+    with pytest.raises(ConfigError, match="algorithm cannot be searched"):
+        config.search({"algorithm": "ppo"})
+
+
 def test_a_searched_value_out_of_range_is_refused() -> None:
     """With the setting's own message."""
     config = _league().search({"network.width": 7})

@@ -47,14 +47,12 @@ def train(
         raise ConfigError("--resume uses the settings and the folder of its run: leave out --config and --run-dir")
     settings = None if resume else load_settings(config, override or [])
     from connectfour.training import train as training
-    from connectfour.training.loggers import known_logger
 
-    tracker = known_logger(logger) if logger else None
     if resume:
-        result = training.resume(resume, override or [], address=address, logger=tracker)
+        result = training.resume(resume, override or [], address=address, logger=logger)
     else:
         folder = run_dir or training.default_run_dir(config)
-        result = training.train(settings, folder, address=address, logger=tracker)
+        result = training.train(settings, folder, address=address, logger=logger)
     _print_summary(result)
 
 

@@ -81,8 +81,7 @@ def read_manifest(file: Path) -> Manifest | None:
         found: Any = next((fault["input"] for fault in error.errors() if fault["loc"] == ("schema_version",)), None)
         if isinstance(found, int):
             raise SnapshotError(
-                f"{file} has schema version {found}, this release reads {SCHEMA_VERSION}: "
-                "use the release that wrote it"
+                f"{file} has schema version {found}, this release reads {SCHEMA_VERSION}: use the release that wrote it"
             ) from None
         raise SnapshotError(f"{file} is damaged: restore it from a copy of the run") from None
 

@@ -93,7 +93,7 @@ class OpponentPool:
         over at least ``newest_games`` games. With ``freeze_every``, main is also due after that many env steps.
         """
         settings = self.settings
-        last = max((member.env_steps for member in self.snapshots), default=0)
+        last = max((self.members[name].env_steps for name in self.newest), default=0)
         if settings.freeze_every and env_steps - last >= settings.freeze_every:
             return True
         return (

@@ -1,8 +1,9 @@
 """Frozen weights on disk: safetensors files with their hashes.
 
 A file is written under a temporary name, flushed and renamed; the manifest that names it is written last, in the same
-way. Whatever is interrupted, the folder holds a manifest whose files are whole. A file that the manifest does not name,
-or whose hash differs, is refused. Nothing here unpickles.
+way. Whatever is interrupted, every snapshot that the manifest names is whole. Only ``main.safetensors`` is replaced in
+place: after a kill between it and the manifest, it is refused until the next checkpoint. A file that the manifest does
+not name, or whose hash differs, is refused. Nothing here unpickles.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from connectfour.config import NetworkSettings
 from connectfour.errors import SnapshotError
 from connectfour.files import write_atomically
 from connectfour.league.members import Member
+from connectfour.run_folder import MANIFEST
 
 Weights = Mapping[str, NDArray[Any]]
 
@@ -65,20 +67,32 @@ def decode_snapshot(data: bytes, source: str) -> Snapshot:
         ) from None
 
 
-def encode_snapshot(snapshot: Snapshot, *, iteration: int, env_steps: int) -> bytes:
-    """Return a snapshot as the bytes of a safetensors file; the same snapshot gives the same bytes."""
+@dataclass(frozen=True)
+class EncodedSnapshot:
+    """A snapshot as the bytes of a safetensors file, with what the manifest says about it."""
+
+    data: bytes
+    weights_sha256: str
+    iteration: int
+    env_steps: int
+
+
+def encode_snapshot(snapshot: Snapshot, *, iteration: int, env_steps: int) -> EncodedSnapshot:
+    """Encode a snapshot; the same snapshot gives the same bytes."""
+    weights_hash = weights_sha256(snapshot.weights)
     metadata = {
         "schema_version": _SCHEMA_VERSION,
         "network": snapshot.network.model_dump(),
         "iteration": iteration,
         "env_steps": env_steps,
-        "weights_sha256": weights_sha256(snapshot.weights),
+        "weights_sha256": weights_hash,
     }
     # safetensors writes several metadata keys in arbitrary order, a single one always in the same way.
-    return save(
+    data = save(
         {name: np.ascontiguousarray(array) for name, array in snapshot.weights.items()},
         {_METADATA_KEY: json.dumps(metadata)},
     )
+    return EncodedSnapshot(data, weights_hash, iteration, env_steps)
 
 
 class SnapshotStore:
@@ -87,29 +101,21 @@ class SnapshotStore:
     def __init__(self, folder: Path) -> None:
         """Use ``folder``; the first file creates it."""
         self.folder = folder
+        self.manifest = folder / MANIFEST
 
-    def save(
-        self,
-        member_id: str,
-        kind: Literal["snapshot", "main"],
-        snapshot: Snapshot,
-        *,
-        iteration: int,
-        env_steps: int,
-    ) -> Member:
+    def save(self, member_id: str, kind: Literal["snapshot", "main"], encoded: EncodedSnapshot) -> Member:
         """Write a snapshot's file and return the member for the manifest to name."""
-        data = encode_snapshot(snapshot, iteration=iteration, env_steps=env_steps)
         self.folder.mkdir(parents=True, exist_ok=True)
         file = f"{member_id}.safetensors"
-        write_atomically(self.folder / file, data)
+        write_atomically(self.folder / file, encoded.data)
         return Member(
             id=member_id,
             kind=kind,
             file=file,
-            sha256=hashlib.sha256(data).hexdigest(),
-            weights_sha256=weights_sha256(snapshot.weights),
-            iteration=iteration,
-            env_steps=env_steps,
+            sha256=hashlib.sha256(encoded.data).hexdigest(),
+            weights_sha256=encoded.weights_sha256,
+            iteration=encoded.iteration,
+            env_steps=encoded.env_steps,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 

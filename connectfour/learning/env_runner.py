@@ -39,8 +39,8 @@ from connectfour.games.result import Result
 from connectfour.league.matchmaking import MIRROR, MatchUp
 from connectfour.league.members import MAIN
 from connectfour.league.pool import first_matchmaker
+from connectfour.learning.allocator import keep_freed_memory
 from connectfour.learning.heuristic_module import HeuristicRLModule
-from connectfour.learning.memory import keep_freed_memory
 from connectfour.learning.rollout import Rollout
 from heuristics import State
 
@@ -52,8 +52,8 @@ _MAIN = 0
 class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray's classes are untyped here
     """Plays ``num_envs_per_env_runner`` games in lockstep.
 
-    There are no episodes. Callbacks on episodes and samples are therefore not called, and RLlib's evaluation, which
-    counts episodes, needs the stock runner.
+    There are no environments and no episodes. Callbacks on them and on samples are therefore not called, and RLlib's
+    evaluation, which counts episodes, needs the stock runner.
 
     Attributes:
         settings: the run's settings.
@@ -129,6 +129,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         self.metrics.log_value(NUM_EPISODES, int(rollout.ended.sum()), reduce="sum")
         return samples
 
+    @torch.inference_mode()
     def value_of(self, packed: Packed) -> NDArray[np.float32]:
         """Return main's value (N,) of packed positions (N, ...), for the player to move."""
         network = self.module[MAIN].network

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pyarrow.fs import LocalFileSystem
@@ -18,7 +18,6 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
-from ray.rllib.utils import force_list
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 from typing_extensions import override
 
@@ -30,8 +29,15 @@ from connectfour.league.manifest import Manifest, PoolState, members_in, write_m
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN, Member
 from connectfour.league.pool import OpponentPool
-from connectfour.league.snapshots import Snapshot, SnapshotStore, Weights, encode_snapshot, weights_sha256
-from connectfour.learning.memory import keep_freed_memory
+from connectfour.league.snapshots import (
+    EncodedSnapshot,
+    Snapshot,
+    SnapshotStore,
+    Weights,
+    encode_snapshot,
+    weights_sha256,
+)
+from connectfour.learning.allocator import keep_freed_memory
 from connectfour.learning.sync import collect_results, load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.run_folder import CHECKPOINT_POLICY, RunFolder, write_checkpoint_index
@@ -63,14 +69,14 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def setup(self, config: AlgorithmConfig) -> None:
         """Build everything, begin from ``restore_from`` if it is set, and bring all env runners up to date."""
         self.settings = self.config.settings
-        self._check_callback()
         keep_freed_memory()
         # Ray gives an actor one thread by default.
         torch.set_num_threads(self.settings.threads)
-        self._folder = self._find_run_folder()
-        self.store = SnapshotStore(self._folder.league)
+        self.store = SnapshotStore(self._find_league_folder())
         self.pool = OpponentPool(self.settings.league, self.settings.seed)
         super().setup(config)
+        if not any(isinstance(callback, LeagueCallback) for callback in self.callbacks):
+            raise ConfigError("the league cannot grow without its callback: add .callbacks(SelfPlayCallback)")
         if self.eval_env_runner_group and self.settings.rollout.env_runner == "lockstep":
             raise ConfigError(
                 "RLlib's evaluation counts episodes, which a lockstep runner does not have: evaluate with "
@@ -80,27 +86,28 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             self.load_checkpoint(self.config.restore_from)
         else:
             self._archive_stored_snapshots()
-            self.sync_league(self.env_runner_group)
+            self._sync_all()
 
-    def _check_callback(self) -> None:
-        if not any(issubclass(callback, LeagueCallback) for callback in force_list(self.config.callbacks_class)):
-            raise ConfigError("the league cannot grow without its callback: add .callbacks(SelfPlayCallback)")
-
-    def _find_run_folder(self) -> RunFolder:
+    def _find_league_folder(self) -> Path:
         if self.config.league_folder:
-            return RunFolder(Path(self.config.league_folder).parent)
+            return Path(self.config.league_folder)
         # A trial works in a temporary folder; what must last belongs where Tune stores the trial.
         if self._storage and isinstance(self._storage.storage_filesystem, LocalFileSystem):
-            return RunFolder(Path(self._storage.trial_fs_path))
-        return RunFolder(Path(self.logdir))
+            return RunFolder(Path(self._storage.trial_fs_path)).league
+        return RunFolder(Path(self.logdir)).league
+
+    @property
+    def _groups(self) -> list[EnvRunnerGroup]:
+        """The env runners that sample, and those for evaluation if there are any."""
+        return [group for group in (self.env_runner_group, self.eval_env_runner_group) if group]
 
     def _archive_stored_snapshots(self) -> None:
         """Keep the folder's snapshots that this league does not know, from an earlier attempt, in the archive."""
-        members = members_in(self._folder.manifest).values()
+        members = members_in(self.store.manifest).values()
         self.pool.archive(member for member in members if member.kind == "snapshot")
 
     @property
-    def progress(self) -> float:
+    def share_done(self) -> float:
         """The share of the run that is done, in [0, 1], by the first of its limits on time and env steps."""
         limits = self.settings.stop
         of_minutes = self._time_total / 60 / limits.minutes if limits.minutes else 0.0
@@ -124,11 +131,14 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         push_weights(self, group, worker_indices=worker_indices)
         push_roster(group, self._roster(), worker_indices)
 
+    def _sync_all(self) -> None:
+        for group in self._groups:
+            self.sync_league(group)
+
     def push_roster(self) -> None:
         """Send the current roster to all env runners, those for evaluation included."""
-        for group in (self.env_runner_group, self.eval_env_runner_group):
-            if group:
-                push_roster(group, self._roster())
+        for group in self._groups:
+            push_roster(group, self._roster())
 
     def _roster(self) -> Roster:
         return self.pool.roster(self.settings.rollout.mirror_share, self.iteration)
@@ -142,40 +152,33 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         Raises:
             TrainingError: an env runner did not load the weights.
         """
-        snapshot = self._main()
-        saved = self._save(self.pool.next_snapshot_id, "snapshot", snapshot)
-        member = self.pool.admit(saved)
-        load_module(self, member.module, snapshot.weights)
+        snapshot, graded = self._main(), self.grade_main()
+        saved = self.store.save(self.pool.next_snapshot_id, "snapshot", self._encode(snapshot))
+        member = self.pool.admit(saved.model_copy(update={"graded": graded}))
+        load_module(self, self._groups, member.module, snapshot.weights)
         self._write_manifest()
         return member
 
     def _main(self) -> Snapshot:
         return Snapshot(self.settings.network, module_weights(self))
 
-    def _save(self, member_id: str, kind: Literal["snapshot", "main"], snapshot: Snapshot) -> Member:
-        """Grade a snapshot of main and write its file."""
-        self.value_preserving = self._grade(snapshot)
-        saved = self.store.save(member_id, kind, snapshot, iteration=self.iteration, env_steps=self.env_steps)
-        return saved.model_copy(update={"graded": self.value_preserving})
+    def _encode(self, snapshot: Snapshot) -> EncodedSnapshot:
+        return encode_snapshot(snapshot, iteration=self.iteration, env_steps=self.env_steps)
 
     def grade_main(self) -> float:
         """Return the share of solved positions (dev half) in which main's best action keeps the result."""
-        self.value_preserving = self._grade(self._main())
+        player = NetworkPlayer(MAIN, build_network(self._main()), temperature=0.0)
+        self.value_preserving = grade(player, self._graded_positions).overall.value_preserving_share
         return self.value_preserving
-
-    def _grade(self, snapshot: Snapshot) -> float:
-        player = NetworkPlayer(MAIN, build_network(snapshot), temperature=0.0)
-        verdict = grade(player, self._graded_positions).overall
-        return verdict.value_preserving / verdict.positions
 
     @cached_property
     def _graded_positions(self) -> GradedPositions:
         return load_positions("dev")
 
     def _write_manifest(self, main: Member | None = None) -> None:
-        main = main or members_in(self._folder.manifest).get(MAIN)
-        self._folder.league.mkdir(parents=True, exist_ok=True)
-        write_manifest(self._folder.manifest, Manifest(**dict(self.pool.to_state()), main=main))
+        main = main or members_in(self.store.manifest).get(MAIN)
+        self.store.folder.mkdir(parents=True, exist_ok=True)
+        write_manifest(self.store.manifest, Manifest(**dict(self.pool.to_state()), main=main))
 
     @override
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -218,20 +221,16 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
                     "resume from another checkpoint"
                 )
             self._mend_file(member, weights)
-        self.sync_league(self.env_runner_group)
+        self._sync_all()
 
     def _mend_file(self, member: Member, weights: Weights) -> None:
         """Rewrite a snapshot's file if it is missing or damaged: its slot holds the same weights."""
         try:
             self.store.load(member)
         except SnapshotError:
-            saved = self.store.save(
-                member.id,
-                "snapshot",
-                Snapshot(self.settings.network, weights),
-                iteration=member.iteration,
-                env_steps=member.env_steps,
-            )
+            snapshot = Snapshot(self.settings.network, weights)
+            encoded = encode_snapshot(snapshot, iteration=member.iteration, env_steps=member.env_steps)
+            saved = self.store.save(member.id, "snapshot", encoded)
             self.pool.members[member.id] = member.model_copy(update={"sha256": saved.sha256})
             self._write_manifest()
 
@@ -245,9 +244,8 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Save a checkpoint with main's policy and an index of its files, and main as the run's latest policy."""
         super().save_checkpoint(checkpoint_dir)
-        folder, snapshot = Path(checkpoint_dir), self._main()
-        data = encode_snapshot(snapshot, iteration=self.iteration, env_steps=self.env_steps)
-        (folder / CHECKPOINT_POLICY).write_bytes(data)
+        folder, encoded, graded = Path(checkpoint_dir), self._encode(self._main()), self.grade_main()
+        (folder / CHECKPOINT_POLICY).write_bytes(encoded.data)
         write_checkpoint_index(
             folder,
             iteration=self.iteration,
@@ -255,4 +253,4 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             minutes=self._time_total / 60,
             league_size=len(self.pool),
         )
-        self._write_manifest(self._save(MAIN, "main", snapshot))
+        self._write_manifest(self.store.save(MAIN, "main", encoded).model_copy(update={"graded": graded}))

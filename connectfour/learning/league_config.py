@@ -99,17 +99,19 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         return self
 
     def search(self, space: Mapping[str, Any]) -> Self:
-        """Let Tune search settings: ``config.search({"network.width": tune.choice([256, 512])})``.
+        """Let Tune search settings: ``config.search({"network.width": tune.choice([256, 512])})``; calls add up.
 
         Args:
-            space: a Tune search space by the dotted name of any setting, those of league and network included.
+            space: Tune search spaces by the dotted names of settings, those of league and network included.
 
         Raises:
-            ConfigError: a setting is unknown.
+            ConfigError: a setting is unknown, or cannot be searched.
         """
         for name in space:
             check_setting_name(name)
-        self.searched = dict(space)
+            if name == "algorithm":
+                raise ConfigError("algorithm cannot be searched: build one configuration per algorithm")
+        self.searched = {**self.searched, **space}
         return self
 
     def validate(self) -> None:
@@ -129,8 +131,6 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         before, after = self.settings, validate_settings(values)
         if before == after:
             return
-        if before.algorithm != after.algorithm:
-            raise ConfigError("algorithm cannot be searched: build one configuration per algorithm")
         old, new = (vars(self.from_settings(settings)) for settings in (before, after))
         for name, value in new.items():
             if value != old[name]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from connectfour.games.connect_four.packing import ACTIONS, PACKED_SHAPE, Packed
 
+Float32s = NDArray[np.float32]
+
 
 @dataclass
 class Rollout:
@@ -33,7 +35,7 @@ class Rollout:
     by_main: NDArray[np.bool_]
     slip: NDArray[np.bool_]
     action: NDArray[np.int8]
-    logits: NDArray[np.float32]
+    logits: Float32s
     log_probability: NDArray[np.float32]
     value: NDArray[np.float32]
     ended: NDArray[np.bool_]

@@ -31,14 +31,15 @@ def module_weights(algorithm: Algorithm, module_id: str = MAIN) -> Weights:
     return {name: array.copy() for name, array in weights.items()}
 
 
-def load_module(algorithm: Algorithm, module_id: str, weights: Weights) -> None:
-    """Copy ``weights`` into a module on every learner and every env runner.
+def load_module(algorithm: Algorithm, groups: Iterable[EnvRunnerGroup], module_id: str, weights: Weights) -> None:
+    """Copy ``weights`` into a module on every learner, and on every env runner of ``groups``.
 
     Raises:
         TrainingError: an env runner holds other weights afterwards.
     """
     algorithm.learner_group.set_weights({module_id: dict(weights)})
-    for hashes in push_weights(algorithm, algorithm.env_runner_group, [module_id]):
+    found = [hashes for group in groups for hashes in push_weights(algorithm, group, [module_id])]
+    for hashes in found:
         # The runners got their weights from the learner; comparing them with the source also proves the learner.
         if hashes[module_id] != weights_sha256(weights):
             raise TrainingError(f"the learner did not load the weights of {module_id}: resume the run")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from connectfour.config import PPORunSettings, RunSettings
+from connectfour.config import NetworkSettings, PPORunSettings, RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.packing import ACTIONS
 
@@ -12,8 +12,8 @@ from connectfour.games.connect_four.packing import ACTIONS
 _BYTES_PER_POSITION = 2 * (16 + 4 * ACTIONS + 20)
 # Per position that is learned from: planes, mask and columns on the learner.
 _BYTES_PER_SAMPLE = 2 * 6 * 7 + ACTIONS + 4 * ACTIONS + 32
-# Per board at once: planes, features (float32) and a layer's output.
-_BYTES_PER_BOARD = 84 + 4 * 500
+# Per board at once: planes and bitboards.
+_BYTES_PER_BOARD = 2 * 6 * 7 + 34
 
 
 def needed_bytes(settings: RunSettings) -> int:
@@ -23,17 +23,26 @@ def needed_bytes(settings: RunSettings) -> int:
     """
     rollout, network = settings.rollout, settings.network
     runners = max(1, rollout.env_runners)
-    width, layers = network.width, network.layers
-    per_layer = 9 * width * width * 2 if network.encoder == "resnet" else width * width
-    weights = 4 * (500 * width + layers * per_layer)
+    weights = 4 * encoder_weights(network)
     processes = runners + 1 + settings.learners
-    boards = runners * rollout.envs_per_runner * (_BYTES_PER_BOARD + 4 * width)
+    boards = runners * rollout.envs_per_runner * (_BYTES_PER_BOARD + 4 * network.width)
     batch = 0
     if isinstance(settings, PPORunSettings):
         positions = max(settings.ppo.batch_size, runners * rollout.envs_per_runner)
         minibatch = min(settings.ppo.minibatch_size, positions)
-        batch = positions * (_BYTES_PER_POSITION + _BYTES_PER_SAMPLE) + 3 * 4 * minibatch * (500 + layers * width)
+        batch = positions * (_BYTES_PER_POSITION + _BYTES_PER_SAMPLE) + 4 * minibatch * network.layers * network.width
     return boards + batch + weights * (settings.league.opponent_count + 1) * processes
+
+
+def encoder_weights(network: NetworkSettings) -> int:
+    """Return about how many weights an encoder has; its heads are small in comparison, and left out."""
+    width, layers = network.width, network.layers
+    if network.encoder == "resnet":
+        return 18 * width * (1 + layers * width)
+    if network.encoder == "mlp":
+        return 84 * width + (layers - 1) * width * width
+    # Symmetric layers have half the weights of dense ones.
+    return 249 * width + (layers - 1) * width * width // 2
 
 
 def check_memory(settings: RunSettings) -> None:

@@ -14,7 +14,7 @@ from callbacks.progress import ProgressCallback
 from callbacks.self_play import SelfPlayCallback
 from connectfour import errors
 from connectfour.config import PPORunSettings, RunSettings, StopSettings
-from connectfour.errors import ConnectFourError, RunFolderError, TrainingError
+from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
 from connectfour.interrupt import stop_signals
 from connectfour.league.manifest import read_manifest
 from connectfour.learning.league import LeagueAlgorithm
@@ -23,7 +23,7 @@ from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.progress import ProgressRow, limit_reached, rewind
 from connectfour.load_config import load_settings
 from connectfour.observer import ConsoleObserver, Observer
-from connectfour.ray_session import ray_session, silence
+from connectfour.ray_session import ray_session, runs_here, silence
 from connectfour.run_folder import CheckpointInfo, RunFolder
 from connectfour.training.curves import draw_learning
 from connectfour.training.loggers import Logger, known_logger, logger_callback
@@ -61,7 +61,7 @@ def train(
     run_dir: str | Path | None = None,
     *,
     address: str | None = None,
-    logger: Logger | None = None,
+    logger: str | None = None,
     observer: Observer | None = None,
 ) -> TrainingResult:
     """Train a new run until one of its limits, or Ctrl-C.
@@ -80,9 +80,7 @@ def train(
         TrainingError: training failed.
     """
     settings = settings or load_settings()
-    if logger:
-        known_logger(logger)
-    check_memory(settings)
+    tracker = _check(settings, logger, address)
     config = _config(settings)
     folder = RunFolder(Path(run_dir) if run_dir else default_run_dir())
     folder.check_new()
@@ -92,7 +90,7 @@ def train(
             reporting.say(
                 f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops with a checkpoint to resume from."
             )
-            return _fit(config.league(folder=folder.league), folder, reporting, logger)
+            return _fit(config.league(folder=folder.league), folder, reporting, tracker)
 
 
 def resume(
@@ -100,7 +98,7 @@ def resume(
     overrides: list[str] | None = None,
     *,
     address: str | None = None,
-    logger: Logger | None = None,
+    logger: str | None = None,
     observer: Observer | None = None,
 ) -> TrainingResult:
     """Resume the run in ``run_dir`` from its newest checkpoint, with ``overrides`` of its settings.
@@ -116,9 +114,7 @@ def resume(
     """
     folder = RunFolder(Path(run_dir))
     settings = folder.read_settings(overrides or [])
-    if logger:
-        known_logger(logger)
-    check_memory(settings)
+    tracker = _check(settings, logger, address)
     with folder.lock(), observer or ConsoleObserver() as reporting:
         checkpoint = folder.newest_checkpoint()
         read_manifest(folder.manifest)
@@ -143,7 +139,7 @@ def resume(
             )
             config = _config(settings, seed_shift=checkpoint.iteration)
             config.league(folder=folder.league, restore_from=checkpoint.path)
-            return _fit(config, folder, reporting, logger)
+            return _fit(config, folder, reporting, tracker)
 
 
 def raised_limit(limits: StopSettings, name: str) -> str:
@@ -158,12 +154,18 @@ def default_run_dir(config: Path | None = None) -> Path:
 
 
 class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Ends a trial at the first limit, or after the iteration in which ``interrupt`` was called."""
+    """Ends a trial at the first limit, or after the iteration in which ``interrupt`` was called.
+
+    Attributes:
+        interrupted: whether ``interrupt`` was called.
+        reached: the limit that ended the trial, if any.
+    """
 
     def __init__(self, limits: StopSettings) -> None:
         """Stop at ``limits``."""
         self._limits = limits
         self.interrupted = False
+        self.reached: str | None = None
 
     def interrupt(self) -> None:
         """End the trial after its present iteration."""
@@ -171,17 +173,26 @@ class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are unt
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether the trial ends with this result."""
-        reached = limit_reached(
+        self.reached = limit_reached(
             self._limits,
             minutes=result["time_total_s"] / 60,
             env_steps=result["env_steps"],
             league_size=result["league_size"],
         )
-        return self.interrupted or reached is not None
+        return self.interrupted or self.reached is not None
 
     def stop_all(self) -> bool:
         """Leave the decision to the single trial."""
         return False
+
+
+def _check(settings: RunSettings, logger: str | None, address: str | None) -> Logger | None:
+    """Refuse what cannot work, and return the tracker called ``logger``."""
+    if type(settings) not in _ALGORITHMS:
+        raise ConfigError("these settings name no algorithm: build them with load_settings")
+    if runs_here(address):
+        check_memory(settings)
+    return known_logger(logger) if logger else None
 
 
 def _config(settings: RunSettings, seed_shift: int = 0) -> LeagueConfig:
@@ -216,7 +227,7 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
     with stop_signals(stopper.interrupt, "Stopping after this iteration, with a checkpoint"):
-        results = tune.Tuner(
+        tuner = tune.Tuner(
             algorithm,
             param_space=config,
             tune_config=tune.TuneConfig(trial_dirname_creator=lambda _: part),
@@ -233,15 +244,20 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
                 ),
                 verbose=0,
             ),
-        ).fit()
+        )
+        try:
+            results = tuner.fit()
+        except (ConnectFourError, OSError):
+            raise
+        except Exception as error:  # whatever a tracker raises, for example without its API key
+            raise _training_error(error, folder) from error
     if results.errors:
         raise _training_error(results.errors[0], folder)
     if progress.last is None:
         raise TrainingError(f"training in {folder.path} ended before its first iteration: run it again")
     draw_learning(folder.progress, folder.learning_curves)
-    row = progress.last
-    limit = limit_reached(settings.stop, minutes=row.minutes, env_steps=row.env_steps, league_size=row.league_size)
-    return TrainingResult(folder, settings, row, folder.newest_checkpoint(), stopper.interrupted, limit)
+    checkpoint = folder.newest_checkpoint()
+    return TrainingResult(folder, settings, progress.last, checkpoint, stopper.interrupted, stopper.reached)
 
 
 def _training_error(error: BaseException, folder: RunFolder) -> ConnectFourError:

@@ -13,9 +13,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.learning.rollout import Rollout
-
-Float32s = NDArray[np.float32]
+from connectfour.learning.rollout import Float32s, Rollout
 
 
 @dataclass
@@ -51,8 +49,7 @@ class _Ahead:
     def cut_at_slips(self, rollout: Rollout, ply: int) -> None:
         """Where a move slipped, it was not main's choice: the value of its position stands for what followed."""
         slips = np.flatnonzero(rollout.slip[ply])
-        mover, value = rollout.seat[ply, slips], rollout.value[ply, slips]
-        self.value[slips, mover], self.value[slips, 1 - mover] = value, -value
+        self.value[slips, 1 - rollout.seat[ply, slips]] = -rollout.value[ply, slips]
         self.advantage[slips] = self.reward[slips] = 0
 
 

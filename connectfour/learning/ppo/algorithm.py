@@ -86,10 +86,10 @@ class SelfPlayPPO(LeagueAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes 
     @override
     def training_step(self) -> None:
         """Sample with all env runners, learn from main's moves, and send main's new weights back."""
-        progress = self.progress
+        share_done = self.share_done
 
         def advance(learner: Any) -> None:
-            learner.progress = progress
+            learner.share_done = share_done
 
         self.learner_group.foreach_learner(advance)
         if self.settings.rollout.env_runner == "stock":

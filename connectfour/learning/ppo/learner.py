@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from connectfour.games.connect_four.packing import expand
 from connectfour.league.members import MAIN
-from connectfour.learning.memory import keep_freed_memory
+from connectfour.learning.allocator import keep_freed_memory
 from connectfour.learning.ppo.samples import Samples
 
 SCHEDULE_LENGTH = 1_000_000
@@ -40,10 +40,10 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
     """PPO on main's moves.
 
     Attributes:
-        progress: the share of the run that is done, in [0, 1].
+        share_done: the share of the run that is done, in [0, 1].
     """
 
-    progress = 0.0
+    share_done = 0.0
 
     @override
     def build(self) -> None:
@@ -60,7 +60,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
     @property
     def _schedule_time(self) -> int:
-        return round(self.progress * SCHEDULE_LENGTH)
+        return round(self.share_done * SCHEDULE_LENGTH)
 
     @override
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:

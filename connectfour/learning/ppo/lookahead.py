@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from connectfour.games.connect_four.packing import Packed, children
-
-Float32s = NDArray[np.float32]
+from connectfour.learning.rollout import Float32s
 
 # More positions at once do not fit into a processor's cache.
 _POSITIONS_AT_ONCE = 4096

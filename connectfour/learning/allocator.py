@@ -1,4 +1,4 @@
-"""Memory that the C library keeps instead of returning it after every minibatch."""
+"""The C library's allocator: freed memory is kept for the next minibatch instead of going back to the system."""
 
 from __future__ import annotations
 
