@@ -80,7 +80,7 @@ def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
         offered = cluster_size()[1]
         if offered < cpus:
             raise ClusterError(
-                f"{cpus} cores are needed and Ray offers {offered:g}: start Ray with more, or use fewer env runners and "
+                f"{cpus} cores are needed and Ray offers {offered:g}: start Ray with more, or use fewer env runners or "
                 "learners"
             )
         yield

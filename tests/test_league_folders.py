@@ -14,7 +14,9 @@ from connectfour.errors import ConfigError, SnapshotError
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.manifest import members_in
 from connectfour.league.members import MAIN
+from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.sync import module_weights, runner_hashes
 from connectfour.players.names import parse_player
 from tests.leagues import Build, config, tiny_settings
 
@@ -85,12 +87,18 @@ def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path
     evaluated = config(tmp_path / "league", "rollout.mirror_share=0.0")
     evaluated.evaluation(evaluation_interval=1, evaluation_num_env_runners=0, evaluation_duration=2)
     algorithm = evaluated.build_algo()
-    algorithm.freeze_main()
+    runner = algorithm.eval_env_runner_group.local_env_runner
+    member = algorithm.freeze_main()
+    assert runner_hashes(runner, [member.module]) == {member.module: member.weights_sha256}, "at once, not at a sync"
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    saved = weights_sha256(module_weights(algorithm))
     algorithm.train()
     assert "v0001" in algorithm.eval_env_runner_group.local_env_runner.matchmaker.roster.modules
     games = _games(algorithm)
     algorithm.evaluate()
     assert _games(algorithm) == games
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    assert runner_hashes(runner, [MAIN]) == {MAIN: saved}, "an older checkpoint takes them along"
     algorithm.stop()
 
 
