@@ -16,7 +16,8 @@ GAMMA = 0.9
 def _value_of(packed: Packed) -> NDArray[np.float32]:
     """Return an arbitrary value that differs between positions and sides."""
     own, occupied = packed.T
-    return np.sin((own % np.uint64(1009)).astype(np.float32) + (occupied % np.uint64(13)).astype(np.float32))
+    mixed: NDArray[np.float32] = (own % np.uint64(1009) + occupied % np.uint64(13)).astype(np.float32)
+    return np.sin(mixed)
 
 
 def test_each_column_has_the_value_of_where_it_leads() -> None:
