@@ -212,7 +212,7 @@ def _cpus(settings: RunSettings) -> int:
 def _describe(limits: StopSettings) -> str:
     words = {"minutes": "minute", "env_steps": "env step", "league_size": "league member"}
     named = [
-        f"{limit:,} {word}{'' if limit == 1 else 's'}"
+        f"{limit:,.12g} {word}{'' if limit == 1 else 's'}"
         for name, word in words.items()
         if (limit := getattr(limits, name)) is not None
     ]
