@@ -1,4 +1,4 @@
-# Every target installs what it needs into .venv first; that costs nothing when nothing has changed.
+# Every target installs what it needs into .venv first; this is a no-op when nothing has changed.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
@@ -11,7 +11,7 @@ CONFIG ?= configs/quick.yaml
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: ## Install everything into .venv with the versions of poetry.lock
+install: ## Install everything into .venv with the versions in poetry.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and was not found: install one, or run make PYTHON=/path/to/python"; exit 1; }
 	@$(PYTHON) scripts/bootstrap.py
 
@@ -27,7 +27,7 @@ app: install ## Play against the newest run in the browser
 test: install ## Run the tests
 	@$(BIN)/python -m pytest
 
-check: install ## Lint, types, dependencies, architecture
+check: install ## Check lint, types, dependencies and architecture
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -45,5 +45,5 @@ bench: install ## Measure speed
 	@$(BIN)/python -m benchmarks.inference
 	@$(BIN)/python -m benchmarks.speed
 
-clean: ## Remove .venv and caches; runs stay
+clean: ## Remove .venv and caches; keep runs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist

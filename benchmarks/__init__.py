@@ -1,1 +1,1 @@
-"""Measurements of speed, each a ratio against a rival in the same run."""
+"""Measurements of speed, each a ratio to a baseline in the same run."""

@@ -1,4 +1,4 @@
-"""Self-play PPO in plain NumPy and Torch, without RLlib: a rival that does the same work as the league.
+"""Self-play PPO in plain NumPy and Torch, without RLlib: a baseline that does the same work as the league.
 
 It plays main against itself with the league's own boards and network, and learns with the same epochs and minibatches,
 all in one process.

@@ -1,6 +1,6 @@
-"""Measures an exported policy on onnxruntime against Torch eager, on one core: ``make bench``.
+"""Compares the speed of an exported policy on onnxruntime and on eager Torch, on one core: ``make bench``.
 
-``python -m benchmarks.inference`` prints boards per second of a network of the default size, and their ratio, and
+``python -m benchmarks.inference`` prints boards per second for a network of the default size, and their ratio, and
 writes ``benchmarks/inference.json``.
 """
 

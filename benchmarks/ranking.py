@@ -1,7 +1,7 @@
-"""Measures how fast players are ranked, each figure as a ratio to a rival in the same run: ``make bench``.
+"""Measures how fast players are ranked, each figure as a ratio to a baseline in the same run: ``make bench``.
 
-Games of two snapshots against a loop over PettingZoo's environment with one forward pass per move; log and ratings
-against the games themselves. All on one core. ``python -m benchmarks.ranking`` prints a table and writes
+It compares games of two snapshots with a loop over PettingZoo's environment (one forward pass per move), and the time
+of log and ratings with that of the games, all on one core. ``python -m benchmarks.ranking`` prints a table and writes
 ``benchmarks/ranking.json``.
 """
 
@@ -43,7 +43,7 @@ _BATCHES = (20, 256, 2048)
 
 
 def seconds_per_unit(*work: Callable[[], int]) -> list[float]:
-    """Return the seconds per unit of each of ``work``; they take turns, so that noise strikes all of them."""
+    """Return the seconds per unit of each of ``work``; they take turns, so that noise affects all of them."""
     done, seconds = [0] * len(work), [0.0] * len(work)
     for each in work:
         each()
@@ -105,14 +105,14 @@ class DirectRunner:
         return records
 
     def withdraw(self, name: str) -> None:
-        """Nobody fails here."""
+        """Do nothing: no player fails here."""
 
     def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: no batch is in flight."""
 
 
 def overhead() -> float:
-    """Return the time of log, ratings and pairing as a share of the time of the games: 2,000 between ten snapshots."""
+    """Return the time of log, ratings and pairing relative to that of 2,000 games between ten snapshots."""
     torch.manual_seed(1)
     players: dict[str, Player] = {
         f"p{number}": NetworkPlayer(f"p{number}", ConnectFourNetwork(NetworkSettings(), precision="auto"))

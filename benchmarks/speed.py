@@ -1,6 +1,6 @@
-"""How fast the league samples and learns, each figure a ratio against a rival in the same run: ``make bench``.
+"""Measures how fast the league samples and learns, as ratios to baselines in the same run: ``make bench``.
 
-Every measurement has its own process, with the same network, epochs and minibatches. Rivals are RLlib's stock path
+Every measurement has its own process, with the same network, epochs and minibatches. Baselines are RLlib's stock path
 (``MultiAgentEnvRunner`` on its own ``PettingZooEnv``, one policy for both seats) and a bare loop in NumPy and Torch.
 ``python -m benchmarks.speed`` prints a table and writes ``benchmarks/results.json``.
 """
@@ -46,7 +46,7 @@ from connectfour.ray_session import ray_session
 RESULTS = Path(__file__).parent / "results.json"
 
 # Both sides of a comparison play main against itself from the empty board, without lookahead and slips, which
-# PettingZoo does not have.
+# the baselines do not have.
 SAME_WORK = (
     "rollout.mirror_share=1.0",
     "rollout.mirror_opening_plies=0",
@@ -65,7 +65,7 @@ def league(*overrides: str) -> SelfPlayPPO:
 
 
 def stock_config(envs: int, runners: int = 0) -> PPOConfig:
-    """Return RLlib's plainest configuration for the same network."""
+    """Return RLlib's simplest configuration for the same network."""
     register_env("stock", lambda _: PettingZooEnv(connect_four.env()))
     settings = PPORunSettings()
     model = {"network": settings.network.model_dump(), "precision": settings.precision}
@@ -75,7 +75,7 @@ def stock_config(envs: int, runners: int = 0) -> PPOConfig:
     config.rl_module(rl_module_spec=RLModuleSpec(module_class=ActionMaskingRLModule, model_config=model))
     ppo = settings.ppo
     return config.training(
-        # Half a batch, because it takes long; the passes over each sample are the same.
+        # Half a batch, because it is slow; the passes over each sample are the same.
         train_batch_size_per_learner=ppo.batch_size // 2,
         minibatch_size=ppo.minibatch_size,
         num_epochs=ppo.epochs,
@@ -141,7 +141,7 @@ def stock_training() -> dict[str, float]:
 
 
 def league_training() -> dict[str, float]:
-    """Return the trained samples per second of the league: sampling overlapped with learning, and by default."""
+    """Return the trained samples per second of the league, on the same work and with default settings."""
     return {
         "same work, overlapping": _trained(*SAME_WORK),
         "default settings": _trained(),
@@ -190,7 +190,7 @@ def bare_training() -> dict[str, float]:
 
 
 def opponents(count: int) -> dict[str, float]:
-    """Return the microseconds per trained sample, and the peak memory, with half of the games against ``count``."""
+    """Return microseconds per trained sample and peak memory, with half of the games against ``count`` opponents."""
     slots = max(2, count)
     algorithm = league(
         "rollout.env_runners=0",
@@ -240,7 +240,7 @@ def measure(name: str) -> dict[str, float]:
 
 
 def figures(found: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Return the figures with what they must reach."""
+    """Return the figures with their required values."""
     bare = found["bare training"]
     best_trained = max(found["league training"]["same work, overlapping"], bare["league, 2 threads"])
     one, many = found["1 opponent"], found["15 opponents"]

@@ -3,7 +3,7 @@
     python -m benchmarks.visitors [--run RUN] [--visitors 10] [--seconds 30]
 
 Starts ``connectfour app`` as users do. Each visitor sends its next move as soon as the last one was answered, or with
-``--think`` after a pause. A move is timed from the request to the complete answer, which holds the agent's reply and
+``--think`` after a pause. A move is timed from the request to the complete answer, which includes the agent's reply and
 the analysis of the position. The figures depend on the machine.
 """
 

@@ -20,14 +20,14 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
     """
 
     def __init__(self, file: Path, limits: StopSettings, observer: Observer | None = None) -> None:
-        """Write to ``file``; ``limits`` say how much time is left."""
+        """Write to ``file``; ``limits`` determine the time left."""
         self._file = file
         self._limits = limits
         self._observer = observer or Observer()
         self.last: ProgressRow | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Let Tune store the experiment: a copy writes to the same file, without the observer."""
+        """Make it picklable, so that Tune can store the experiment: a copy has the same file but no observer."""
         return ProgressCallback, (self._file, self._limits)
 
     def on_trial_result(

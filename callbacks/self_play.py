@@ -1,4 +1,4 @@
-"""Self-play in RLlib: lets the league grow, and draws the match-ups of RLlib's own env runner."""
+"""Self-play in RLlib: lets the league grow, and draws match-ups for RLlib's own env runner."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 class SelfPlayCallback(LeagueCallback):
     """Lets the league of a ``LeagueAlgorithm`` grow.
 
-    After every iteration it reads the games that env runners counted, lets the pool decide whether to freeze main, and
-    reports at the top level of the result: ``win_rate`` (points per game against the pool as it stands, each opponent
-    counting the same), ``newest_score`` (the lowest against the newest snapshots), ``draw_rate``, ``league_size``,
+    After every iteration it collects the results from env runners, lets the pool decide whether to freeze main, and
+    reports at the top level of the result: ``win_rate`` (points per game against the current pool, all opponents
+    weighted equally), ``newest_score`` (the lowest against a newest snapshot), ``draw_rate``, ``league_size``,
     ``league_score``, ``opponent_scores``, ``frozen``, ``env_steps``, ``env_steps_per_second``, and the latest
-    ``value_preserving`` grade, which is renewed every ``grading.every`` iterations.
+    ``value_preserving`` grade, which is updated every ``grading.every`` iterations.
 
     On the stock env runner, which has episodes, it also draws one match-up per game and counts how it ended.
     """
@@ -99,7 +99,7 @@ class SelfPlayCallback(LeagueCallback):
 def _result(episode: MultiAgentEpisode, seat: int) -> Result:
     """Return how a finished game ended for ``seat``.
 
-    A player who never moved, because its opponent won right after the opening, has no part in the episode.
+    A player who never moved, because its opponent won right after the opening, has no agent episode.
     """
     parts = episode.agent_episodes
     mine, other = parts.get(AGENTS[seat]), parts.get(AGENTS[1 - seat])

@@ -1,7 +1,7 @@
 """A self-play league for RLlib, on the solved game of Connect Four.
 
 ``import connectfour as cf`` costs almost nothing: each public name is loaded when it is first used, and Ray and Torch
-with those that need them.
+only with the names that need them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The settings of a run, as pydantic models.
 
-``algorithm`` names the learner, and decides which sections a run has: ``RunSettings`` are the settings of every run,
-each of its subclasses adds the sections of one learner. A field's description is its documentation:
-``connectfour settings`` prints them. Nothing derived is stored. ``connectfour.load_config`` reads them.
+``algorithm`` names the learner and thereby the sections of a run: ``RunSettings`` holds the settings of every run, and
+each subclass adds the sections of one learner. Field descriptions are the documentation; ``connectfour settings``
+prints them. No derived values are stored. ``connectfour.load_config`` reads settings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 
 class Settings(BaseModel):
-    """Base of all settings: immutable, and closed to unknown keys."""
+    """Base of all settings: immutable; unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -37,8 +37,8 @@ class NetworkSettings(Settings):
         description="lines: line features through mirror-symmetric layers; mlp: planes through dense layers; "
         "resnet: planes through residual blocks",
     )
-    width: int = Field(512, ge=1, description="units of a layer, or channels of a residual block")
-    layers: int = Field(2, ge=1, description="layers, or residual blocks")
+    width: int = Field(512, ge=1, description="units per layer, or channels per residual block")
+    layers: int = Field(2, ge=1, description="number of layers, or of residual blocks")
 
     @model_validator(mode="after")
     def _width_has_two_halves(self) -> NetworkSettings:
@@ -51,87 +51,89 @@ class RolloutSettings(Settings):
     """How games are played for training."""
 
     env_runner: Literal["lockstep", "stock"] = Field(
-        "lockstep", description="lockstep: all games at once on bitboards; stock: RLlib's own runner on PettingZoo"
+        "lockstep", description="lockstep: all games at once on bitboards; stock: RLlib's env runner on PettingZoo"
     )
-    env_runners: int = Field(1, ge=0, description="remote env runners; 0 samples in the trainer's process")
+    env_runners: int = Field(1, ge=0, description="number of remote env runners; 0: sample in the trainer's process")
     envs_per_runner: int = Field(1024, ge=1, description="games that one env runner plays at once (stock: about 32)")
     overlap: bool = Field(
         True, description="remote lockstep runners sample the next batch while the trainer learns from the previous one"
     )
     mirror_share: float = Field(0.8, ge=0, le=1, description="share of games in which main plays itself")
-    mirror_opening_plies: int = Field(32, ge=0, le=40, description="random plies before these games: 0 to this many")
-    pool_opening_plies: int = Field(4, ge=0, le=40, description="random plies before games against the pool")
+    mirror_opening_plies: int = Field(32, ge=0, le=40, description="0 to this many random plies open these games")
+    pool_opening_plies: int = Field(
+        4, ge=0, le=40, description="0 to this many random plies open games against the pool"
+    )
     slip_probability: float = Field(
         0.03,
         ge=0,
         le=1,
-        description="chance of a random move in main's games against itself; it is not learned from (lockstep)",
+        description="probability of a random move in main's games against itself; not trained on (lockstep only)",
     )
 
     def opening_plies(self, *, mirror: bool) -> int:
-        """Return the longest random opening of a game against itself (``mirror``) or against the pool."""
+        """Return the maximum opening length, in plies, of games against itself (``mirror``) or the pool."""
         return self.mirror_opening_plies if mirror else self.pool_opening_plies
 
 
 class LookaheadSettings(Settings):
-    """Targets for policy and value from a one-move lookahead with the network's own value (lockstep)."""
+    """Targets for policy and value from a one-move lookahead with the network's own value (lockstep only)."""
 
     share: float = Field(0.35, ge=0, le=1, description="share of main's positions that get these targets; 0: none")
     temperature: float = Field(
-        0.12, gt=0, description="temperature of the next positions' values; the lower, the more the best one counts"
+        0.12, gt=0, description="temperature applied to the values of next positions; lower favors the best one more"
     )
     weight: float = Field(0.5, ge=0, description="weight of the cross-entropy toward the policy target")
-    value_share: float = Field(0.3, ge=0, le=1, description="share of the best next position in the value target")
+    value_share: float = Field(0.3, ge=0, le=1, description="weight of the best next position in the value target")
 
 
 class PPOSettings(Settings):
     """Proximal policy optimization (Schulman et al. 2017)."""
 
     learning_rate: float = Field(3e-3, gt=0, description="Adam's learning rate at the start")
-    learning_rate_end: float = Field(1e-4, gt=0, description="learning rate at a limit of stop, reached linearly")
+    learning_rate_end: float = Field(1e-4, gt=0, description="learning rate at the end (see stop); annealed linearly")
     batch_size: int = Field(32768, ge=1, description="env steps per iteration")
     minibatch_size: int = Field(2048, ge=1, description="samples per gradient step")
     epochs: int = Field(2, ge=1, description="passes over a batch")
-    gamma: float = Field(0.997, gt=0, le=1, description="discount per own move")
-    gae_lambda: float = Field(0.85, ge=0, le=1, description="lambda of generalised advantage estimation")
-    clip: float = Field(0.2, gt=0, description="clipping of the probability ratio")
+    gamma: float = Field(0.997, gt=0, le=1, description="discount per move of the same player")
+    gae_lambda: float = Field(0.85, ge=0, le=1, description="lambda of generalized advantage estimation")
+    clip: float = Field(0.2, gt=0, description="clip range of the probability ratio")
     entropy: float = Field(0.2, ge=0, description="weight of the entropy bonus at the start")
-    entropy_end: float = Field(0.02, ge=0, description="weight at a limit of stop, reached linearly")
+    entropy_end: float = Field(0.02, ge=0, description="weight at the end (see stop); annealed linearly")
     value_loss: float = Field(0.5, ge=0, description="weight of the value loss")
     gradient_norm: float = Field(0.5, gt=0, description="global norm that gradients are clipped to")
 
 
 class LeagueSettings(Settings):
-    """Who plays whom while training, and when main is frozen."""
+    """Who plays whom during training, and when main is frozen."""
 
     heuristics: tuple[str, ...] = Field(
         ("random", "always_same", "beat_last", "linear", "tactical"),
         description="rule-based opponents that the pool starts with",
     )
-    opponent_count: int = Field(15, ge=2, description="size of the active pool; the oldest leaves when it is full")
+    opponent_count: int = Field(15, ge=2, description="size of the active pool; when full, the oldest member leaves")
     win_rate_threshold: float = Field(
         0.75,
         gt=0,
         le=1,
-        description="points per game against the active pool, each opponent counting the same, that freeze main",
+        description="points per game against the active pool, all opponents weighted equally, at which main is frozen",
     )
-    min_games: int = Field(1000, ge=1, description="games against the pool that a freeze needs since the last one")
+    min_games: int = Field(1000, ge=1, description="minimum games against the pool between two freezes")
     newest_threshold: float = Field(
-        0.68, ge=0, le=1, description="points per game that a freeze needs against each of the newest snapshots"
+        0.68, ge=0, le=1, description="minimum points per game against each of the newest snapshots for a freeze"
     )
-    newest_games: int = Field(400, ge=1, description="games that a freeze needs against each of them")
+    newest_games: int = Field(400, ge=1, description="minimum games against each of the newest snapshots for a freeze")
     newest_members: int = Field(2, ge=1, description="how many snapshots count as the newest")
     freeze_every: int | None = Field(
-        None, ge=1, description="env steps after which main is frozen whatever its win rate; null: never"
+        None, ge=1, description="env steps after which main is frozen regardless of its win rate; null: never"
     )
-    revival_probability: float = Field(1 / 6, ge=0, le=1, description="chance that a freeze revives a heuristic")
+    revival_probability: float = Field(1 / 6, ge=0, le=1, description="chance that a freeze brings back a heuristic")
     matchmaking: Literal["uniform", "pfsp"] = Field("pfsp", description="pfsp: harder opponents get more games")
     pfsp_floor: float = Field(0.3, ge=0, le=1, description="share of games that pfsp spreads evenly over the pool")
 
     @model_validator(mode="after")
     def _pool_holds_the_heuristics(self) -> LeagueSettings:
         if not self.heuristics:
-            raise ValueError("league.heuristics is empty: name one for the first snapshot to beat")
+            raise ValueError("league.heuristics is empty: name at least one, as an opponent until the first freeze")
         if len(set(self.heuristics)) != len(self.heuristics):
             raise ValueError(f"league.heuristics names one twice: {', '.join(self.heuristics)}")
         if len(self.heuristics) > self.opponent_count:
@@ -143,35 +145,35 @@ class LeagueSettings(Settings):
 
 
 class StopSettings(Settings):
-    """When training ends: at the first of these limits, over all parts of a resumed run."""
+    """When training ends: at the first of these limits, counted over all parts of a resumed run."""
 
     minutes: float | None = Field(5.0, gt=0, description="minutes of training")
     env_steps: int | None = Field(None, ge=1, description="env steps")
-    league_size: int | None = Field(None, ge=1, description="size of the league, heuristics and snapshots")
+    league_size: int | None = Field(None, ge=1, description="number of heuristics and snapshots in the league")
 
 
 class GradingSettings(Settings):
-    """How often main is graded on solved positions while it trains (the dev half; nothing is learned from it)."""
+    """How often main is graded on solved positions while it trains (the dev half; never trained on)."""
 
-    every: int = Field(10, ge=0, description="iterations between two gradings; 0: grade only what is frozen or saved")
+    every: int = Field(10, ge=0, description="iterations between two gradings; 0: grade only when freezing or saving")
 
 
 class CheckpointSettings(Settings):
-    """RLlib checkpoints, which a run resumes from."""
+    """RLlib checkpoints, from which a run resumes."""
 
     every: int = Field(20, ge=1, description="iterations between two checkpoints")
-    keep: int = Field(3, ge=1, description="checkpoints kept: the best by league score, and always the newest")
+    keep: int = Field(3, ge=1, description="checkpoints to keep: the best by league score and always the newest")
 
 
 class RunSettings(Settings):
-    """The settings of every run, whichever algorithm learns."""
+    """The settings of every run, regardless of its algorithm."""
 
-    algorithm: str = Field(description="what learns: ppo")
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of all chance")
+    algorithm: str = Field(description="learning algorithm: ppo")
+    seed: int = Field(0, ge=0, lt=2**31, description="random seed")
     threads: int = Field(1, ge=1, description="Torch threads of the trainer")
-    learners: int = Field(0, ge=0, description="remote learners; 0 learns in the trainer's process")
+    learners: int = Field(0, ge=0, description="number of remote learners; 0: learn in the trainer's process")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of the encoder's arithmetic; auto: bfloat16 where the hardware multiplies it, else float32"
+        "auto", description="dtype of the encoder's arithmetic; auto: bfloat16 where the hardware has it, else float32"
     )
     network: NetworkSettings = NetworkSettings()
     rollout: RolloutSettings = RolloutSettings()
@@ -182,9 +184,9 @@ class RunSettings(Settings):
 
 
 class PPORunSettings(RunSettings):
-    """A run that learns by PPO."""
+    """The settings of a run that trains with PPO."""
 
-    algorithm: Literal["ppo"] = Field("ppo", description="what learns: ppo")
+    algorithm: Literal["ppo"] = Field("ppo", description="learning algorithm: ppo")
     ppo: PPOSettings = PPOSettings()
     lookahead: LookaheadSettings = LookaheadSettings()
 

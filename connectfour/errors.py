@@ -1,4 +1,4 @@
-"""Every error that a user can cause, as one tree.
+"""All errors that a user can cause, as one class hierarchy.
 
     ConnectFourError          1
     ├── ConfigError           2   a setting is unknown, missing or out of range
@@ -13,7 +13,7 @@
     ├── ExportError          11   a policy cannot be exported, or the export does not match it
     ├── PictureError         12   a game cannot be drawn into a file
     ├── ServerError          13   the web app cannot be served
-    └── HiddenPackageError   14   a file of the user hides a package of this project
+    └── HiddenPackageError   14   a user's file shadows a package of this project
 
 The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
@@ -98,6 +98,6 @@ class ServerError(ConnectFourError):
 
 
 class HiddenPackageError(ConnectFourError, ImportError):
-    """A file of the user hides a package of this project."""
+    """A user's file shadows a package of this project."""
 
     exit_code = 14

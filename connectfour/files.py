@@ -1,4 +1,4 @@
-"""Files that are whole or absent."""
+"""Atomic file writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is whole or absent, even after a power cut."""
+    """Write a file atomically: even after a power failure, it is never half written."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 

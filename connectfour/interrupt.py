@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks long work to stop where it can be resumed, the second stops it at once."""
+"""Ctrl-C and SIGTERM: the first asks work to stop at a point to resume from, the second stops it at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from types import FrameType
 def stop_signals(interrupt: Callable[[], None], promise: str) -> Iterator[None]:
     """Call ``interrupt`` and print ``promise`` at the first signal; raise KeyboardInterrupt at the next.
 
-    Outside the main thread, which alone receives signals, nothing changes.
+    Outside the main thread, which alone receives signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
@@ -28,7 +28,7 @@ def stop_signals(interrupt: Callable[[], None], promise: str) -> Iterator[None]:
         asked = True
         interrupt()
         # Not through a console: if the signal came while it was printing, it would print that line twice.
-        os.write(2, f"\n{promise} (Ctrl-C again: at once) ...\n".encode())
+        os.write(2, f"\n{promise} (press Ctrl-C again to stop at once) ...\n".encode())
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

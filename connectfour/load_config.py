@@ -1,4 +1,4 @@
-"""Settings from YAML files, dotted overrides and plain values, with one sentence about whatever is wrong."""
+"""Settings from YAML files, dotted overrides and plain values, with one-sentence error messages."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from connectfour.errors import ConfigError
 
 _DEFAULT_ALGORITHM = "ppo"
 _ANY_RUN: TypeAdapter[PPORunSettings] = TypeAdapter(Annotated[PPORunSettings, Field(discriminator="algorithm")])
-"""The union of all runs; a second learner is a second member."""
+"""The union of all kinds of run settings; a new learner adds a member."""
 
 
 def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ()) -> PPORunSettings:
-    """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; the rest keeps its default.
+    """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; all others keep their defaults.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown or a value is out of range; the message names it.
@@ -41,7 +41,7 @@ def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ())
 
 
 def validate_settings(values: Mapping[str, Any]) -> PPORunSettings:
-    """Build settings from nested plain values; without ``algorithm`` it is ppo.
+    """Build settings from nested plain values; ``algorithm`` defaults to ppo.
 
     Raises:
         ConfigError: a key is unknown or a value is out of range; the message names the first one.
@@ -56,7 +56,7 @@ def check_setting_name(name: str) -> None:
     """Check that a dotted name is a setting.
 
     Raises:
-        ConfigError: it is not; the message names the nearest one.
+        ConfigError: it is not one; the message suggests the closest name.
     """
     if name not in dict(describe()):
         raise ConfigError(_unknown(name))
@@ -75,7 +75,7 @@ def _read_yaml(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
-        raise ConfigError(f"{file} is not valid YAML{line}: correct it") from None
+        raise ConfigError(f"{file} is not valid YAML{line}: fix it") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -1,6 +1,6 @@
-"""How long work reports to whoever waits for it.
+"""Progress reports of long-running work.
 
-Commands return results; what happens on the way goes to an ``Observer``. The base class stays silent.
+Commands return results; progress goes to an ``Observer``. The base class stays silent.
 ``ConsoleObserver`` redraws in place on a terminal and prints a line every few seconds anywhere else.
 """
 
@@ -19,25 +19,25 @@ _SECONDS_BETWEEN_FRAMES = 0.5
 
 
 class Observer:
-    """Hears about long work, and ignores it.
+    """Receives progress reports and ignores them.
 
     Attributes:
-        redraws: whether ``show`` overwrites what it showed before, so that only ``say`` leaves a trace.
+        redraws: whether ``show`` overwrites what it showed before, so that only the output of ``say`` stays visible.
     """
 
     redraws = False
 
     def say(self, text: str) -> None:
-        """Report something once, in a sentence."""
+        """Report a one-time message, as a sentence."""
 
     def show(
         self, line: Callable[[], str], picture: Callable[[], RenderableType] | None = None, *, urgent: bool = False
     ) -> None:
-        """Report where the work is; called as often as the worker likes.
+        """Report the current state; may be called as often as convenient.
 
         Args:
-            line: returns the state as one line of a log.
-            picture: returns the state as a terminal shows it; ``line`` by default.
+            line: returns the state as one log line.
+            picture: returns the state as a Rich renderable for a terminal; by default ``line``.
             urgent: report now, even if the last report was a moment ago.
         """
 
@@ -51,7 +51,7 @@ class Observer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close it."""
+        """Close the display."""
         self.close()
 
 
@@ -61,10 +61,10 @@ def plain_console() -> Console:
 
 
 class ConsoleObserver(Observer):
-    """Reports on a console: in place on a terminal, else a line every ten seconds."""
+    """Reports to a console: redraws in place on a terminal, else prints a line every ten seconds."""
 
     def __init__(self, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        """Report on ``console``, by default standard output."""
+        """Report to ``console``, by default standard output."""
         self.console = console or plain_console()
         self._clock = clock
         self.redraws = self.console.is_terminal

@@ -1,4 +1,4 @@
-"""A check that ``callbacks`` and ``heuristics`` are ours: a user's file of the same name would hide them."""
+"""A check that ``callbacks`` and ``heuristics`` are ours: a user's file of the same name would shadow them."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def check_packages() -> None:
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
         if origin != _HOME / name / "__init__.py":
             raise HiddenPackageError(
-                f"{origin or name} hides this project's package {name}: rename it, or run from another folder"
+                f"{origin or name} shadows this project's package {name}: rename it, or run from another folder"
             )

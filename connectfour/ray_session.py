@@ -1,4 +1,4 @@
-"""Ray for as long as a command runs: one machine on loopback, or a cluster named by its address."""
+"""Runs Ray for the duration of a command: on this machine over loopback, or on a cluster given by address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ray._private import ray_constants
 from connectfour.errors import ClusterError
 
 _RAY = {
-    # Ray starts its workers at nice 15; on a machine that does anything else, training would starve.
+    # Ray starts its workers at nice 15; on a machine with any other load, training would starve.
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
@@ -26,7 +26,7 @@ _TUNE = {
 
 
 def silence() -> None:
-    """Let Ray and RLlib log errors only, and leave output and Ctrl-C of Tune experiments to the league."""
+    """Let Ray and RLlib log errors only; the league itself handles Tune's output and Ctrl-C."""
     for name, value in _TUNE.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -34,14 +34,14 @@ def silence() -> None:
 
 
 def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
-    """Start Ray on this machine, or connect to a cluster, as the league runs best on it.
+    """Start Ray on this machine, or connect to a cluster, with the settings that suit the league.
 
-    On this machine Ray listens on loopback only, without a dashboard, and its workers run at normal priority. What the
-    environment already says about Ray stands. If Ray is already running in this process, nothing changes.
+    On this machine Ray listens on loopback only, without a dashboard, and its workers run at normal priority. Ray
+    settings already in the environment are kept. If Ray is already running in this process, nothing changes.
 
     Args:
-        address: a cluster as ``ray.init`` takes it (``"auto"``: the one that runs here); None starts Ray here.
-        cpus: logical cores that Ray must offer at least, even if the machine has fewer.
+        address: a Ray cluster, as for ``ray.init`` (``"auto"``: the one running on this machine); None starts Ray here.
+        cpus: minimum number of logical cores that Ray offers, even if the machine has fewer.
 
     Raises:
         ClusterError: no cluster answers at ``address``.
@@ -99,10 +99,10 @@ def _named(address: str | None) -> str | None:
 
 
 def _bind_to_loopback() -> None:
-    """Keep Ray from opening its ports on every interface, which it does whatever address it is given.
+    """Keep Ray from opening its ports on every interface, which it does regardless of its address.
 
-    The option's name speaks of systems on which loopback is the default. Ray reads it when it is imported; its own
-    processes read it from the environment.
+    The option is named after the systems on which loopback is the default. Ray's driver reads it once, at import;
+    its other processes read it from the environment.
     """
     os.environ.setdefault(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "0")
     ray_constants.ENABLE_RAY_CLUSTER = os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] not in {"0", "false"}
@@ -116,7 +116,7 @@ def usable_cores() -> int:
 def _connect(address: str) -> None:
     host, _, port = address.rpartition("/")[2].rpartition(":")
     try:
-        if host and port.isdecimal():  # Ray itself would try for minutes
+        if host and port.isdecimal():  # Ray itself would keep trying for minutes
             socket.create_connection((host, int(port)), timeout=10).close()
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, RuntimeError, OverflowError):
@@ -126,5 +126,5 @@ def _connect(address: str) -> None:
 
 
 def cluster_size() -> tuple[int, float]:
-    """Return the number of nodes, and of their cores together."""
+    """Return the number of nodes and their total number of cores."""
     return sum(node["Alive"] for node in ray.nodes()), float(ray.cluster_resources().get("CPU", 0))

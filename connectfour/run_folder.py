@@ -1,10 +1,10 @@
-"""A run's folder: every file name in it, and what it takes to resume the run.
+"""A run's folder: every file name in it, and the checks before a run resumes.
 
     runs/NAME/
       config.yaml                the settings as used
       progress.csv               one row per iteration
-      learning.png               the same as curves, drawn when training ends
-      checkpoints/part_1/…       RLlib checkpoints; each resumption begins a new part
+      learning.png               learning curves, drawn when training ends
+      checkpoints/part_1/…       RLlib checkpoints; each resume starts a new part
       league/manifest.json       the members of the league, with hashes
       league/v0001.safetensors   a frozen snapshot; main.safetensors is the newest checkpoint's policy
       matches.jsonl              every ranked game
@@ -12,7 +12,7 @@
       model.onnx                 the best policy
       app/                       the bundle that the web app serves
 
-Rankings and bundles use the same names in whatever folder they are written to.
+Rankings and bundles use the same file names in any folder.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from connectfour.files import write_atomically
 from connectfour.load_config import dump_settings, load_settings
 
 MANIFEST = "manifest.json"
-"""File of a league folder that names its members."""
+"""File in a league folder that names its members."""
 
 CHECKPOINT_INDEX = "league_checkpoint.json"
 """File of a checkpoint that lists its other files with their sizes: if one is missing, the checkpoint is incomplete."""
@@ -44,7 +44,7 @@ _FIXED_SETTINGS = ("algorithm", "network", "league.heuristics", "league.opponent
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """A complete checkpoint, and how far training had come."""
+    """A complete checkpoint, and how far training had progressed."""
 
     path: Path
     iteration: int
@@ -90,7 +90,7 @@ class RunFolder:
 
     @property
     def learning_curves(self) -> Path:
-        """Picture of how the run learned."""
+        """Picture of the learning curves."""
         return self.path / "learning.png"
 
     @property
@@ -125,7 +125,7 @@ class RunFolder:
 
     @property
     def crosstable(self) -> Path:
-        """Scores of everyone against everyone."""
+        """Scores of every player against every other."""
         return self.path / "crosstable.csv"
 
     @property
@@ -139,7 +139,7 @@ class RunFolder:
         return self.path / "app"
 
     def check_new(self) -> None:
-        """Check that a new run can have this folder.
+        """Check that a new run can use this folder.
 
         Raises:
             RunFolderError: it already has contents.
@@ -166,7 +166,7 @@ class RunFolder:
         """Return the settings of an existing run with ``overrides`` applied.
 
         Raises:
-            RunFolderError: the folder holds no run, or an override would change what the checkpoint is made of.
+            RunFolderError: the folder holds no run, or an override changes a setting that checkpoints depend on.
             ConfigError: as ``load_settings``.
         """
         if not self.config.is_file():
@@ -188,7 +188,7 @@ class RunFolder:
         """
         complete = self._complete_checkpoints()
         if not complete:
-            raise RunFolderError(f"{self.path} has no complete checkpoint to resume from: train anew in another folder")
+            raise RunFolderError(f"{self.path} has no complete checkpoint to resume from: start over in another folder")
         return max(complete, key=lambda checkpoint: checkpoint.iteration)
 
     def _complete_checkpoints(self) -> list[CheckpointInfo]:
@@ -219,6 +219,6 @@ class RunFolder:
 
 
 def newest_run(folder: Path = Path("runs")) -> RunFolder | None:
-    """Return the run in ``folder`` whose league changed last, or None."""
+    """Return the run in ``folder`` whose league changed most recently, or None."""
     runs = [run for path in folder.glob("*") if (run := RunFolder(path)).manifest.is_file()]
     return max(runs, key=lambda run: run.manifest.stat().st_mtime, default=None)

@@ -1,4 +1,4 @@
-"""Search a learning rate, a network width and a freeze threshold with ASHA; each trial is a league of its own.
+"""Search a learning rate, a network width and a freeze threshold with ASHA; each trial trains its own league.
 
 python examples/tune_league.py --trials 8 --env-steps 2000000
 """
@@ -12,7 +12,7 @@ import connectfour as cf
 
 
 def search(trials: int, env_steps: int, overrides: list[str], storage: str | None = None) -> tune.ResultGrid:
-    """Run the search; what plays worse on solved positions is stopped early."""
+    """Run the search; trials that play worse on solved positions are stopped early."""
     # Learning rate and entropy are annealed over the run, so its length belongs to the settings.
     settings = cf.load_settings(overrides=["stop.minutes=null", f"stop.env_steps={env_steps}", *overrides])
     config = cf.SelfPlayPPOConfig.from_settings(settings).callbacks(cf.SelfPlayCallback)
@@ -40,7 +40,7 @@ def search(trials: int, env_steps: int, overrides: list[str], storage: str | Non
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=4, help="how many leagues to train")
-    parser.add_argument("--env-steps", type=int, default=1_000_000, help="env steps of a whole trial")
+    parser.add_argument("--env-steps", type=int, default=1_000_000, help="env steps of a full trial")
     parser.add_argument("-p", metavar="KEY=VALUE", action="append", default=[], help="override a setting")
     parser.add_argument("--address", help="Ray cluster; by default Ray runs on this machine")
     arguments = parser.parse_args()
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     best = search(arguments.trials, arguments.env_steps, arguments.p).get_best_result()
     print(f"best: {best.config['searched']}, learning rate {best.config['lr']:.2g}")
     print(f"keeps the result in {best.metrics['value_preserving']:.3f} of solved positions (dev half)")
-    print(f"it plays: connectfour play --opponent checkpoint:{best.checkpoint.path}")
+    print(f"play against it: connectfour play --opponent checkpoint:{best.checkpoint.path}")

@@ -23,7 +23,7 @@ class Heuristic(ABC):
 
     Attributes:
         name: the name under which ``make_heuristic`` builds it.
-        state_size: numbers that it remembers per game.
+        state_size: number of integers that it remembers per game.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Heuristic(ABC):
         Args:
             observation: N positions. A row without legal columns gets an arbitrary column.
             state: memory that ``initial_state`` or the previous call on these boards returned, (N, state_size).
-            rng: source of chance.
+            rng: random number generator.
 
         Returns:
             Columns (N,) and the new state.
@@ -58,7 +58,7 @@ class Heuristic(ABC):
             occupied: all discs, (N,).
             legal: legal columns, (N, 7).
             state: memory, (N, state_size).
-            uniform: one number in [0, 1) per board (N,), the only source of chance.
+            uniform: one number in [0, 1) per board (N,), the only source of randomness.
 
         Returns:
             Columns (N,) and the new state.

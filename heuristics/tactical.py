@@ -12,7 +12,7 @@ _WIN, _BLOCK, _SAFE = 4, 2, 1
 
 
 class Tactical(Heuristic):
-    """Wins if it can, else blocks, else avoids cells below one where the opponent would win.
+    """Wins if it can, else blocks, else avoids cells directly below a winning cell of the opponent.
 
     Ties go to the column nearest the center.
     """

@@ -89,7 +89,7 @@ def main() -> None:
     constraint_file.write_text("\n".join(constraints(lock)) + "\n")
     wanted = ["--editable", f"{ROOT}[{','.join(EXTRAS)}]", *project["dependency-groups"]["dev"]]
     pip_install(["--constraint", constraint_file, *wanted])
-    # Compile now: where Python is told not to write bytecode, every start of Ray and Torch would pay for it.
+    # Compile now: where PYTHONDONTWRITEBYTECODE is set, every start of Ray and Torch would pay for it.
     subprocess.run([PYTHON, "-m", "compileall", "-q", "-j", "0", VENV / "lib"], stdout=subprocess.DEVNULL, check=False)
     STAMP.write_text(stamp)
 

@@ -76,7 +76,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("network.width=33", "network.width = 33 is odd"),
         ("network.encoder=cnn", "network.encoder = 'cnn' is not allowed: input should be 'lines', 'mlp' or 'resnet'"),
         ("ppo.minibatch_size=100000", "is larger than ppo.batch_size"),
-        ("league.heuristics=[]", "^league.heuristics is empty: name one"),
+        ("league.heuristics=[]", "^league.heuristics is empty: name"),
         ("league.heuristics=[random, random]", "^league.heuristics names one twice: random, random"),
         ("league.opponent_count=2", "5 heuristics do not fit into league.opponent_count = 2"),
         ("seed=5000000000", "seed = 5000000000 is not allowed"),

@@ -152,10 +152,10 @@ def test_what_is_printed_about_a_ranking(folder: Path) -> None:
     printed = text.getvalue()
     for part in (
         f"{folder.name}: 18 games",
-        "weak (aside)",
+        "weak (set aside)",
         "games lost by faults",
         "weak was set aside: too slow.",
-        "Stopped: more games of this kind do not make the skills more certain.",
+        "Stopped: more games of this kind would not make the skills more certain.",
         "The package trueskill could not rate 2 games",
         f"every game: {folder}/matches.jsonl",
     ):

@@ -145,5 +145,5 @@ def test_a_checkpoint_whose_slots_are_not_its_league_is_refused(build: Build, tm
     member = algorithm.freeze_main()
     algorithm.pool.members[member.id] = member.model_copy(update={"weights_sha256": "0" * 64})
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    with pytest.raises(SnapshotError, match="other weights of v0001"):
+    with pytest.raises(SnapshotError, match="weights of v0001 that do not match"):
         algorithm.restore_from_path(str(tmp_path / "checkpoint"))

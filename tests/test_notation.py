@@ -40,7 +40,7 @@ def test_a_board_is_drawn_with_the_top_row_first() -> None:
         ("4a", "move 2 of '4a' is 'a': write columns as digits 1 to 7"),
         ("8", "move 1 of '8' is '8'"),
         ("1111111", "column 1 is full at move 7"),
-        ("12121213", "is over: remove the moves from number 8"),
+        ("12121213", "is over: remove move 8 and all after it"),
     ],
 )
 def test_invalid_move_strings_are_refused(moves: str, message: str) -> None:

@@ -109,11 +109,11 @@ def test_importing_and_playing_load_neither_ray_nor_torch() -> None:
 
 
 @pytest.mark.parametrize("name", ["callbacks", "heuristics"])
-def test_a_users_file_that_hides_a_package_is_named(tmp_path: Path, name: str) -> None:
+def test_a_users_file_that_shadows_a_package_is_named(tmp_path: Path, name: str) -> None:
     """In Python as one sentence of an ImportError, on the command line as one sentence."""
     file = tmp_path / f"{name}.py"
     file.write_text("")
-    sentence = f"{file} hides this project's package {name}: rename it, or run from another folder"
+    sentence = f"{file} shadows this project's package {name}: rename it, or run from another folder"
     in_python = _python("import connectfour as cf; cf.train", cwd=tmp_path)
     assert in_python.stderr.splitlines()[-1].endswith(sentence)
     done = subprocess.run(

@@ -73,7 +73,7 @@ def test_a_rehearsal_recovers_the_order_and_draws_its_accuracy(tmp_path: Path) -
     assert "replayed: exception" in printed
     assert "Share of pairs in the right order, 10 agents, mean of 4 seeds:" in printed
     assert f"{fmean(found['random'][30]):.3f}" in printed
-    assert f"Accuracy against games: {figure}" in printed
+    assert f"Accuracy by number of games: {figure}" in printed
 
 
 @pytest.mark.usefixtures("ray_session")

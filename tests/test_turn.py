@@ -46,7 +46,7 @@ def test_a_player_without_a_legal_move_is_named() -> None:
         def choose(self, own, occupied, legal, state, uniform):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
             return np.full(len(own), 3), state
 
-    with pytest.raises(PlayerError, match="stubborn names an illegal move after '444444': choose another opponent"):
+    with pytest.raises(PlayerError, match="stubborn chose an illegal move after '444444': choose another opponent"):
         choose_column(Stubborn(), Game.parse("444444"), 0)
 
 

@@ -9,10 +9,10 @@ from connectfour.package_check import check_packages
 
 
 def main() -> None:
-    """Run the command line; an expected error is one sentence and its exit code."""
+    """Run the command line; an expected error prints one sentence and sets the exit code."""
     try:
         check_packages()
-        from connectfour.cli.entry import app  # after the check: it imports what may be hidden
+        from connectfour.cli.entry import app  # after the check: it imports what may be shadowed
 
         app()
     except ConnectFourError as error:
@@ -26,6 +26,6 @@ def main() -> None:
 
 
 def export_onnx_main() -> None:
-    """Run ``export-onnx`` as a command of its own."""
+    """Run ``export-onnx`` as a standalone command."""
     sys.argv.insert(1, "export-onnx")
     main()

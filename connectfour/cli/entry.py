@@ -31,7 +31,7 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Read the options before the command."""
+    """Handle the options that come before the command."""
 
 
 for _command in (

@@ -11,12 +11,10 @@ from connectfour.observer import ConsoleObserver
 
 
 def export_onnx(
-    player: Annotated[
-        str, typer.Argument(help="A run folder, which stands for its best network, snapshot:RUN/vN or checkpoint:PATH.")
-    ],
+    player: Annotated[str, typer.Argument(help="A run folder (its best network), snapshot:RUN/vN or checkpoint:PATH.")],
     output: Annotated[Path, typer.Option(help="File to write.")] = Path("model.onnx"),
 ) -> None:
-    """Export a policy as one ONNX file, after checking that onnxruntime plays it as Torch does."""
+    """Export a policy as one ONNX file, after checking that onnxruntime and Torch agree on it."""
     from connectfour.export.onnx_file import export_onnx as export
 
     done = export(player, output)
@@ -30,7 +28,7 @@ def export_onnx(
 def space(
     run: Annotated[Path, typer.Argument(help="Run folder, preferably ranked.")],
     output: Annotated[Path, typer.Option(help="Folder to write.")],
-    top: Annotated[int, typer.Option(min=1, help="Number of networks to take, the strongest ones.")] = 8,
+    top: Annotated[int, typer.Option(min=1, help="Number of networks to include, strongest first.")] = 8,
 ) -> None:
     """Write the web app and the best networks of a run into a folder to push as a Hugging Face Space."""
     from connectfour.export.space import write_space

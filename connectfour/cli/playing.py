@@ -19,7 +19,7 @@ def play(
     opponent: Annotated[
         str | None,
         typer.Option(
-            help="Player to play against.", show_default="the best of the newest run in runs/, else minimax:4"
+            help="Player to play against.", show_default="the best network of the newest run in runs/, else minimax:4"
         ),
     ] = None,
     first: Annotated[Literal["human", "agent"], typer.Option(help="Who moves first.")] = "human",
@@ -28,7 +28,7 @@ def play(
         float, typer.Option(min=0, max=100, help="At 0, a network plays its best column; above 0, it samples.")
     ] = 0.0,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the agent's chance.", show_default="a new one each time")
+        int | None, typer.Option(min=0, help="Random seed of the agent.", show_default="a new one each time")
     ] = None,
 ) -> None:
     """Play in this terminal: 1 to 7 drops a disc, u undo, h hint, n new game, q quit."""
@@ -51,7 +51,7 @@ def replay(
     output: Annotated[Path, typer.Option(help="File to write: .gif, .mp4 (needs the extra video) or .png.")],
     game: Annotated[
         int | None,
-        typer.Option(help="Number of a game in matches.jsonl.", show_default="the newest of the two strongest players"),
+        typer.Option(help="Number of a game in matches.jsonl.", show_default="the newest between the two strongest"),
     ] = None,
 ) -> None:
     """Draw a recorded game as a GIF or MP4, or its last position with numbered discs as a PNG."""

@@ -13,7 +13,7 @@ from connectfour.observer import ConsoleObserver, plain_console
 from connectfour.ranking.schedule import PAIRINGS, Pairing
 
 AddressOption = Annotated[
-    str | None, typer.Option(help="Ray cluster to use, as for ray.init (auto: the one that runs on this machine).")
+    str | None, typer.Option(help="Ray cluster to use, as for ray.init (auto: the one running on this machine).")
 ]
 PlayerArgument = Annotated[
     str, typer.Argument(help="heuristic:NAME, snapshot:RUN/vN (or /main, /best), checkpoint:PATH or onnx:FILE.")
@@ -21,7 +21,7 @@ PlayerArgument = Annotated[
 OpeningPliesOption = Annotated[
     int, typer.Option(min=0, max=30, help="Random plies before each game; two games with swapped seats share them.")
 ]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all chance.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Random seed.")]
 SampleOption = Annotated[bool, typer.Option(help="Networks sample their columns instead of playing the best.")]
 PairingOption = Annotated[Pairing, typer.Option(help="Scheme that decides who plays whom.")]
 
@@ -73,19 +73,19 @@ def grade(
 def rank(
     players: Annotated[
         list[str] | None,
-        typer.Argument(help="Run folders, each standing for its frozen policies and heuristics, and further players."),
+        typer.Argument(help="Run folders, each standing for its frozen policies and heuristics, and other players."),
     ] = None,
     matches: Annotated[
         int | None, typer.Option(min=1, help="Stop at this number of games in the log; by default 100 per player.")
     ] = None,
     until_sigma: Annotated[
-        float | None, typer.Option(help="Stop when no skill has a larger standard deviation, in TrueSkill units.")
+        float | None, typer.Option(help="Stop when no skill's standard deviation is above this, in TrueSkill units.")
     ] = None,
     until_settled: Annotated[
-        int | None, typer.Option(min=1, help="Stop when the order has not changed for this number of games.")
+        int | None, typer.Option(min=1, help="Stop when the order has not changed for this many games.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(help="Folder of log and tables; by default the first run folder, else ranking.")
+        Path | None, typer.Option(help="Folder for log and tables; by default the first run folder, else ranking.")
     ] = None,
     pairing: PairingOption = "thompson",
     sample: SampleOption = False,
@@ -93,12 +93,12 @@ def rank(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Games per batch.", show_default="depends on the limits")
     ] = None,
-    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that a batch may take.")] = 60.0,
+    deadline: Annotated[float, typer.Option(min=0.1, help="Time limit per batch, in seconds.")] = 60.0,
     seed: SeedOption = 0,
     address: AddressOption = None,
     replay: Annotated[bool, typer.Option(help="Play no games: rebuild all tables from the log.")] = False,
 ) -> None:
-    """Rank players by games against each other; the same command resumes the ranking.
+    """Rank players by games against each other; run the same command again to resume.
 
     Writes matches.jsonl (every game), leaderboard.csv, crosstable.csv and leaderboard.png. random, tactical, minimax:2
     and minimax:4 always take part. Games played in training do not count.
@@ -127,14 +127,14 @@ def rehearse(
     num_agents: Annotated[int, typer.Option(min=2, help="Number of agents, with levels from 0 to 100.")] = 10,
     num_matches: Annotated[int, typer.Option(min=1, help="Games per ranking.")] = 1000,
     error_rate: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of games whose machinery fails; they are replayed.")
+        float, typer.Option(min=0, max=0.9, help="Share of games that fail by no player's fault; they are replayed.")
     ] = 0.1,
     invalid_rate: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of games lost by an invalid answer, a full column or an exception."),
+        typer.Option(min=0, max=1, help="Share of games lost to an invalid answer, a full column or an exception."),
     ] = 0.01,
-    hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost by not answering.")] = 0.001,
-    crash_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost by a crash.")] = 0.0,
+    hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost because a player hangs.")] = 0.001,
+    crash_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost to a crash.")] = 0.0,
     lost_rate: Annotated[
         float, typer.Option(min=0, max=0.5, help="Share of games whose worker is lost; they are replayed.")
     ] = 0.0,
@@ -143,10 +143,10 @@ def rehearse(
     seeds: Annotated[int, typer.Option(min=1, help="Number of rankings per scheme, each with its own levels.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
     deadline: Annotated[float, typer.Option(min=0.1, help="Seconds after which an agent counts as hanging.")] = 2.0,
-    figure: Annotated[Path | None, typer.Option(help="Draw accuracy against games into this PNG file.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Plot accuracy by number of games into this PNG file.")] = None,
     address: AddressOption = None,
 ) -> None:
-    """Rank agents with known levels in a noisy game with injected errors, and report how right the order is."""
+    """Rank agents with known levels in a noisy game with injected errors, and report how accurate the order is."""
     from connectfour.ranking.level_game import ErrorRates
     from connectfour.ranking.rehearsal import Rehearsal
     from connectfour.ranking.rehearsal import rehearse as rehearse_rankings

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _LEGEND = """\
-skill: joint posterior of all games in TrueSkill units, 25 on average. > next: probability of being better
+skill: from the joint posterior of all games, in TrueSkill units, 25 on average. > next: probability of being better
 than the next player. 1st, 2nd: points per game by seat. graded: share of solved positions in which the best
 column keeps the result."""
 
@@ -53,7 +53,7 @@ def grade_table(title: str, grades: Mapping[str, Grade]) -> Table:
 
 
 def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
-    """Print the leaderboard, the faults, and what else there is to know about a ranking."""
+    """Print the leaderboard, the faults, and notes on a ranking."""
     from connectfour.ranking.display import fault_table, standings_table
 
     console = console or plain_console()
@@ -63,7 +63,7 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
         console.print(fault_table(log))
     sentences = [f"{name} was set aside: {reason}." for name, reason in log.set_aside.items()]
     if ranking.stalled:
-        sentences.append("Stopped: more games of this kind do not make the skills more certain.")
+        sentences.append("Stopped: more games of this kind would not make the skills more certain.")
     if log.repeated:
         sentences.append(f"{len(log.repeated):,} games repeat an earlier game and do not count.")
     if ranking.unrated:
@@ -84,7 +84,7 @@ def _files_of(ranking: Ranking) -> str:
 def print_rehearsal(
     rehearsal: Rehearsal, result: RehearsalResult, figure: Path | None, console: Console | None = None
 ) -> None:
-    """Print accuracy by number of games, and for a single ranking, its order and faults."""
+    """Print accuracy by number of games and, for a single ranking, its order and faults."""
     from connectfour.ranking.display import fault_table
 
     console = console or plain_console()
@@ -99,11 +99,11 @@ def print_rehearsal(
     console.print(f"Share of pairs in the right order, {rehearsal.agents} agents{mean}:", highlight=False)
     console.print(_accuracy_table(result))
     if figure:
-        console.print(f"Accuracy against games: {figure}", highlight=False, soft_wrap=True)
+        console.print(f"Accuracy by number of games: {figure}", highlight=False, soft_wrap=True)
 
 
 def _truth_table(ranking: RehearsedRanking) -> Table:
-    """Return the order that was found beside the true one."""
+    """Return the recovered order next to the true one."""
     from connectfour.ranking.leaderboard import posterior_of, standings
 
     levels = {agent.name: agent.level for agent in ranking.agents}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from connectfour.training.train import TrainingResult
 
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML file of settings; the rest keeps its defaults.")
+    Path | None, typer.Option("--config", "-c", help="YAML file of settings; all others keep their defaults.")
 ]
 OverrideOption = Annotated[
     list[str] | None,
@@ -35,11 +35,11 @@ def train(
         Path | None, typer.Option(help="Resume the run in this folder from its newest checkpoint.")
     ] = None,
     address: Annotated[
-        str | None, typer.Option(help="Ray cluster to train on, as ray.init takes it (auto: the one running here).")
+        str | None, typer.Option(help="Ray cluster to train on, as for ray.init (auto: the one on this machine).")
     ] = None,
     logger: Annotated[str | None, typer.Option(help="Also log to an experiment tracker: wandb, mlflow or aim.")] = None,
 ) -> None:
-    """Train by self-play, freezing snapshots into a league, until a limit or Ctrl-C.
+    """Train by self-play, freezing snapshots into a league, until a limit is reached or you press Ctrl-C.
 
     TensorBoard reads the run folder: tensorboard --logdir RUN.
     """

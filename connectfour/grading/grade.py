@@ -63,7 +63,7 @@ class Grades:
         value_preserving: whether the move keeps the result.
         optimal: whether it keeps the score.
         plies: discs on the board.
-        winning: whether the position is won, else drawn.
+        winning: true if the position is won, false if it is drawn.
     """
 
     value_preserving: Mask
@@ -95,15 +95,15 @@ def grade(player: Player, positions: GradedPositions | None = None, seed: int = 
     Args:
         player: the player; a network should play greedily.
         positions: solved positions, by default the packaged half ``test``.
-        seed: of all chance.
+        seed: random seed.
 
     Raises:
-        PositionsError: there is no such position.
+        PositionsError: the result depends on the column in no position.
     """
     positions = positions or load_positions("test")
     decided = positions.select(positions.decides)
     if not len(decided):
-        raise PositionsError("the result depends on the column in none of the positions: add some in which it does")
+        raise PositionsError("no position has columns with different results: add some in which they differ")
     return grade_columns(decided, answer(player, decided, seed))
 
 
@@ -125,7 +125,7 @@ def answer(player: Player, positions: GradedPositions, seed: int = 0) -> Columns
 
 
 def grade_columns(positions: GradedPositions, columns: Columns) -> Grades:
-    """Grade ``columns`` (N,), one per position; a full column or a number outside of 0 to 6 preserves nothing."""
+    """Grade ``columns`` (N,), one per position; a full column or a number outside 0 to 6 preserves nothing."""
     inside = (columns >= 0) & (columns < ACTIONS)
     chosen = np.where(inside, positions.scores[np.arange(len(positions)), np.where(inside, columns, 0)], FULL)
     legal, best = chosen != FULL, positions.best

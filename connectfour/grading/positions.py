@@ -116,7 +116,7 @@ def _read_text(source: str) -> str:
         except OSError as error:
             halves = " or ".join(HALVES)
             raise PositionsError(
-                f"cannot read {source}: {error.strerror}; name a CSV file of graded positions, {halves}"
+                f"cannot read {source}: {error.strerror}; name {halves}, or a CSV file of graded positions"
             ) from None
     try:
         return (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
@@ -157,7 +157,7 @@ def _describe_mistake(moves: Sequence[int]) -> str:
 
 
 def play_moves(moves: Sequence[Sequence[int]]) -> Boards:
-    """Return the boards after ``moves``, 0-based columns; a game that ends on the way stays at its end."""
+    """Return the boards after ``moves``, 0-based columns; a game that ends early stays in its final position."""
     boards = Boards(len(moves))
     lengths = np.array([len(each) for each in moves])
     for ply in range(int(lengths.max())):

@@ -1,1 +1,1 @@
-"""Who plays whom while training: the pool of opponents, matchmaking, snapshots. No Ray, no Torch."""
+"""Who plays whom during training: the pool of opponents, matchmaking, snapshots. No Ray, no Torch."""

@@ -1,4 +1,4 @@
-"""``league/manifest.json``: the members of a run's league with their hashes, and what is known of their strength.
+"""``league/manifest.json``: the members of a run's league with their hashes, and what is known about their strength.
 
 The manifest is written last, after the files that it names. Its first part, ``PoolState``, also travels in every
 checkpoint.
@@ -37,7 +37,7 @@ class PoolState(BaseModel):
     Attributes:
         members: the archive in the order of joining.
         active: ids of the active pool, the longest-standing first.
-        freezes: how often main was frozen on the way to its present state.
+        freezes: how often main was frozen on the way to its current state.
         payoff: all training games against the pool.
         recent: main's latest games by opponent, one ``(wins, draws, losses)`` per iteration, the oldest first.
         games_since_freeze: games against the pool since the last freeze.
@@ -54,14 +54,14 @@ class PoolState(BaseModel):
 
 
 class Manifest(PoolState):
-    """The file: the pool, and main as the newest checkpoint has it."""
+    """The contents of the file: the pool, and main as of the newest checkpoint."""
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
     main: Member | None = None
 
 
 def write_manifest(file: Path, manifest: Manifest) -> None:
-    """Write a manifest, whole or not at all."""
+    """Write a manifest atomically."""
     write_atomically(file, (manifest.model_dump_json(indent=1) + "\n").encode())
 
 
@@ -81,7 +81,8 @@ def read_manifest(file: Path) -> Manifest | None:
         found: Any = next((fault["input"] for fault in error.errors() if fault["loc"] == ("schema_version",)), None)
         if isinstance(found, int):
             raise SnapshotError(
-                f"{file} has schema version {found}, this release reads {SCHEMA_VERSION}: use the release that wrote it"
+                f"{file} has schema version {found}, but this release reads up to {SCHEMA_VERSION}: "
+                "use the release that wrote it"
             ) from None
         raise SnapshotError(f"{file} is damaged: restore it from a copy of the run") from None
 

@@ -1,4 +1,4 @@
-"""One seeded (opponent, seat) per game, and the score of the games that ended.
+"""Draws an (opponent, seat) for each game and counts the results.
 
 Every env runner has a ``Matchmaker``; the league sends it a ``Roster`` whenever the pool changes. Priorities follow
 prioritized fictitious self-play (Vinyals et al. 2019, AlphaStar, "PFSP hard": (1 - score)^2) with a floor.
@@ -41,11 +41,11 @@ MIRROR = MatchUp(MAIN, MAIN, 0)
 
 @dataclass(frozen=True)
 class Roster:
-    """What an env runner must know of the league.
+    """What an env runner needs to know about the league.
 
     Attributes:
         modules: the RLlib module that plays each active opponent, by opponent id.
-        weights: share of pool games of each opponent, in the same order; they sum to 1.
+        weights: each opponent's share of the games against the pool, in the same order; they sum to 1.
         mirror_share: share of all games that main plays against itself.
         seed: seed of the draws; each worker adds its own index.
     """
@@ -97,17 +97,17 @@ class Matchmaker:
         return MatchUp(opponent, self._roster.modules[opponent], seat)
 
     def record(self, match_up: MatchUp, result: Result) -> None:
-        """Count a finished game, seen by main.
+        """Count a finished game, given main's result.
 
         Two kinds of games are left out: those against itself, which say nothing about the pool, and those whose
-        opponent left its slot before the end, which two policies played in turn.
+        opponent left its slot before the end, because two policies played them.
         """
         if not match_up.is_mirror and self._roster.modules.get(match_up.opponent) == match_up.module:
             before = self._results.get(match_up.opponent, SeatScores())
             self._results[match_up.opponent] = before + SeatScores.of(match_up.main_seat, Score.of(result))
 
     def drain(self) -> dict[str, SeatScores]:
-        """Return main's scores by opponent, of the games counted since the last call."""
+        """Return main's scores by opponent from the games counted since the last call."""
         results, self._results = self._results, {}
         return results
 

@@ -18,7 +18,7 @@ class Member(BaseModel):
         kind: ``main`` is the latest state of the policy that learns; it is never drawn as an opponent.
         file: name of the weights' file in the league folder.
         sha256: hash of that file.
-        weights_sha256: hash of the weights alone, the same wherever they are.
+        weights_sha256: hash of the weights alone, the same wherever they are stored.
         iteration: training iteration in which it was frozen.
         env_steps: env steps sampled by then.
         created: UTC time of freezing in ISO 8601.

@@ -1,6 +1,6 @@
 """The opponent pool: who is in it, what was played, and when main is frozen into it.
 
-The pool decides and remembers; it knows neither Ray nor Torch. Its state travels in every checkpoint and stands in the
+The pool decides and remembers; it uses neither Ray nor Torch. Its state is saved in every checkpoint and in the
 run's ``league/manifest.json``.
 """
 
@@ -19,13 +19,13 @@ from connectfour.league.recent import RecentResults
 
 
 class OpponentPool:
-    """Members, the active pool among them, and what was played.
+    """The members, which of them are active, and the results so far.
 
     Attributes:
         members: the archive by id, in the order of joining.
         active: ids that are drawn as opponents, the longest-standing first.
-        freezes: how often main was frozen on the way to its present state.
-        payoff: scores of all training games by (who moved first, who second), as the first saw them.
+        freezes: how often main was frozen on the way to its current state.
+        payoff: scores of all training games by (first, second) player, from the first player's view.
         recent: main's recent results against each active opponent.
     """
 
@@ -62,12 +62,12 @@ class OpponentPool:
 
     @property
     def win_rate(self) -> float:
-        """Main's points per game against the active pool, each opponent counting the same and a draw as half a win."""
+        """Main's points per game against the active pool: opponents weigh the same, a draw is half a win."""
         return self.recent.mean(self.active)
 
     @property
     def newest_score(self) -> float:
-        """Main's lowest points per game against one of the newest snapshots; that against the pool if there is none."""
+        """Main's lowest points per game against one of the newest snapshots; ``win_rate`` if there are none."""
         return min((self.recent.estimate(name) for name in self.newest), default=self.win_rate)
 
     @property
@@ -76,7 +76,7 @@ class OpponentPool:
         return self.freezes + self.win_rate
 
     def record(self, results: Mapping[str, SeatScores]) -> None:
-        """Take in the games of one iteration: main's scores by opponent."""
+        """Record the games of one iteration: main's scores by opponent."""
         for opponent, scores in results.items():
             as_first, as_second = (MAIN, opponent), (opponent, MAIN)
             for pair, score in ((as_first, scores.first), (as_second, scores.second.reversed)):
@@ -89,8 +89,9 @@ class OpponentPool:
         """Return whether main is due to be frozen.
 
         Main is due when it beats the pool as it stands now: its win rate reaches the threshold over at least
-        ``min_games`` games since the last freeze, and each of the newest snapshots is beaten by ``newest_threshold``
-        over at least ``newest_games`` games. With ``freeze_every``, main is also due after that many env steps.
+        ``min_games`` games since the last freeze, and it scores ``newest_threshold`` against each of the newest
+        snapshots over at least ``newest_games`` games. With ``freeze_every``, main is also due after that many env
+        steps.
         """
         settings = self.settings
         last = max((self.members[name].env_steps for name in self.newest), default=0)
@@ -104,9 +105,9 @@ class OpponentPool:
         )
 
     def admit(self, snapshot: Member) -> Member:
-        """Let a newly frozen snapshot in, and return it with its slot.
+        """Admit a newly frozen snapshot and return it with its slot.
 
-        Sometimes a retired heuristic comes back with it; the longest-standing leave until both fit.
+        Sometimes a retired heuristic comes back with it; the oldest members leave until both fit.
         """
         rng = np.random.default_rng((self._seed, len(self.members)))
         retired = [name for name, each in self.members.items() if each.kind == "heuristic" and name not in self.active]
@@ -163,7 +164,7 @@ class OpponentPool:
         )
 
     def load_state(self, state: PoolState) -> None:
-        """Become what ``to_state`` returned."""
+        """Restore what ``to_state`` returned."""
         self.members = {member.id: member for member in state.members}
         self.active = list(state.active)
         self.freezes = state.freezes

@@ -11,9 +11,9 @@ _PRIOR = Score(draws=2)
 
 
 class RecentResults:
-    """Main's latest games against each opponent: as few iterations as hold ``games`` of them.
+    """Main's latest games against each opponent: the fewest iterations with at least ``games`` games.
 
-    What is known of an opponent outlasts a freeze: main is the same policy before and after.
+    Results survive a freeze, because main is the same policy before and after.
     """
 
     def __init__(self, games: int, iterations: Mapping[str, Sequence[Score]] | None = None) -> None:
@@ -22,7 +22,7 @@ class RecentResults:
         self.iterations: dict[str, list[Score]] = {name: list(scores) for name, scores in (iterations or {}).items()}
 
     def add(self, results: Mapping[str, SeatScores]) -> None:
-        """Take in one iteration, and drop the old ones that are no longer needed."""
+        """Add one iteration, and drop the old ones that are no longer needed."""
         for opponent, scores in results.items():
             kept = self.iterations.setdefault(opponent, [])
             kept.append(scores.total)
@@ -43,7 +43,7 @@ class RecentResults:
         return score.points / score.games
 
     def mean(self, opponents: Sequence[str]) -> float:
-        """Return the mean of the estimates, each of ``opponents`` counting the same."""
+        """Return the mean of the estimates, with all ``opponents`` weighted equally."""
         return fmean(self.estimate(name) for name in opponents)
 
     def draw_rate(self, opponents: Sequence[str]) -> float:

@@ -1,8 +1,8 @@
 """Frozen weights on disk: safetensors files with their hashes.
 
 A file is written under a temporary name, flushed and renamed; the manifest that names it is written last, in the same
-way. Whatever is interrupted, every snapshot that the manifest names is whole. Only ``main.safetensors`` is replaced in
-place: after a kill between it and the manifest, it is refused until the next checkpoint. A file that the manifest does
+way. Even after an interruption, every snapshot that the manifest names is whole. Only ``main.safetensors`` is replaced
+in place: after a kill between the two writes, it is refused until the next checkpoint. A file that the manifest does
 not name, or whose hash differs, is refused. Nothing here unpickles.
 """
 
@@ -42,7 +42,7 @@ class Snapshot:
 
 
 def weights_sha256(weights: Weights) -> str:
-    """Return the hash of the names, shapes, dtypes and bytes of ``weights``, whatever their order."""
+    """Return the hash of the names, shapes, dtypes and bytes of ``weights``, regardless of their order."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         array = np.ascontiguousarray(weights[name])
@@ -123,7 +123,7 @@ class SnapshotStore:
         """Read a member's weights.
 
         Raises:
-            SnapshotError: the file is missing, its hash is not the manifest's, or it is not a snapshot.
+            SnapshotError: the file is missing, does not match the manifest's hash, or is not a snapshot.
         """
         return decode_snapshot(self.read(member), str(self.folder / str(member.file)))
 
@@ -131,7 +131,7 @@ class SnapshotStore:
         """Return the bytes of a member's file.
 
         Raises:
-            SnapshotError: the file is missing, or its hash is not the manifest's.
+            SnapshotError: the file is missing, or does not match the manifest's hash.
         """
         path = self.folder / str(member.file)
         try:
@@ -140,6 +140,6 @@ class SnapshotStore:
             raise SnapshotError(f"{path} is missing, though the manifest names it: restore the file") from None
         if hashlib.sha256(data).hexdigest() != member.sha256:
             raise SnapshotError(
-                f"{path} is damaged (its SHA-256 is not the manifest's): restore the file or remove the run"
+                f"{path} is damaged (its SHA-256 does not match the manifest): restore the file or remove the run"
             )
         return data

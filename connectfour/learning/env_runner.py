@@ -1,8 +1,8 @@
 """``SelfPlayEnvRunner``: all boards in lockstep, one forward pass per module and ply.
 
 RLlib's own runner makes Python objects of every step of every game. This one steps N boards at once and groups them by
-the module that is to move. It plays the same league: the same matchmaker, modules, weights and openings. What becomes
-of the recorded plies is up to the learner: each has a subclass with ``learnable``.
+the module that is to move. It plays the same league: the same matchmaker, modules, weights and openings. Each
+learner has a subclass whose ``learnable`` turns recorded plies into its samples.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
     @abstractmethod
     def learnable(self, rollout: Rollout) -> Any:
-        """Return what the learner needs of a rollout; ``boards`` hold the positions after its last ply."""
+        """Return what the learner needs from a rollout; ``boards`` hold the positions after its last ply."""
 
     @property
     def boards(self) -> Boards:
-        """The games as they stand."""
+        """The games in progress."""
         return self._boards
 
     @override
@@ -113,7 +113,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
     @override
     def sample(self, **kwargs: Any) -> Any:
-        """Play ``rollout_fragment_length`` plies on every board, and return what the learner needs of them."""
+        """Play ``rollout_fragment_length`` plies on every board, and return what the learner needs from them."""
         if not self._match_ups:
             self._match_ups = [MIRROR] * self.num_envs
             self._start_games(self._all_boards)
@@ -184,7 +184,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
             action[rows], memory[rows] = module.heuristic.act(observation[rows], memory[rows], module.rng)
 
     def _slip(self, observation: Observation, action: Columns, rollout: Rollout, ply: int) -> None:
-        """Replace some of main's moves against itself by random ones."""
+        """Replace some of main's moves against itself with random ones."""
         chance = self._rng.random(self.num_envs)
         rollout.slip[ply] = self._is_mirror & (chance < self.settings.rollout.slip_probability)
         slipping = np.flatnonzero(rollout.slip[ply])
@@ -234,7 +234,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
     @override
     def set_state(self, state: dict[str, Any]) -> None:
-        """Load weights, unless their sequence number says that they are not newer, as the stock runner does."""
+        """Load weights, unless their sequence number shows that they are not newer, as the stock runner does."""
         if COMPONENT_RL_MODULE in state:
             weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
             if weights_seq_no == 0 or self._weights_seq_no < weights_seq_no:
@@ -274,7 +274,7 @@ def _rows_by_player(players: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
 
 
 def _sample(logits: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Sample an action per row of ``logits`` (N, actions) by the Gumbel trick; return it with its log-probability."""
+    """Sample an action per row of ``logits`` (N, actions) with the Gumbel-max trick; return its log-probability too."""
     gumbel = -torch.empty_like(logits).exponential_().log()
     action = (logits + gumbel).argmax(dim=1)
     log_probability = torch.log_softmax(logits, dim=1).gather(1, action[:, None])[:, 0]

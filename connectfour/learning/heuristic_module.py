@@ -27,7 +27,7 @@ class HeuristicRLModule(RLModule):  # type: ignore[misc]  # Ray's classes are un
     def setup(self) -> None:
         """Build the heuristic and its generator."""
         self.heuristic = make_heuristic(self.model_config["heuristic"])
-        # Env runners seed NumPy's global generator by their worker index: each has random numbers of its own.
+        # Env runners seed NumPy's global generator by their worker index: so each has its own random numbers.
         self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002  # the generator that RLlib seeds
 
     @override

@@ -1,8 +1,8 @@
-"""``LeagueAlgorithm``: what makes an RLlib algorithm a league, whichever algorithm learns.
+"""``LeagueAlgorithm``: turns any RLlib algorithm into a league.
 
 The MultiRLModule is fixed when the algorithm is built: ``main``, one module per heuristic, and ``opponent_count`` slots
-for snapshots. Freezing copies main's weights into a slot. Nothing is ever added to a running algorithm, a restored one
-has every module that it needs, and memory does not grow with the league.
+for snapshots. Freezing copies main's weights into a slot. Nothing is ever added to a running algorithm, so a restored
+one has every module that it needs, and memory does not grow with the league.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         settings: the run's settings.
         pool: the league.
         store: the folder of its snapshots.
-        value_preserving: main's latest grade, see ``grade_main``; NaN before the first one.
+        value_preserving: main's latest grade (see ``grade_main``); NaN before the first one.
     """
 
     settings: RunSettings
@@ -91,7 +91,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def _find_league_folder(self) -> Path:
         if self.config.league_folder:
             return Path(self.config.league_folder)
-        # A trial works in a temporary folder; what must last belongs where Tune stores the trial.
+        # A trial works in a temporary folder; files that must persist belong where Tune stores the trial.
         if self._storage and isinstance(self._storage.storage_filesystem, LocalFileSystem):
             return RunFolder(Path(self._storage.trial_fs_path)).league
         return RunFolder(Path(self.logdir)).league
@@ -102,13 +102,13 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         return [group for group in (self.env_runner_group, self.eval_env_runner_group) if group]
 
     def _archive_stored_snapshots(self) -> None:
-        """Keep the folder's snapshots that this league does not know, from an earlier attempt, in the archive."""
+        """Archive the folder's snapshots that this league does not know: an earlier attempt left them."""
         members = members_in(self.store.manifest).values()
         self.pool.archive(member for member in members if member.kind == "snapshot")
 
     @property
     def share_done(self) -> float:
-        """The share of the run that is done, in [0, 1], by the first of its limits on time and env steps."""
+        """The share of the run that is done, in [0, 1], by whichever limit (time or env steps) is closer."""
         limits = self.settings.stop
         of_minutes = self._time_total / 60 / limits.minutes if limits.minutes else 0.0
         of_env_steps = self.env_steps / limits.env_steps if limits.env_steps else 0.0
@@ -126,7 +126,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         """Bring env runners of ``group`` (default: all) up to date: weights, verified by hash, and the roster.
 
         Raises:
-            TrainingError: an env runner holds other weights afterwards.
+            TrainingError: the weights on an env runner still differ.
         """
         push_weights(self, group, worker_indices=worker_indices)
         push_roster(group, self._roster(), worker_indices)
@@ -136,7 +136,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             self.sync_league(group)
 
     def push_roster(self) -> None:
-        """Send the current roster to all env runners, those for evaluation included."""
+        """Send the current roster to all env runners, including those for evaluation."""
         for group in self._groups:
             push_roster(group, self._roster())
 
@@ -146,7 +146,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def freeze_main(self) -> Member:
         """Freeze main into the pool and return the new member.
 
-        When this returns, the snapshot's file is written, its weights are in their slot on every env runner, verified,
+        When this returns, the snapshot's file is written, its weights are verified in their slot on every env runner,
         and the manifest names it.
 
         Raises:
@@ -217,7 +217,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             weights = module_weights(self, member.module)
             if weights_sha256(weights) != member.weights_sha256:
                 raise SnapshotError(
-                    f"checkpoint {path} holds other weights of {member.id} than its league names: "
+                    f"checkpoint {path} has weights of {member.id} that do not match its league: "
                     "resume from another checkpoint"
                 )
             self._mend_file(member, weights)
@@ -236,7 +236,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
 
     @override
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return what a checkpoint builds an algorithm from: the configuration without the paths of this run."""
+        """Return the arguments that rebuild the algorithm from a checkpoint: the configuration without paths."""
         (config, *rest), kwargs = super().get_ctor_args_and_kwargs()
         return ({**config, "league_folder": None, "restore_from": None}, *rest), kwargs
 

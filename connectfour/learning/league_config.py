@@ -1,4 +1,4 @@
-"""What a league adds to an RLlib configuration, whichever algorithm learns."""
+"""What a league adds to the configuration of any RLlib algorithm."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SEED_STEP = 10_007
 class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are untyped here
     """The league's part of a configuration; mix it in before the algorithm's own class.
 
-    Build it with ``from_settings``. What RLlib configures may be changed afterwards as usual, with ``training(...)``,
+    Build it with ``from_settings``. RLlib's own options can be changed afterward as usual, with ``training(...)``,
     ``env_runners(...)`` and so on. ``callbacks(SelfPlayCallback)`` is required: it lets the league grow.
 
     Attributes:
@@ -51,13 +51,13 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
 
     @abstractmethod
     def translate(self, settings: Any) -> None:
-        """Set what the algorithm's own sections say, in RLlib's terms."""
+        """Translate the algorithm's own sections into RLlib's options."""
 
     @classmethod
     def from_settings(cls, settings: RunSettings | None = None, *, seed_shift: int = 0) -> Self:
-        """Translate ``settings``, by default all defaults, into RLlib's configuration.
+        """Translate ``settings`` (default: all defaults) into an RLlib configuration.
 
-        ``seed_shift``, the iteration of a resumed run, gives the run other random numbers than its earlier parts had.
+        ``seed_shift``, the iteration of a resumed run, gives it different random numbers from its earlier parts.
 
         Raises:
             ConfigError: a heuristic is unknown.
@@ -90,7 +90,7 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
 
         Args:
             folder: where snapshots and the manifest are written; by default ``league`` in the trial's folder.
-            restore_from: a checkpoint to begin from.
+            restore_from: a checkpoint to start from.
         """
         if folder is not NotProvided:
             self.league_folder = None if folder is None else str(Path(folder).resolve())
@@ -102,7 +102,7 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         """Let Tune search settings: ``config.search({"network.width": tune.choice([256, 512])})``; calls add up.
 
         Args:
-            space: Tune search spaces by the dotted names of settings, those of league and network included.
+            space: Tune search spaces by the dotted names of settings, including those of league and network.
 
         Raises:
             ConfigError: a setting is unknown, or cannot be searched.
@@ -124,7 +124,7 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         super().validate()
 
     def _apply_search(self) -> None:
-        """Translate the settings again with the drawn values; only what they change is set, the rest stays as it is."""
+        """Translate the settings again with the drawn values; only the options they change are set."""
         values = self.settings.model_dump(mode="json")
         for name, value in self.searched.items():
             set_value(values, name, value)

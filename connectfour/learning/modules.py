@@ -30,7 +30,7 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         "action_space": env.action_spaces["player_0"],
     }
     network = {"network": settings.network.model_dump()}
-    # An opponent has few boards at a time: converting its weights would cost more time than it saves.
+    # An opponent plays few boards at a time: converting its weights would cost more time than it saves.
     of_main = {**network, "precision": settings.precision}
     specs = {MAIN: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=of_main, **spaces)}
     for slot in range(settings.league.opponent_count):
@@ -51,7 +51,7 @@ def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:
     try:
         match_up: MatchUp = episode.custom_data["match_up"]
     except AttributeError:
-        # While RLlib builds the continuation of a cut episode, it asks before the custom data is there. It knows the
-        # modules from the first part and ignores the answer.
+        # While RLlib builds the continuation of a cut episode, it calls this before the custom data is set. It knows
+        # the modules from the first part and ignores the result.
         return MAIN
     return match_up.module_in(AGENTS.index(agent_id))

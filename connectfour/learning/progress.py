@@ -1,4 +1,4 @@
-"""Progress of a training run: rows of ``progress.csv``, a line of a log, a table for a terminal."""
+"""Progress of a training run: rows of ``progress.csv``, log lines, a table for a terminal."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ProgressRow:
 
     @classmethod
     def from_result(cls, result: Mapping[str, Any]) -> ProgressRow:
-        """Pick the columns from a result of a league."""
+        """Pick the columns from a league's training result."""
         learner = result.get(LEARNER_RESULTS, {}).get(MAIN, {})
         return cls(
             iteration=int(result["training_iteration"]),
@@ -87,13 +87,13 @@ def rewind(file: Path, iteration: int) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    # A killed run may have left half a last line.
+    # A killed run may have left a partial last line.
     writer.writerows(row for row in rows if None not in row.values() and int(row["iteration"]) <= iteration)
     write_atomically(file, text.getvalue().encode())
 
 
 def limit_reached(limits: StopSettings, *, minutes: float, env_steps: int, league_size: int) -> str | None:
-    """Return the name of a limit that is reached, or None."""
+    """Return the name of a limit that has been reached, or None."""
     reached = {"minutes": minutes, "env_steps": env_steps, "league_size": league_size}
     for name, value in reached.items():
         limit = getattr(limits, name)
@@ -103,7 +103,7 @@ def limit_reached(limits: StopSettings, *, minutes: float, env_steps: int, leagu
 
 
 def minutes_left(row: ProgressRow, limits: StopSettings) -> float | None:
-    """Return the minutes until the first limit at the present speed; None if only the league's size is limited."""
+    """Return the minutes until the first limit at the current speed; None if only the league's size is limited."""
     left = []
     if limits.minutes is not None:
         left.append(limits.minutes - row.minutes)
@@ -124,7 +124,7 @@ def _share(share: float) -> str:
 
 
 def plain_line(row: ProgressRow, limits: StopSettings) -> str:
-    """Return an iteration as one line of a log."""
+    """Return an iteration as one log line."""
     line = (
         f"iteration {row.iteration}: {row.env_steps:,} env steps, {row.env_steps_per_second:,.0f}/s, "
         f"win rate {row.win_rate:.2f} (newest {row.newest_score:.2f}), league {row.league_size}, "

@@ -17,7 +17,7 @@ _PREFIX = "network."
 
 
 class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Policy and value of PettingZoo's observations.
+    """Maps PettingZoo's observations to a policy and a value.
 
     ``model_config["network"]`` holds ``NetworkSettings``, ``model_config["precision"]`` the encoder's precision.
 
@@ -45,7 +45,7 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
 
     @override
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
-        """Return the value (batch,) of ``batch``; ``embeddings`` from a training pass save the encoder's work."""
+        """Return the value (batch,) of ``batch``; ``embeddings`` from a training pass avoid encoding again."""
         return self.network.value(self._features(batch) if embeddings is None else embeddings)
 
     @override

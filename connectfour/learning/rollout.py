@@ -22,7 +22,7 @@ class Rollout:
         by_main: whether main chose the move.
         slip: whether a random move replaced main's.
         action: the move (int8).
-        logits: main's masked logits, (T, N, actions) float32; undefined elsewhere, like the next two.
+        logits: main's masked logits, (T, N, actions) float32; undefined where ``by_main`` is false, like the next two.
         log_probability: log-probability of the move.
         value: main's value of the position for the player to move.
         ended: whether the move ended the game.

@@ -1,4 +1,4 @@
-"""Batches from the lockstep env runners, sampled in turn with learning or while it goes on."""
+"""Batches from the lockstep env runners, sampled either between learning steps or in parallel with them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LockstepSampler:
         return [sampled for _, sampled in self._group.fetch_ready_async_reqs(tags=_TAG, timeout_seconds=None)]
 
     def discard(self) -> None:
-        """Wait for the batch under way and drop it: the weights that sampled it no longer count."""
+        """Wait for the batch under way and drop it: the weights that sampled it are obsolete."""
         self._group.fetch_ready_async_reqs(tags=_TAG, timeout_seconds=None)
 
 

@@ -1,4 +1,4 @@
-"""RLlib's own env runner with the league's matchmaker: the slow oracle that the lockstep runner is held to."""
+"""RLlib's own env runner with the league's matchmaker: the slow reference for the lockstep runner."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Weights and rosters for every env runner, pushed at once and verified.
+"""Weights and rosters for every env runner, pushed synchronously and verified.
 
-RLlib's own synchronization is asynchronous and drops weights whose sequence number did not grow. Env runners do not see
-a snapshot that was loaded into a module until a later sync names it; until then each of them plays a random net of its
-own. So the league pushes without a sequence number, waits, and compares hashes.
+RLlib's own synchronization is asynchronous and drops weights whose sequence number is not newer. Env runners do not see
+a snapshot that was loaded into a module until a later sync includes it; until then each of them plays its own random
+network. So the league pushes without a sequence number, waits, and compares hashes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def load_module(algorithm: Algorithm, groups: Iterable[EnvRunnerGroup], module_i
     algorithm.learner_group.set_weights({module_id: dict(weights)})
     found = [hashes for group in groups for hashes in push_weights(algorithm, group, [module_id])]
     for hashes in found:
-        # The runners got their weights from the learner; comparing them with the source also proves the learner.
+        # The runners got their weights from the learner; comparing them with the source also verifies the learner.
         if hashes[module_id] != weights_sha256(weights):
             raise TrainingError(f"the learner did not load the weights of {module_id}: resume the run")
 
@@ -90,7 +90,7 @@ def push_roster(group: EnvRunnerGroup, roster: Roster, worker_indices: list[int]
 
 
 def collect_results(group: EnvRunnerGroup) -> dict[str, SeatScores]:
-    """Return main's scores by opponent, of the games that all env runners counted since the last call."""
+    """Return main's scores by opponent from the games that all env runners counted since the last call."""
 
     def drain(env_runner: EnvRunner) -> dict[str, SeatScores]:
         results: dict[str, SeatScores] = env_runner.matchmaker.drain()

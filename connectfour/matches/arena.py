@@ -21,7 +21,7 @@ from connectfour.players.names import build_player
 from connectfour.players.packed import PackedPlayer
 
 NoteMover = Callable[[int | None], None]
-"""Called with a player's index before its code runs, and with None afterwards."""
+"""Called with a player's index before its code runs, and with None afterward."""
 
 _NO_COLUMN = -1
 
@@ -66,7 +66,7 @@ class _Lockstep:
         self._ply = 0
 
     def ask_players(self, rng: np.random.Generator) -> Columns:
-        """Return the next column of each game; -1 where the player to move answered with a fault, which is noted."""
+        """Return the next column of each game; -1 where the player to move gave a faulty answer, which is recorded."""
         movers = (self._leads[self.rows] + self.boards.seat) % 2
         columns = np.zeros(len(self.rows), dtype=np.int64)
         for index in range(len(self._players)):
@@ -116,8 +116,8 @@ def play_games(
         players: the two players.
         boards: N positions, none of which is over.
         leads: index (N,) of the player in the seat that moves first from the empty board.
-        rng: source of chance.
-        note_mover: learns whose code is running.
+        rng: random number generator.
+        note_mover: called with the index of the player whose code is about to run.
     """
     games = _Lockstep(players, boards, leads, note_mover)
     while len(games.rows):
@@ -131,10 +131,10 @@ def play_match(
     """Play ``games`` games, half of them from each seat, and return the score of ``player``.
 
     Args:
-        player: has the first move in the odd game, if ``games`` is odd.
+        player: moves first in the extra game if ``games`` is odd.
         opponent: the other player.
         games: number of games.
-        seed: of all chance.
+        seed: random seed.
         opening_plies: random plies before each game; two games with swapped seats share them.
     """
     rng = np.random.default_rng(seed)

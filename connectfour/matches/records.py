@@ -1,4 +1,4 @@
-"""A game between two players, before and after it was played."""
+"""A game between two players, before and after it is played."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLAYER_FAULTS: tuple[Termination, ...] = ("illegal", "invalid_result", "exceptio
 
 
 class Fault(NamedTuple):
-    """What ended a game other than the rules: its kind, and what it looked like."""
+    """What ended a game other than the rules: its kind and a description."""
 
     kind: Termination
     detail: str
@@ -35,7 +35,7 @@ class GameSpec:
         id: its number in the log; a game that is replayed keeps it.
         first: name of the player who moves first from the empty board.
         second: name of the other player.
-        opening: the moves that are given to both, as a move string.
+        opening: the random moves before the players take over, as a move string.
     """
 
     id: int
@@ -55,7 +55,7 @@ class GameRecord:
         termination: why it ended.
         seconds: its share of the time that its batch took.
         seed: seed of the batch in which it was played.
-        detail: what a fault looked like.
+        detail: description of the fault, if any.
     """
 
     id: int

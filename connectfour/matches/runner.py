@@ -1,12 +1,12 @@
 """Plays batches of games as Ray tasks, with a bounded number in flight, deadlines and retries.
 
-A player loses a game by its own faults. Faults of the machines (a lost worker or node, an exception outside of the
-players' code) are nobody's: the games are replayed under the same ids, at most ``retries`` times.
+A player loses a game by its own faults. Machine faults (a lost worker or node, an exception outside the players'
+code) are charged to nobody: the games are replayed under the same ids, at most ``retries`` times.
 
 If a player hangs or kills a batch, its games are replayed one by one, so that only the game with the fault is lost.
 
-Unwanted tasks are forgotten, never cancelled: in Ray 2.60, ``ray.cancel`` of a task that is about to finish takes the
-driver down ("Tried to complete task that was not pending"; https://github.com/ray-project/ray/pull/54798 describes the
+Unwanted tasks are forgotten, never canceled: in Ray 2.60, ``ray.cancel`` on a task that is about to finish crashes the
+driver ("Tried to complete task that was not pending"; https://github.com/ray-project/ray/pull/54798 describes the
 same race).
 """
 
@@ -57,7 +57,7 @@ class _Attempt:
 
     @property
     def seed(self) -> tuple[int, ...]:
-        """Seed of all chance; each attempt has its own."""
+        """Random seed; each attempt has its own."""
         return (*self.batch.seed, self.number)
 
 
@@ -65,7 +65,7 @@ class MatchRunner:
     """Plays batches on the machine or cluster that Ray is connected to.
 
     Attributes:
-        lost: number of games replayed after faults of the machines, by kind.
+        lost: number of games replayed after machine faults, by kind.
     """
 
     def __init__(self, players: Mapping[str, PackedPlayer], *, deadline: float, retries: int = 3) -> None:
@@ -74,7 +74,7 @@ class MatchRunner:
         Args:
             players: by name.
             deadline: seconds for a batch, not counting the time to load players.
-            retries: how often games are replayed after faults of the machines.
+            retries: how often games are replayed after machine faults.
         """
         self._packed: dict[str, _Stored] = {
             name: (player.sha256, [ray.put(player)]) for name, player in players.items()
@@ -175,7 +175,7 @@ class MatchRunner:
         )
 
     def _replay_unplayed(self, attempt: _Attempt, records: Sequence[GameRecord]) -> list[GameRecord]:
-        """Return the games that were played, and replay those that the rules failed to play."""
+        """Return the games that were played, and replay those that could not be played."""
         failed = {record.id: record for record in records if record.termination == "infrastructure"}
         played = [replace(record, seed=attempt.seed) for record in records if record.id not in failed]
         if failed:
@@ -185,7 +185,7 @@ class MatchRunner:
         return played
 
     def _replay(self, attempt: _Attempt, kind: str, detail: str) -> list[GameRecord]:
-        """Queue a batch again after a fault of the machines; after the last attempt, return games that do not count.
+        """Queue a batch again after a machine fault; after the last attempt, return games that do not count.
 
         Raises:
             RankingError: several batches in a row have failed in all attempts.

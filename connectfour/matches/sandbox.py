@@ -1,7 +1,7 @@
-"""Runs players in a process of their own, so that one that hangs or dies harms nobody else.
+"""Runs players in a process of their own, so that a player that hangs or dies affects no other.
 
-The process notes in shared memory whose code is running. After a time-out or a crash, the supervisor therefore knows
-which player was to blame without the process's help, whether it sleeps, loops in C, swallows exceptions or segfaults.
+The process notes in shared memory whose code is running. After a timeout or a crash, the supervisor therefore knows
+which player was to blame, even if it sleeps, loops in C, swallows exceptions or segfaults.
 
     supervisor (Sandbox)                   process (main)
         games, new players      ── pipe ──▶   builds the players
@@ -58,13 +58,13 @@ class Rules(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Games between two players that are played in one go.
+    """Games between two players that are played together.
 
     Attributes:
         names: the players.
         games: the games to play.
         rules: the game.
-        seed: of all chance.
+        seed: random seed.
     """
 
     names: tuple[str, str]
@@ -87,7 +87,7 @@ class SandboxError(Exception):
     Attributes:
         kind: what happened; ``infrastructure`` if no player's code was running.
         mover: the player whose code was running.
-        detail: what it looked like.
+        detail: description of what happened.
     """
 
     def __init__(self, kind: Termination, mover: str | None, detail: str) -> None:
@@ -97,7 +97,7 @@ class SandboxError(Exception):
 
 
 class Sandbox:
-    """Starts the process when it is needed, and restarts it when it is gone."""
+    """Starts the process when it is needed, and restarts it when it has died."""
 
     def __init__(self) -> None:
         """Set up without starting the process."""
@@ -112,7 +112,7 @@ class Sandbox:
             deadline: seconds for the batch, not counting the time to load players.
 
         Raises:
-            SandboxError: the batch did not end.
+            SandboxError: the batch did not finish.
         """
         try:
             if self._process is None or self._process.poll() is not None:
@@ -189,7 +189,7 @@ class Sandbox:
 
 
 def main() -> None:
-    """Play the batches that the supervisor sends, until it is gone."""
+    """Play the batches that the supervisor sends until it exits."""
     _end_with(os.getppid())
     pipe, shared = Connection(int(sys.argv[1])), int(sys.argv[2])
     memory = mmap.mmap(shared, 1)

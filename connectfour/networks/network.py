@@ -1,6 +1,6 @@
 """``ConnectFourNetwork``: from PettingZoo's observation to masked logits and a value.
 
-Connect Four is the same game in a mirror. With the default encoder, ``lines``, so are policy and value.
+Connect Four is mirror-symmetric. With the default encoder, ``lines``, so are the policy and the value.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ConnectFourNetwork(nn.Module):
 
     Attributes:
         settings: architecture and sizes.
-        precision: dtype of the encoder's arithmetic. Weights and heads stay float32, and snapshots do not record it.
+        precision: dtype of the encoder's arithmetic. Weights and heads stay float32; it is not stored in snapshots.
     """
 
     def __init__(self, settings: NetworkSettings, *, precision: Precision = "float32") -> None:
@@ -76,7 +76,7 @@ class ConnectFourNetwork(nn.Module):
         return self.evaluate(self.prepare(observation), action_mask)
 
     def prepare(self, observation: Tensor) -> Prepared:
-        """Return the encoder's input: the same for all networks with the same encoder, whatever their weights."""
+        """Return the encoder's input: the same for all networks with the same encoder, regardless of weights."""
         prepared: Prepared = self.features(observation, self._dtype(observation.device))
         return prepared
 

@@ -15,7 +15,7 @@ class Player(Protocol):
     """Chooses a column on each of N boards.
 
     Players are stateless: their memory of a game is a row of ``state``, which the caller keeps and passes back. Each
-    call draws exactly one uniform number per board, so a batch gets the same columns as its boards one by one.
+    call draws exactly one uniform number per board, so a batch gets the same columns as its boards would one by one.
     """
 
     @property
@@ -34,7 +34,7 @@ class Player(Protocol):
             observation: N positions. A row without legal columns gets an arbitrary column.
             state: memory that ``initial_state`` or the previous call on these boards returned, (N, k). It is not
                 modified.
-            rng: source of chance.
+            rng: random number generator.
 
         Returns:
             Columns (N,) and the new state.

@@ -80,7 +80,7 @@ def _names_other_files(message: Message) -> bool:
 
 
 def _describe(value: onnx.ValueInfoProto) -> tuple[int, tuple[int, ...]] | None:
-    """Return element type and shape after a dynamic batch axis, or None."""
+    """Return element type and shape without the batch axis; None unless the first axis alone is dynamic."""
     tensor = value.type.tensor_type
     sizes = tensor.shape.dim
     if not sizes or not sizes[0].dim_param or any(size.dim_param for size in sizes[1:]):

@@ -1,4 +1,4 @@
-"""Players ready to travel to another process."""
+"""Players in a form that can be sent to another process."""
 
 from __future__ import annotations
 

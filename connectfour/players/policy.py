@@ -65,7 +65,7 @@ def sample_columns(logits: NDArray[np.float32], uniform: NDArray[np.float64], te
 
     Args:
         logits: masked logits (N, 7): illegal columns have the float32 minimum.
-        uniform: one number in [0, 1) per row (N,), the only source of chance.
+        uniform: one number in [0, 1) per row (N,), the only source of randomness.
         temperature: divisor of the logits before sampling; 0 takes the most probable column.
     """
     # Argmax would treat NaN as the maximum, and broken weights would go unnoticed.

@@ -18,11 +18,11 @@ _SEARCHED_PLIES = 6
 def choose_column(player: Player, game: Game, seed: int) -> int:
     """Return the column, 0-based, that ``player`` plays next in ``game``.
 
-    The player's memory is rebuilt from the game, and chance comes from ``seed`` and the ply. The same moves therefore
-    get the same answer, even after some were taken back.
+    The player's memory is rebuilt from the game, and its randomness from ``seed`` and the ply. The same moves
+    therefore get the same answer, even after moves are taken back.
 
     Raises:
-        PlayerError: the player names an illegal column.
+        PlayerError: the player chooses an illegal column.
     """
     state = player.initial_state(1)
     first_turn = game.mover if state.size else len(game.columns)
@@ -32,7 +32,7 @@ def choose_column(player: Player, game: Game, seed: int) -> int:
         columns, state = player.act(game.upto(ply).observe(), state, rng)
     column = int(columns[0])
     if column not in game.legal:
-        raise PlayerError(f"{player.name} names an illegal move after {game.moves!r}: choose another opponent")
+        raise PlayerError(f"{player.name} chose an illegal move after {game.moves!r}: choose another opponent")
     return column
 
 

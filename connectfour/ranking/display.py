@@ -66,7 +66,7 @@ def standings_table(lines: Sequence[Standing], *, title: str = "leaderboard", mo
     for line in lines[:most]:
         table.add_row(
             str(line.rank),
-            f"{line.name} (aside)" if line.set_aside else line.name,
+            f"{line.name} (set aside)" if line.set_aside else line.name,
             f"{line.mu:.1f}",
             f"{line.high95 - line.mu:.1f}",
             _format_share(line.p_better_than_next),

@@ -1,4 +1,4 @@
-"""Who is ranked: the members of runs, further players, and the anchors of every leaderboard."""
+"""Who is ranked: the members of runs, other players, and the anchors of every leaderboard."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from connectfour.ranking.log_lines import RankedPlayer
 from connectfour.run_folder import RunFolder
 
 ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
-"""Players that are the same in every ranking."""
+"""Reference players that take part in every ranking."""
 
 
 def find_entrants(specs: Iterable[str]) -> dict[str, PackedPlayer]:
@@ -25,7 +25,7 @@ def find_entrants(specs: Iterable[str]) -> dict[str, PackedPlayer]:
     its newest checkpoint, ``main@ITERATION``. If there are several runs, names begin with their folders.
 
     Raises:
-        PlayerError, RunFolderError, SnapshotError: a spec names neither, or a file is damaged.
+        PlayerError, RunFolderError, SnapshotError: a spec names neither a player nor a run, or a file is damaged.
         RankingError: two different players have the same name.
     """
     specs = list(specs)
@@ -58,7 +58,7 @@ def _members(run: RunFolder, prefix: str) -> list[PackedPlayer]:
 
 
 def register(player: PackedPlayer) -> RankedPlayer:
-    """Return what the log notes about a player, grading it if its run has not done so."""
+    """Return what the log records about a player, grading it if its run has not done so."""
     graded = player.graded
     if graded is None:
         graded = grade(build_player(player, greedy=True), load_positions("dev")).overall.value_preserving_share

@@ -22,7 +22,7 @@ _PAIRING_COLORS: dict[Pairing, str] = {"thompson": "#0072b2", "round_robin": "#d
 
 
 def draw_leaderboard(log: MatchLog, lines: Sequence[Standing], file: Path, title: str) -> None:
-    """Draw everyone's skill with its 95 % interval, and points per game of everyone against everyone."""
+    """Draw every player's skill with its 95% interval, and points per game between all pairs."""
     height = max(3.5, 1.6 + 0.24 * len(lines))
     figure = Figure(figsize=(7.5 + height, height), layout="constrained")
     skills, scores = figure.subplots(1, 2, width_ratios=(7, height))
@@ -63,7 +63,7 @@ def draw_accuracy(
     """Draw the share of pairs in the right order against the number of games, one curve per pairing scheme.
 
     Args:
-        accuracies: by scheme and number of games, one for each seed.
+        accuracies: one accuracy per seed, by scheme and number of games.
         file: the PNG to write; its folder is created if necessary.
         agents: number of agents, for the title.
         seeds: number of seeds, for the title.

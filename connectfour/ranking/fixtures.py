@@ -1,4 +1,4 @@
-"""Draws the games of a pair: seats in turn, and the same openings whenever they are played."""
+"""Draws the games of a pair: alternating seats, and openings that are the same in every run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Fixtures:
 
 
 def _seatings(pair: Pair) -> tuple[Seating, Seating]:
-    """Return both seatings of a pair; which one comes first is random, but always the same."""
+    """Return both seatings of a pair; which one comes first is pseudorandom but fixed."""
     one, other = pair
     return (pair, (other, one)) if _hash(pair) % 2 else ((other, one), pair)
 

@@ -61,7 +61,7 @@ class Standing:
 
     @property
     def conservative(self) -> float:
-        """A skill that the player's exceeds almost surely: mu - 3 sigma."""
+        """A lower bound that the skill almost surely exceeds: mu - 3 sigma."""
         return self.mu - 3 * self.sigma
 
     def row(self) -> dict[str, str | float | None]:

@@ -1,7 +1,7 @@
-"""A game whose true order is known, played by agents that fail: what rankings are rehearsed on.
+"""A noisy game with a known true order, played by agents that may fail: the test bed for rankings.
 
-Agents have levels. In a game both perform with noise: the better performance wins, and a close one is a draw. The
-stronger agent thus wins more often, and the less so the closer the levels. Errors are injected at given rates.
+Agents have levels. In a game, an agent's performance is its level plus noise: the better performance wins, and a small
+gap is a draw. The closer the levels, the less often the stronger agent wins. Errors are injected at given rates.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class LevelGame:
 
 @dataclass(frozen=True)
 class Agent:
-    """A player of a known level; its columns mean nothing.
+    """A player with a known level; the columns it plays are meaningless.
 
     Attributes:
         name: unique in a ranking.
@@ -129,7 +129,7 @@ class Agent:
     misbehavior: Misbehavior | None = None
 
     def packed(self) -> PackedPlayer:
-        """Return it ready to travel."""
+        """Return the agent as a packed player."""
         return PackedPlayer(self.name, "agent", json.dumps([self.name, self.level]).encode())
 
     def initial_state(self, boards: int) -> State:
@@ -179,7 +179,7 @@ def _die(rng: np.random.Generator) -> Any:
 
 
 def pairwise_accuracy(order: Sequence[str], levels: Mapping[str, float]) -> float:
-    """Return the share of pairs that ``order``, the strongest first, has the right way round."""
+    """Return the share of pairs that ``order``, the strongest first, has in the right order."""
     pairs = [(better, worse) for row, better in enumerate(order) for worse in order[row + 1 :]]
     return sum(levels[better] > levels[worse] for better, worse in pairs) / len(pairs)
 

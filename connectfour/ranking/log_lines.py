@@ -1,4 +1,4 @@
-"""The kinds of line in ``matches.jsonl``; games are ``connectfour.matches.records.GameRecord``."""
+"""The kinds of lines in ``matches.jsonl``; games are ``connectfour.matches.records.GameRecord``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The log of a ranking: append-only JSON lines, on disk before anything is concluded from them.
 
-``matches.jsonl`` holds one line per game and one for each player who joined or was set aside, and one with the
-settings of all games: every table can be rebuilt from it alone. A batch of games is written and flushed at once. A
+``matches.jsonl`` holds one line per game, one per player who joined or was set aside, and one with the settings of
+all games. Every table can be rebuilt from it alone. A batch of games is written and flushed at once. A
 process that is killed while writing leaves at most one torn line, the last, which the next process removes.
 """
 
@@ -29,7 +29,7 @@ Seating = tuple[str, str]
 
 
 class MatchLog:
-    """What a log says; inside ``writing``, also the file to append to.
+    """The contents of a log; inside ``writing``, also the open file to append to.
 
     Attributes:
         path: the file.
@@ -38,14 +38,14 @@ class MatchLog:
         games: in the order of the log, each id once.
         set_aside: reasons by player.
         repeated: ids of games that repeat an earlier one move for move; they do not count.
-        scores: scores of the player who moved first, by seating; games that count only.
+        scores: scores of the player who moved first, by seating; only games that count.
         seat_scores: the same games by player.
         faults: number of games lost by faults, by player and kind.
         terminations: number of games by how they ended.
     """
 
     def __init__(self, path: Path, lines: Iterable[LogLine] = ()) -> None:
-        """Take in ``lines``; use ``read`` or ``writing`` for what is in the file at ``path``."""
+        """Start from ``lines``; use ``read`` or ``writing`` to load the file at ``path``."""
         self.path = path
         self.settings: GameSettings | None = None
         self.players: dict[str, RankedPlayer] = {}
@@ -94,7 +94,7 @@ class MatchLog:
                 log._stream = None
 
     def append(self, lines: Iterable[LogLine]) -> None:
-        """Write ``lines``, flush them to disk, and take them in.
+        """Write ``lines``, flush them to disk, and add them to this object.
 
         Raises:
             ValueError: the log was not opened by ``writing``.
@@ -119,7 +119,7 @@ class MatchLog:
         return game.result is not None and game.id not in self.repeated
 
     def score(self, player: str, opponent: str) -> Score:
-        """Return the score of ``player`` against ``opponent`` from both seats; games that count only."""
+        """Return the score of ``player`` against ``opponent`` from both seats; only games that count."""
         as_first = self.scores.get((player, opponent), Score())
         as_second = self.scores.get((opponent, player), Score())
         return as_first + as_second.reversed

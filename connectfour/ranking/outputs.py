@@ -10,7 +10,7 @@ from connectfour.run_folder import RunFolder
 
 
 def check_folder(folder: RunFolder) -> None:
-    """See that a ranking can be written into ``folder``, which may not exist yet.
+    """Check that a ranking can be written into ``folder``, which may not exist yet.
 
     Raises:
         RankingError: it cannot.
@@ -22,7 +22,7 @@ def check_folder(folder: RunFolder) -> None:
 
 
 def check_picture(file: Path) -> None:
-    """See that a picture can be written to ``file``, in a folder which may not exist yet.
+    """Check that a picture can be written to ``file``, in a folder which may not exist yet.
 
     Raises:
         RankingError: it cannot, or the name does not end in .png.
@@ -35,7 +35,7 @@ def check_picture(file: Path) -> None:
 
 
 def _check_parent(folder: Path, hint: str) -> None:
-    """See that ``folder`` is a writable folder or can be created."""
+    """Check that ``folder`` is a writable folder or can be created."""
     nearest = next((each for each in (folder, *folder.parents) if each.exists()), Path())
     if not nearest.is_dir():
         raise RankingError(f"{nearest} is a file, not a folder: {hint}")

@@ -20,7 +20,7 @@ class Limits:
         settled: number of games during which the order has not changed.
 
     Raises:
-        ConfigError: a limit is not above 0.
+        ConfigError: a limit is not positive.
     """
 
     matches: int | None = None
@@ -42,8 +42,8 @@ class Plan:
         rules: the game.
         pairing: who plays whom.
         opening_plies: random plies before each game; two games with swapped seats share them.
-        batch_games: games per batch; by default, as many as suit the number of games and players.
-        seed: of all chance.
+        batch_games: games per batch; by default, chosen from the number of games and players.
+        seed: random seed.
     """
 
     rules: Rules = field(default_factory=ConnectFour)

@@ -1,7 +1,7 @@
 """The joint posterior of all games at once, under TrueSkill's model of two players.
 
-The model (Herbrich, Minka & Graepel 2006, "TrueSkill: a Bayesian skill rating system"). A player's skill has the prior
-N(25, (25/3)^2). In a game the difference of the performances is
+The model: Herbrich, Minka & Graepel 2006, "TrueSkill: a Bayesian skill rating system". A player's skill has the
+prior N(25, (25/3)^2). In a game, the difference of the performances is
 
     d = skill of first - skill of second + advantage of moving first + N(0, 2 * beta^2),    beta = 25/6,
 
@@ -107,11 +107,11 @@ class _Expansion:
 
 @dataclass(frozen=True)
 class _Games:
-    """All games by seating: how often each ended how, and how the gap of their skills follows from a point.
+    """All games by seating: the results of each, and how the gap depends on a point.
 
     Attributes:
         counts: wins, draws and losses of the first player, (seatings, 3).
-        slopes: gap of the expected performances by each coordinate, (seatings, players + 2).
+        slopes: derivative of the expected performance gap by each coordinate, (seatings, players + 2).
     """
 
     counts: Matrix
@@ -136,12 +136,12 @@ def joint_posterior(
     """Return the joint posterior of ``players``.
 
     The advantage has the prior N(0, beta^2), the margin a gamma distribution of shape 2 and mean beta / 2. The log
-    posterior is concave: Newton's method with halved steps finds its only mode.
+    posterior is concave: Newton's method with step halving finds its only mode.
 
     Args:
         players: names.
         scores: score of the player who moved first, by (first, second).
-        start: the posterior of nearly the same games, from which the search is shorter.
+        start: the posterior of nearly the same games, as a closer starting point.
     """
     games = _Games.of(players, scores)
     if start and start.players == tuple(players):
@@ -162,12 +162,12 @@ def joint_posterior(
 
 
 def _keep_margin_positive(point: Vector, step: Vector) -> Vector:
-    """Shorten ``step`` so that it takes away 90 % of the margin at most."""
+    """Shorten ``step`` so that it reduces the margin by at most 90%."""
     return step * min(1.0, 0.9 * point[_MARGIN] / -step[_MARGIN]) if step[_MARGIN] < 0 else step
 
 
 def _climb(point: Vector, here: _Expansion, step: Vector, games: _Games) -> tuple[Vector, _Expansion] | None:
-    """Move along ``step``, halved until the density does not fall; None if it falls however short the step."""
+    """Move along ``step``, halved until the density does not fall; None if it falls at every step length."""
     least = here.value - _ROUNDING * abs(here.value)
     for _ in range(_MOST_HALVINGS):
         there = _log_posterior(point + step, games)
@@ -211,7 +211,7 @@ def _log_likelihood(point: Vector, games: _Games) -> _Expansion:
 
 
 def _sum_by_seating(gap: Vector, margin: float, counts: Matrix) -> OutcomeTerms:
-    """Return the terms of all games of each seating together; its games have the same ``gap``, (seatings,)."""
+    """Return the terms summed over each seating's games, which share one ``gap`` (seatings,)."""
     margins = np.full_like(gap, margin)
     wins, draws, losses = counts.T
     return (

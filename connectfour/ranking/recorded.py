@@ -32,7 +32,7 @@ def read_games(folder: Path) -> MatchLog:
 def best_games(log: MatchLog, most: int) -> list[GameRecord]:
     """Return up to ``most`` games that ended by the rules, those between the strongest players first.
 
-    Each pair of players contributes its four newest games at most.
+    Each pair of players contributes at most its four newest games.
     """
     if not log.games:
         return []
@@ -57,7 +57,7 @@ def find_game(log: MatchLog, game_id: int | None) -> GameRecord:
     if game_id is None:
         best = best_games(log, 1)
         if not best:
-            raise RankingError("no game of the log ended by the rules: rank some more, or name a game with --game")
+            raise RankingError("no game in the log ended by the rules: rank some more, or name a game with --game")
         return best[0]
     found = next((game for game in log.games if game.id == game_id), None)
     if found is None:

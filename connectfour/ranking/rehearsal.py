@@ -1,4 +1,4 @@
-"""Rehearses rankings: agents with known levels play, and the order that is found is compared with the true one."""
+"""Rehearses rankings: agents with known levels play, and the recovered order is compared with the true one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from connectfour.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """What is rehearsed.
+    """The settings of a rehearsal.
 
     Attributes:
         agents: number of agents.
@@ -54,10 +54,10 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class RehearsedRanking:
-    """One of the rankings.
+    """One ranking of a rehearsal.
 
     Attributes:
-        pairing, seed: which one.
+        pairing, seed: its pairing scheme and seed.
         agents: the agents with their levels.
         log: the games.
         accuracy: share of pairs in the right order by number of games, for the marks that were reached.
@@ -84,7 +84,7 @@ class RehearsalResult:
 
     @property
     def accuracies(self) -> dict[Pairing, dict[int, list[float]]]:
-        """By scheme and number of games, one for each seed."""
+        """One accuracy per seed, by scheme and number of games."""
         found: dict[Pairing, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
         for ranking in self.rankings:
             for games, accuracy in ranking.accuracy.items():
@@ -105,7 +105,7 @@ def rehearse(
         rehearsal: what to play.
         figure: the file to draw into, if any.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the rehearsal.
-        observer: hears about progress; by default it is printed.
+        observer: receives progress reports; by default they are printed.
 
     Raises:
         ClusterError: no cluster answers at ``address``.

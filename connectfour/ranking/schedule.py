@@ -1,7 +1,7 @@
 """Decides which pairs play next.
 
 ``thompson`` (Thompson-Swiss) draws every skill from the posterior, narrowed to half its width, sorts the players, and
-lets neighbors play. Players who may be equal meet often, players who are certainly far apart seldom. Games in flight
+lets neighbors play. Players who may be equal meet often; players who are clearly far apart meet seldom. Games in flight
 count as if they had ended as expected: they narrow the posterior, so that the same doubt is not resolved twice.
 ``round_robin`` lets all pairs meet equally often; ``random`` draws pairs uniformly.
 
@@ -25,7 +25,7 @@ PAIRINGS: tuple[Pairing, ...] = get_args(Pairing)
 # Skills are drawn with this share of the posterior's standard deviation: less exploration finds the order sooner.
 _TEMPERATURE = 0.5
 
-# Pairs sit out a round if their order is less in doubt than this share of the most doubtful pair's.
+# Pairs sit out a round if the doubt about their order is below this share of the largest doubt.
 _SETTLED = 0.3
 
 Pair = tuple[str, str]
@@ -48,7 +48,7 @@ def next_round(
         posterior: ratings of these players and perhaps of others.
         played: number of games by pair, including those in flight.
         in_flight: number of games in flight by pair.
-        rng: source of chance.
+        rng: random number generator.
     """
     if pairing == "thompson":
         return _doubtful_neighbors(_by_drawn_skill(players, posterior, in_flight, rng), posterior)
@@ -93,7 +93,7 @@ def _information(gap: float) -> float:
 
 
 def _doubtful_neighbors(order: Sequence[str], posterior: JointPosterior) -> list[Pair]:
-    """Pair neighbors, from the first or from the second on, whichever is more in doubt; settled pairs sit out."""
+    """Pair neighbors, starting at the first or the second player, whichever is more in doubt; settled pairs sit out."""
     index = {name: number for number, name in enumerate(posterior.players)}
     doubts = []
     for one, other in pairwise(order):

@@ -54,7 +54,7 @@ def sequential_ratings(log: MatchLog, margin: float) -> SequentialRatings:
 
 
 def environment(margin: float) -> trueskill.TrueSkill:
-    """Return the package's settings for a draw ``margin``, which it takes as the probability of a draw of equals."""
+    """Return the package's settings for a draw ``margin``, which it expects as the draw probability of equals."""
     least, most = _DRAW_PROBABILITIES
     probability = min(max(2 * _cdf(margin / PERFORMANCE_DEVIATION) - 1, least), most)
     # The package's default functions are approximate, and the same ones from SciPy are four times slower.

@@ -77,15 +77,15 @@ def rank(
         output: folder of the log, the tables and the picture; by default the first run folder, else ``ranking``.
         limits: when to stop; by default after 100 games per player.
         plan: how to play.
-        deadline: seconds for a batch of games; a player who exceeds them loses the game.
+        deadline: seconds for a batch of games; a player who exceeds it loses the game.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
-        observer: hears about progress; by default it is printed.
+        observer: receives progress reports; by default they are printed.
 
     Raises:
         PlayerError, RunFolderError, SnapshotError: a spec names no player, or a file is damaged.
         ConfigError: ``specs`` is empty.
-        RankingError: ``output`` cannot be written; its log is damaged, in use, or of other games or other players with
-            the same names; or games cannot be played.
+        RankingError: ``output`` cannot be written; its log is damaged, in use, or holds other games or other players
+            with the same names; or games cannot be played.
         ClusterError: no cluster answers at ``address``.
     """
     names = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
@@ -154,7 +154,7 @@ def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | No
 
 
 def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer]) -> None:
-    """Refuse to add games to a log of games that are played differently, or of other players with the same names."""
+    """Refuse a log whose games are played differently, or whose names belong to other players."""
     if log.settings not in {None, settings}:
         raise RankingError(
             f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
@@ -165,7 +165,7 @@ def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, Pack
 
 
 def _register(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer], observer: Observer) -> None:
-    """Note the settings and the players who are new, with their grades."""
+    """Log the settings, and new players with their grades."""
     if log.settings is None:
         log.append([settings])
     new = [player for name, player in players.items() if name not in log.players]

@@ -9,13 +9,13 @@ from connectfour.ranking.match_log import MatchLog
 from connectfour.ranking.plan import Limits
 from connectfour.ranking.posterior import JointPosterior
 
-# A ranking until a given sigma gives up when this many games per player have not lowered it to this share.
+# A ranking with a sigma limit gives up when this many games per player have not lowered sigma to this share.
 _GAMES_IN_VAIN = 300
 _NOTICEABLE = 0.99
 
 
 class Stopping:
-    """Watches a ranking for its limits.
+    """Checks a ranking against its limits.
 
     Attributes:
         stalled: whether the limit ``sigma`` is out of reach: more games no longer lower the largest sigma.

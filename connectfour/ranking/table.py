@@ -12,7 +12,7 @@ from connectfour.run_folder import RunFolder
 
 
 class LeaderboardRow(BaseModel):
-    """A row of ``leaderboard.csv``, with the columns that other rooms read; ``Standing.row`` describes them all."""
+    """A row of ``leaderboard.csv``, with the columns that other modules read; ``Standing.row`` describes them all."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -41,7 +41,7 @@ class Progress:
         log: what was played so far.
         posterior: the ratings, perhaps a few games old.
         pending: games under way.
-        lost: faults of the machines, by kind.
+        lost: games replayed after machine faults, by kind.
         games_per_second: speed since the start.
         rating_seconds: time spent on ratings, pairing and the log.
         seconds: time since the start.
@@ -67,7 +67,7 @@ class Tournament:
     """
 
     def __init__(self, names: Iterable[str], log: MatchLog, runner: MatchRunner, plan: Plan) -> None:
-        """Let the players ``names``, who are all in ``log``, play; ``log`` is open for writing."""
+        """Set up a tournament of ``names``, all of them in ``log``, which is open for writing."""
         self.stalled = False
         self.interrupted = False
         self._names = sorted(names)
@@ -130,7 +130,7 @@ class Tournament:
     def _games_in_next_batch(self, limits: Limits) -> int:
         """Return the size of the next batch, 0 if no games are left to play.
 
-        By default everyone plays about ten batches, of an even number of games so that both seats are equally frequent.
+        By default everyone plays about ten batches, each with an even number of games to balance the seats.
         """
         if limits.matches is None:
             return self._plan.batch_games or _LARGEST_BATCH // 16
@@ -181,7 +181,7 @@ class Tournament:
         if name in self._log.set_aside or faults < _FAULTS_TO_SET_ASIDE or 2 * faults <= games:
             return
         kinds = ", ".join(f"{count} {kind}" for kind, count in self._log.faults[name].most_common())
-        reason = f"{faults} of its last {games} games ended by its faults (in all: {kinds})"
+        reason = f"{faults} of its last {games} games ended by its faults (in total: {kinds})"
         self._log.append([SetAside(name, reason)])
         self._runner.withdraw(name)
 

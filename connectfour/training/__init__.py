@@ -1,1 +1,1 @@
-"""Training runs: a Tune experiment in a run folder, its resumption, its curves."""
+"""Training runs: a Tune experiment in a run folder, resuming it, its learning curves."""

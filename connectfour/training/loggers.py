@@ -19,7 +19,7 @@ _CALLBACKS: dict[Logger, tuple[str, str]] = {
 
 
 def known_logger(name: str) -> Logger:
-    """Return the tracker called ``name``, whose package is installed.
+    """Return the tracker called ``name`` after checking that its package is installed.
 
     Raises:
         ConfigError: the tracker is unknown, or its package is not installed.

@@ -8,16 +8,16 @@ from connectfour.config import NetworkSettings, PPORunSettings, RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.packing import ACTIONS
 
-# Per position: packed, logits, and some twenty smaller numbers; once recorded, once as samples.
+# Per position: packed, logits, and about 20 bytes of other fields; once as recorded, once as samples.
 _BYTES_PER_POSITION = 2 * (16 + 4 * ACTIONS + 20)
-# Per position that is learned from: planes, mask and columns on the learner.
+# Per training sample: planes, mask and columns on the learner.
 _BYTES_PER_SAMPLE = 2 * 6 * 7 + ACTIONS + 4 * ACTIONS + 32
 # Per board at once: planes and bitboards.
 _BYTES_PER_BOARD = 2 * 6 * 7 + 34
 
 
 def needed_bytes(settings: RunSettings) -> int:
-    """Return a rough lower bound of the memory that a run needs, in bytes.
+    """Return a rough lower bound on the memory that a run needs, in bytes.
 
     It counts what grows with the settings: games at once, batches, and the weights of all networks.
     """
@@ -35,7 +35,7 @@ def needed_bytes(settings: RunSettings) -> int:
 
 
 def encoder_weights(network: NetworkSettings) -> int:
-    """Return about how many weights an encoder has; its heads are small in comparison, and left out."""
+    """Return the approximate number of weights in an encoder; the heads are small and left out."""
     width, layers = network.width, network.layers
     if network.encoder == "resnet":
         return 18 * width * (1 + layers * width)
@@ -49,7 +49,7 @@ def check_memory(settings: RunSettings) -> None:
     """Refuse settings that cannot fit into this machine's memory.
 
     Raises:
-        ConfigError: they need more than there is; the message has the estimate.
+        ConfigError: they need more memory than there is; the message gives the estimate.
     """
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     needed = needed_bytes(settings)

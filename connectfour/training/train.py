@@ -32,12 +32,12 @@ from connectfour.training.memory import check_memory
 _ALGORITHMS: dict[type[RunSettings], tuple[type[LeagueAlgorithm], type[LeagueConfig]]] = {
     PPORunSettings: (SelfPlayPPO, SelfPlayPPOConfig),
 }
-"""What learns, by the kind of settings."""
+"""The algorithm and its configuration, by class of settings."""
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training run, or a part of it, left.
+    """The outcome of a training run, or of a part of it.
 
     Attributes:
         run: the run's folder; its policies are the players ``snapshot:RUN/main``, ``/best`` and ``/v1`` ...
@@ -45,7 +45,7 @@ class TrainingResult:
         last: the last iteration.
         checkpoint: the newest complete checkpoint.
         interrupted: whether Ctrl-C ended it.
-        limit: the setting below ``stop`` that ended it, if any.
+        limit: the limit in the section ``stop`` that ended it, if any.
     """
 
     run: RunFolder
@@ -64,18 +64,18 @@ def train(
     logger: str | None = None,
     observer: Observer | None = None,
 ) -> TrainingResult:
-    """Train a new run until one of its limits, or Ctrl-C.
+    """Train a new run until it reaches a limit or Ctrl-C is pressed.
 
     Args:
-        settings: by default, all defaults: five minutes of PPO.
+        settings: by default, five minutes of PPO with default settings.
         run_dir: folder of the run; by default a new one in ``runs/``.
-        address: a Ray cluster as ``ray.init`` takes it; by default Ray runs on this machine for as long as it takes.
+        address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during training.
         logger: an experiment tracker that also gets every result: ``wandb``, ``mlflow`` or ``aim``.
-        observer: hears about progress; by default it is printed.
+        observer: receives progress reports; by default they are printed.
 
     Raises:
         RunFolderError: ``run_dir`` already has contents.
-        ConfigError: a setting cannot work here, or the logger's package is not installed.
+        ConfigError: a setting is invalid or needs too much memory, or the logger's package is not installed.
         ClusterError: no cluster answers at ``address``.
         TrainingError: training failed.
     """
@@ -87,9 +87,7 @@ def train(
     with ray_session(address, cpus=_cpus(settings)), observer or ConsoleObserver() as reporting:
         folder.create(settings)
         with folder.lock():
-            reporting.say(
-                f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops with a checkpoint to resume from."
-            )
+            reporting.say(f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops and saves a checkpoint.")
             return _fit(config.league(folder=folder.league), folder, reporting, tracker)
 
 
@@ -149,7 +147,7 @@ def raised_limit(limits: StopSettings, name: str) -> str:
 
 
 def default_run_dir(config: Path | None = None) -> Path:
-    """Return the name of a new folder in ``runs``, made of the configuration's name and the time."""
+    """Return the name of a new folder in ``runs``, built from the configuration's name and the time."""
     return Path("runs") / f"{config.stem if config else 'run'}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
@@ -168,7 +166,7 @@ class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are unt
         self.reached: str | None = None
 
     def interrupt(self) -> None:
-        """End the trial after its present iteration."""
+        """End the trial after the current iteration."""
         self.interrupted = True
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -187,7 +185,7 @@ class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are unt
 
 
 def _check(settings: RunSettings, logger: str | None, address: str | None) -> Logger | None:
-    """Refuse what cannot work, and return the tracker called ``logger``."""
+    """Reject settings that cannot work, and return the tracker called ``logger``."""
     if type(settings) not in _ALGORITHMS:
         raise ConfigError("these settings name no algorithm: build them with load_settings")
     if runs_here(address):
@@ -226,7 +224,7 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
     progress = ProgressCallback(folder.progress, settings.stop, observer)
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
-    with stop_signals(stopper.interrupt, "Stopping after this iteration, with a checkpoint"):
+    with stop_signals(stopper.interrupt, "Stopping after this iteration and saving a checkpoint"):
         tuner = tune.Tuner(
             algorithm,
             param_space=config,
@@ -261,7 +259,7 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
 
 
 def _training_error(error: BaseException, folder: RunFolder) -> ConnectFourError:
-    """Return the league's own error if it ended the trial, else one that names Tune's record of the failure."""
+    """Return the league's own error if it ended the trial, else one that points to Tune's error file."""
     # An error in the trial's constructor arrives as text only.
     own = re.search(r"connectfour\.errors\.(\w+): (.+)", str(error))
     if own and hasattr(errors, own[1]):

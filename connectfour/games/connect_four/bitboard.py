@@ -143,7 +143,7 @@ def pick_legal(legal: NDArray[np.integer] | Mask, uniform: NDArray[np.float64]) 
 
     Args:
         legal: nonzero where a column is legal; a row without legal columns yields column 0.
-        uniform: one number in [0, 1) per row (N,), the only source of chance.
+        uniform: one number in [0, 1) per row (N,), the only source of randomness.
     """
     count = np.cumsum(legal, axis=1, dtype=np.int8)
     wanted = (uniform * count[:, -1]).astype(np.int8)

@@ -30,7 +30,7 @@ def parse_moves(moves: str) -> list[int]:
         if character not in "1234567":
             raise NotationError(f"move {ply} of {moves!r} is {character!r}: write columns as digits 1 to {COLUMNS}")
         if board.over[0]:
-            raise NotationError(f"the game {moves[: ply - 1]!r} is over: remove the moves from number {ply} on")
+            raise NotationError(f"the game {moves[: ply - 1]!r} is over: remove move {ply} and all after it")
         columns.append(int(character) - 1)
         if board.play(np.array(columns[-1:]))[0] == Outcome.ILLEGAL:
             raise NotationError(f"column {character} is full at move {ply} of {moves!r}: choose another column")

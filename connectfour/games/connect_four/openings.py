@@ -14,7 +14,7 @@ _GAMES_PER_OPENING = 3
 def random_openings(plies: NDArray[np.integer], rng: np.random.Generator) -> Boards:
     """Return N boards of unfinished games, board i after ``plies[i]`` uniformly random legal moves.
 
-    Games that end early are replaced, so every board has the length asked for. The longest possible is 41.
+    Games that end early are replaced, so every board has the requested length, at most 41 plies.
     """
     boards = Boards(len(plies))
     missing = np.flatnonzero(plies > 0)
@@ -51,7 +51,7 @@ class OpeningStock:
     _SIZE = 8192
 
     def __init__(self, limit: int, rng: np.random.Generator) -> None:
-        """Draw lengths uniformly from 0 to ``limit`` plies, with ``rng`` as the source of chance."""
+        """Draw lengths uniformly from 0 to ``limit`` plies, with ``rng`` as the source of randomness."""
         self._limit, self._rng = limit, rng
         self._boards, self._used = Boards(0), 0
 

@@ -1,7 +1,7 @@
-"""Packed observations: the form in which positions travel from env runners to learners.
+"""Packed observations: the form in which positions are sent from env runners to learners.
 
 A packed position is two words, the discs of the player to move and all discs. It takes 16 bytes; planes and action mask
-take 91. Code outside this package relies on nothing but the first axis, which counts positions: ``expand`` returns the
+take 91. Code outside this package relies only on the first axis, which counts positions: ``expand`` returns the
 observations, and ``children`` the positions one move later.
 """
 

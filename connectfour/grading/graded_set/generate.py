@@ -2,7 +2,7 @@
 
 Half of the positions come from uniformly random games, half from games of optimal play with random slips. BitBully (the
 optional extra ``solver``) scores every column of each. A position is kept if its columns lead to at least two different
-results and if neither it nor its mirror image is there already. The same seed gives the same files.
+results and if neither it nor its mirror image was kept before. The same seed gives the same files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PER_PLY_AND_SOURCE = 110
 SLIP_PROBABILITY = 0.1
 POSITIONS_PER_GAME = 4
 SEED = 20_240
-# There are few different positions in the first plies, and few random games last long: those plies get fewer.
+# The first plies have few distinct positions and few random games last long, so those plies get fewer positions.
 GAMES = {"random": 2_200, "slips": 1_400}
 
 FOLDER = Path(__file__).parent
@@ -57,7 +57,7 @@ class Solved:
 
     @property
     def key(self) -> Key:
-        """Identifies the position, whatever its order of moves, together with its mirror image."""
+        """Key shared by a position and its mirror image, regardless of the order of moves."""
         board = parse_board(format_moves(self.moves))
         own, occupied = board.own, board.occupied
         images = [(int(own[0]), int(occupied[0])), (int(mirror(own)[0]), int(mirror(occupied)[0]))]
@@ -65,7 +65,7 @@ class Solved:
 
     @property
     def row(self) -> list[str]:
-        """Its line of the file."""
+        """Its line in the file."""
         return [format_moves(self.moves), *(str(self.scores.get(column, "")) for column in range(ACTIONS))]
 
 
@@ -95,7 +95,7 @@ def random_game(solver: Solver, rng: np.random.Generator) -> Iterator[Solved]:
 
 
 def slipping_game(solver: Solver, rng: np.random.Generator) -> Iterator[Solved]:
-    """Yield the positions, in random order, of a game of optimal moves and occasional random ones."""
+    """Yield the positions, in random order, of a game with optimal moves and occasional random ones."""
     positions: list[Solved] = []
     board = Boards(1)
     moves: tuple[int, ...] = ()

@@ -1,8 +1,8 @@
 """Generalized advantage estimation for two players on one time axis.
 
-Advantages are RLlib's (Schulman et al. 2016): they run along each player's own moves, with the result of the game as
-the reward of its last one. Where the rollout cuts a game, the value of the position stands for the rest of it; for the
-player who is not to move, it counts with the opposite sign.
+They are computed as in RLlib (Schulman et al. 2016), along each player's own moves, with the result of the game as the
+reward of the player's last move. Where the rollout cuts off a game, the value of the position replaces the rest of it,
+with its sign flipped for the player who is not to move.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Ahead:
 
     @classmethod
     def at_the_cut(cls, value: Float32s, seat: NDArray[np.int8]) -> Self:
-        """Begin where the rollout ends: ``value`` (N,) is that of the last positions for ``seat`` (N,) to move."""
+        """Begin where the rollout ends: ``value`` (N,) of the last positions, for ``seat`` (N,), the seat to move."""
         boards = np.arange(len(value))
         values = np.empty((len(value), 2), np.float32)
         values[boards, seat], values[boards, 1 - seat] = value, -value
@@ -47,7 +47,7 @@ class _Ahead:
         self.reward[ended, 1 - mover] = rollout.other_reward[ply, ended]
 
     def cut_at_slips(self, rollout: Rollout, ply: int) -> None:
-        """Where a move slipped, it was not main's choice: the value of its position stands for what followed."""
+        """Where a random slip replaced main's move, use the position's value instead of what followed."""
         slips = np.flatnonzero(rollout.slip[ply])
         self.value[slips, 1 - rollout.seat[ply, slips]] = -rollout.value[ply, slips]
         self.advantage[slips] = self.reward[slips] = 0
@@ -56,14 +56,14 @@ class _Ahead:
 def advantages(
     rollout: Rollout, last_value: Float32s, last_seat: NDArray[np.int8], gamma: float, lambda_: float
 ) -> Float32s:
-    """Return the advantage (T, N) of each move; only those of main's moves mean anything.
+    """Return the advantage (T, N) of each move; only those of main's moves are meaningful.
 
     Args:
         rollout: the moves.
         last_value: main's value (N,) of the positions after the last ply, for the player to move.
         last_seat: the seat to move there (N,).
-        gamma: discount per own move.
-        lambda_: weight of longer traces.
+        gamma: discount per move of the same player.
+        lambda_: lambda of GAE; larger values use longer returns.
     """
     plies, boards = rollout.value.shape
     ahead = _Ahead.at_the_cut(last_value, last_seat)

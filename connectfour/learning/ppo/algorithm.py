@@ -43,7 +43,7 @@ class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's
 
     @override
     def translate(self, settings: PPORunSettings) -> None:
-        """Set what the section ``ppo`` says, in RLlib's terms."""
+        """Translate the section ``ppo`` into RLlib's options."""
         ppo, learners = settings.ppo, max(1, settings.learners)
         self.training(
             lr=_schedule(ppo.learning_rate, ppo.learning_rate_end),
@@ -116,7 +116,7 @@ class SelfPlayPPO(LeagueAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes 
                 timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps},
                 num_epochs=config.num_epochs,
                 minibatch_size=config.minibatch_size,
-                # Learners wait for one another at each minibatch: all need the same number, whoever has the odd sample.
+                # Learners wait for one another at each minibatch: all need the same number, even with an odd sample.
                 num_total_minibatches=config.num_epochs * max(1, share // config.minibatch_size),
             )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)

@@ -24,7 +24,7 @@ class PPOEnvRunner(SelfPlayEnvRunner):
 
     @override
     def learnable(self, rollout: Rollout) -> Samples:
-        """Return main's moves with their advantages, and with targets from lookahead for a share of them."""
+        """Return main's moves with their advantages, with lookahead targets for a share of them."""
         seat = self.boards.seat.astype(np.int8)
         advantage = advantages(
             rollout, self.value_of(pack(self.boards)), seat, self.config.gamma, self.config.lambda_
@@ -42,7 +42,7 @@ class PPOEnvRunner(SelfPlayEnvRunner):
         return self._look_ahead(samples, rollout.logits.reshape(-1, rollout.logits.shape[-1])[rows])
 
     def _look_ahead(self, samples: Samples, logits: NDArray[np.float32]) -> Samples:
-        """Add the policy target, and blend the value target, in the positions that are looked ahead from."""
+        """Add policy targets and blend value targets for the positions chosen for lookahead."""
         settings = self.settings.lookahead
         chosen = np.flatnonzero(self._rng.random(len(samples)) < settings.share)
         values = action_values(samples.packed[chosen], self.value_of, self.config.gamma)

@@ -1,6 +1,7 @@
 """``SelfPlayLearner``: RLlib's PPO learner for lockstep samples, with schedules over a run.
 
-Positions travel packed. Each learner expands its share of them once, and takes each minibatch by one gather per column.
+Positions travel packed. Each learner expands its share of them once, and takes each minibatch with one gather per
+column.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from connectfour.learning.allocator import keep_freed_memory
 from connectfour.learning.ppo.samples import Samples
 
 SCHEDULE_LENGTH = 1_000_000
-"""RLlib's schedules (learning rate, entropy) of a ``SelfPlayPPO`` run from 0 to this, whatever limits the run."""
+"""RLlib's schedules (learning rate, entropy) of a ``SelfPlayPPO`` run from 0 to this, whatever its limits are."""
 
 IMPROVED_POLICY = "improved_policy"
 """Column of a minibatch with the policy targets from lookahead."""
@@ -54,7 +55,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
     @override
     def configure_optimizers_for_module(self, module_id: str, config: AlgorithmConfig | None = None) -> None:
-        """Give an optimizer to main alone: RLlib would step through those of all frozen opponents."""
+        """Give an optimizer to main alone: RLlib would otherwise step one for every frozen opponent."""
         if module_id == MAIN:
             super().configure_optimizers_for_module(module_id=module_id, config=config)
 
@@ -64,7 +65,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
     @override
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Bring the schedules up to date: checkpoints do not hold the entropy's."""
+        """Bring the schedules up to date: checkpoints do not store the entropy schedule."""
         super().before_gradient_based_update(timesteps=timesteps)
         for optimizer, schedule in self._optimizer_lr_schedules.items():
             self._set_optimizer_lr(optimizer, lr=schedule.update(timestep=self._schedule_time))
@@ -72,7 +73,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
     @override
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Keep RLlib from moving the schedules on by env steps: a run limited by time does not know its last one."""
+        """Keep RLlib from advancing the schedules by env steps: a run limited by time does not know its total."""
         super().after_gradient_based_update(timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._schedule_time})
 
     @override
@@ -125,7 +126,7 @@ class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes a
 
 
 def learner_columns(samples: Samples, device: torch.device) -> dict[str, Tensor]:
-    """Return the columns that PPO's loss reads, positions expanded; the observation's are named by its keys."""
+    """Return the columns that PPO's loss reads, with positions expanded; observation columns keep their keys."""
     observation = expand(samples.packed)
     arrays = {
         **dict(zip(_OBSERVATION, (observation.planes, observation.action_mask), strict=True)),

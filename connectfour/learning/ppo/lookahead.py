@@ -1,7 +1,7 @@
 """A one-move lookahead: an auxiliary target for PPO's policy, and a better one for its value.
 
-The policy target of a position is ``softmax(log pi + Q / temperature)``: the policy that gains most in expected value
-while it stays close to the present one (regularized policy improvement; Grill et al. 2020, "Monte-Carlo tree search as
+The policy target of a position is ``softmax(log pi + Q / temperature)``: the policy that gains the most expected value
+while staying close to the current one (regularized policy improvement; Grill et al. 2020, "Monte-Carlo tree search as
 regularized policy optimization"). Q is the value of the position after each move, exact where the game ends.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from connectfour.games.connect_four.packing import Packed, children
 from connectfour.learning.rollout import Float32s
 
-# More positions at once do not fit into a processor's cache.
+# Larger chunks do not fit into a processor's cache.
 _POSITIONS_AT_ONCE = 4096
 
 
@@ -22,7 +22,7 @@ def action_values(packed: Packed, value_of: Callable[[Packed], Float32s], gamma:
     """Return the value (N, actions) of each action for the player to move, -1 where it is illegal.
 
     Args:
-        packed: packed positions (N, ...) whose games go on.
+        packed: packed positions (N, ...) of unfinished games.
         value_of: returns the value (M,) of packed positions (M, ...) for the player to move there.
         gamma: discount of what follows the move.
     """
