@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -28,12 +29,18 @@ class OneFails(LevelGame):
         return Agent(name, level, misbehavior=_FAULTS[self.fault] if name == "broken" else None)
 
 
+@dataclass(frozen=True)
 class SlowGame(LevelGame):
-    """A game that takes a while, so that all cores stay busy."""
+    """A game that takes a while, and shows in ``folder`` which Ray workers are playing it."""
+
+    folder: str = ""
 
     def play(self, *args: Any) -> list[GameRecord]:
-        """Play after a moment."""
-        time.sleep(1)
+        """Play after a moment, during which a file has the process id of the worker as its name."""
+        playing = Path(self.folder, str(os.getppid()))
+        playing.touch()
+        time.sleep(0.5)
+        playing.unlink()
         return super().play(*args)
 
 

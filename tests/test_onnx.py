@@ -31,7 +31,7 @@ from connectfour.players.onnx_model import open_session
 from connectfour.ranking.members import best_player
 from connectfour.ranking.table import read_leaderboard
 from connectfour.run_folder import CHECKPOINT_POLICY, write_checkpoint_index
-from tests.commands import call
+from tests.commands import call, call_process
 from tests.runs import make_run
 
 
@@ -335,7 +335,7 @@ def test_an_export_is_refused_before_it_begins(
 
 def test_the_command_refuses_with_one_sentence(tmp_path: Path) -> None:
     """And the exit code of exports."""
-    refused = call("export-onnx", "heuristic:linear", "--output", tmp_path / "linear.onnx")
+    refused = call_process("export-onnx", "heuristic:linear", "--output", tmp_path / "linear.onnx")
     assert (refused.returncode, refused.stderr) == (
         11,
         "connectfour: linear is a heuristic, not a network: name a run folder, a snapshot or a checkpoint\n",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import subprocess
+import sys
 import sysconfig
 import tomllib
 import venv
@@ -41,9 +42,10 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
 
 def test_wheel_works_in_a_clean_environment_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """All three packages and the command work, installed alone with borrowed dependencies."""
-    venv.create(tmp_path / "env", with_pip=True)
+    venv.create(tmp_path / "env")
     python = tmp_path / "env" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", wheel], check=True, capture_output=True)
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    subprocess.run([*pip, "install", "-q", "--no-deps", wheel], check=True, capture_output=True)
     # A .pth file makes the dependencies importable, but not this checkout: .pth files do not nest.
     site = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],

@@ -24,7 +24,7 @@ from connectfour.ranking.recorded import best_games, read_games
 from connectfour.terminal import drawing
 from connectfour.terminal.drawing import Film, draw_frame
 from connectfour.terminal.prompt import TerminalGame
-from tests.commands import call
+from tests.commands import call, call_process
 from tests.doubles import Sure
 from tests.runs import make_run
 
@@ -32,7 +32,7 @@ from tests.runs import make_run
 def test_a_game_in_a_terminal(tmp_path: Path) -> None:
     """Discs of both players, wrong input, a hint, an undo; the moves are printed at the end."""
     lines = ["4", "x", "9", "", "h", "u", "3", "q"]
-    done = call("play", "--opponent", "heuristic:beat_last", lines=lines, cwd=tmp_path)
+    done = call_process("play", "--opponent", "heuristic:beat_last", lines=lines, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert "You are X, beat_last is O." in done.stdout
     assert ". . . O . . .\n. . . X . . .\n1 2 3 4 5 6 7" in done.stdout

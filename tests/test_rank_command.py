@@ -7,13 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from connectfour.cli import main
-from tests.commands import call, command
+from tests.commands import call, call_process, command
 
 HEURISTICS = ("heuristic:random", "heuristic:linear", "heuristic:tactical")
 
@@ -25,7 +23,7 @@ def games(folder: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def ranking(ranked_run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def ranking(ranked_run: Path, ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A ranking of heuristics and of an exported network, and what the command printed."""
     folder = tmp_path_factory.mktemp("rankings")
     players = (*HEURISTICS, f"onnx:{ranked_run}/app/models/v0001.onnx")
@@ -64,6 +62,7 @@ def test_replay_rebuilds_the_tables(ranking: tuple[Path, str], tmp_path: Path) -
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.usefixtures("ray_session")
 def test_ctrl_c_stops_a_ranking_that_can_be_resumed(tmp_path: Path) -> None:
     """Finished games count, the tables are written, and the same command plays the rest."""
     arguments = ("rank", *HEURISTICS, "--matches", 100_000, "--batch", 8, "--output", tmp_path)
@@ -89,20 +88,18 @@ def test_ctrl_c_stops_a_ranking_that_can_be_resumed(tmp_path: Path) -> None:
     assert len(after) == len(set(after)) == len(played) + 16
 
 
-def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize(("option", "value"), [("--until-sigma", 3), ("--until-settled", 100)])
+def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(
+    option: str, value: int, tmp_path: Path
+) -> None:
     """Started again, it has nothing left to play."""
-
-    def rank(option: str, value: int) -> None:
-        folder = tmp_path / option
-        arguments = ("rank", *HEURISTICS, option, value, "--output", folder)
-        assert call(*arguments).returncode == 0
-        played = games(folder)
-        assert 20 < len(played) < 5000
-        assert call(*arguments).returncode == 0
-        assert games(folder) == played
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(rank, ("--until-sigma", "--until-settled"), (3, 100)))
+    arguments = ("rank", *HEURISTICS, option, value, "--output", tmp_path)
+    assert call(*arguments).returncode == 0
+    played = games(tmp_path)
+    assert 20 < len(played) < 5000
+    assert call(*arguments).returncode == 0
+    assert games(tmp_path) == played
 
 
 @pytest.mark.parametrize(
@@ -131,7 +128,6 @@ def test_wrong_input_gets_one_sentence(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """And an exit code of its own, no traceback, and no work."""
     monkeypatch.chdir(tmp_path)
@@ -139,22 +135,19 @@ def test_wrong_input_gets_one_sentence(
     Path("taken", "leaderboard.csv").mkdir(parents=True)
     Path("folder.png").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    monkeypatch.setattr(sys, "argv", ["connectfour", *arguments.split()])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    printed = capsys.readouterr()
-    assert ended.value.code == code
-    assert message in printed.err
-    assert printed.err.startswith("connectfour: ")
-    assert len(printed.err.strip().splitlines()) == 1
-    assert not printed.out
+    done = call(*arguments.split())
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.startswith("connectfour: ")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not done.stdout
     assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("command_line", ["rank heuristic:linear --matches 4", "rehearse --num-matches 4"])
 def test_an_address_without_a_cluster_is_refused(command_line: str, tmp_path: Path) -> None:
     """In one sentence, before anything is graded or played."""
-    done = call(*command_line.split(), "--address", "127.0.0.1:1", cwd=tmp_path)
+    done = call_process(*command_line.split(), "--address", "127.0.0.1:1", cwd=tmp_path)
     assert done.returncode == 10
     assert done.stderr.startswith("connectfour: no Ray cluster answers at '127.0.0.1:1'")
     assert len(done.stderr.strip().splitlines()) == 1
