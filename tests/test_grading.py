@@ -201,7 +201,7 @@ def test_missing_torn_and_pointless_files_are_refused(tmp_path: Path) -> None:
         load_positions(str(torn))
     file = tmp_path / "lost.csv"
     file.write_text(HEADER + "44,-1,-1,-1,-1,-1,-1,-1\n")
-    with pytest.raises(PositionsError, match="depends on the column in none of the positions"):
+    with pytest.raises(PositionsError, match="no position has columns with different results"):
         grade(make_heuristic("random"), load_positions(str(file)))
 
 
