@@ -12,6 +12,7 @@ import ray
 from ray._private import ray_constants
 
 from connectfour.errors import ClusterError
+from connectfour.machine import usable_cores
 
 _RAY = {
     # Ray starts its workers at nice 15; on a machine with any other load, training would starve.
@@ -106,11 +107,6 @@ def _bind_to_loopback() -> None:
     """
     os.environ.setdefault(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "0")
     ray_constants.ENABLE_RAY_CLUSTER = os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] not in {"0", "false"}
-
-
-def usable_cores() -> int:
-    """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _connect(address: str) -> None:

@@ -38,13 +38,13 @@ def _cells(row: LeaderboardRow) -> list[str]:
         f"{row.mu:.1f}",
         f"{row.interval:.1f}",
         f"{row.wins}/{row.draws}/{row.losses}",
-        _share(row.win_rate_first),
-        _share(row.win_rate_second),
-        _share(row.graded, 3),
+        _decimals(row.win_rate_first),
+        _decimals(row.win_rate_second),
+        _decimals(row.graded, 3),
     ]
 
 
-def _share(share: float | None, digits: int = 2) -> str:
+def _decimals(share: float | None, digits: int = 2) -> str:
     return "-" if share is None else f"{share:.{digits}f}"
 
 

@@ -7,7 +7,6 @@ many networks at once as there are cores, in threads: Torch and onnxruntime comp
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from connectfour.errors import ExportError, PlayerError
 from connectfour.files import write_atomically
+from connectfour.machine import usable_cores
 from connectfour.observer import Observer
 from connectfour.players.onnx_model import check_model
 from connectfour.players.packed import PackedPlayer
@@ -31,7 +31,7 @@ def write_model_files(players: Mapping[Path, PackedPlayer], observer: Observer) 
     missing = [(path, player) for path, player in players.items() if not _is_up_to_date(path, player)]
     if not missing:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     batches = [missing[start : start + cores] for start in range(0, len(missing), cores)]
     written: list[Path] = []
 

@@ -119,7 +119,7 @@ def _time_left(row: ProgressRow, limits: StopSettings) -> str:
     return f"{int(left)}:{int(left * 60) % 60:02d} left"
 
 
-def _share(share: float) -> str:
+def _grade(share: float) -> str:
     return "-" if math.isnan(share) else f"{share:.3f}"
 
 
@@ -129,7 +129,7 @@ def plain_line(row: ProgressRow, limits: StopSettings) -> str:
         f"iteration {row.iteration}: {row.env_steps:,} env steps, {row.env_steps_per_second:,.0f}/s, "
         f"win rate {row.win_rate:.2f} (newest {row.newest_score:.2f}), league {row.league_size}, "
         f"losses {row.policy_loss:+.3f} (policy) {row.value_loss:.3f} (value), entropy {row.entropy:.2f}, "
-        f"graded {_share(row.value_preserving)}, {_time_left(row, limits)}"
+        f"graded {_grade(row.value_preserving)}, {_time_left(row, limits)}"
     )
     return f"{line}; froze {row.frozen}" if row.frozen else line
 
@@ -147,7 +147,7 @@ def live_table(row: ProgressRow, limits: StopSettings) -> Table:
         "policy loss": f"{row.policy_loss:+.3f}",
         "value loss": f"{row.value_loss:.3f}",
         "entropy": f"{row.entropy:.2f}",
-        "graded": _share(row.value_preserving),
+        "graded": _grade(row.value_preserving),
         "time": _time_left(row, limits),
     }
     for name in cells:

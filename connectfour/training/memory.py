@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from connectfour.config import NetworkSettings, PPORunSettings, RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.packing import ACTIONS
+from connectfour.machine import memory_bytes
 
 # Per position: packed, logits, and about 20 bytes of other fields; once as recorded, once as samples.
 _BYTES_PER_POSITION = 2 * (16 + 4 * ACTIONS + 20)
@@ -51,7 +50,7 @@ def check_memory(settings: RunSettings) -> None:
     Raises:
         ConfigError: they need more memory than there is; the message gives the estimate.
     """
-    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    available = memory_bytes()
     needed = needed_bytes(settings)
     if needed > available:
         raise ConfigError(
