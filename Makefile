@@ -25,7 +25,7 @@ app: install ## Play against the newest run in the browser
 	@$(BIN)/connectfour app
 
 test: install ## Run the tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install ## Check lint, types, dependencies and architecture
 	@$(BIN)/ruff check .

@@ -29,8 +29,8 @@ class Finished:
 def call(*arguments: object, cwd: Path | None = None, lines: Sequence[str] = ()) -> Finished:
     """Run ``connectfour`` to its end in this process, with ``lines`` typed in.
 
-    It enters where the console script does. Ray is used as it is: with the fixture ``ray_session`` the command joins the
-    Ray of this process, without it the command starts and stops one.
+    It enters where the console script does. With the fixture ``ray_session``, the command uses the Ray of this process;
+    without it, the command starts and stops one.
     """
     printed, errors = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(errors):

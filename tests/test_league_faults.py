@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,31 +39,43 @@ def process_id(env_runner: Any) -> int:
     return os.getpid()
 
 
-RUNNERS = pytest.mark.parametrize(
-    "runners",
-    [
-        (f"rollout.env_runner={kind}", f"rollout.env_runners={remote}")
+@pytest.fixture(
+    scope="module",
+    params=[
+        (f"rollout.env_runner={kind}", f"rollout.env_runners={remote}", "rollout.mirror_share=0.0")
         for kind in ("stock", "lockstep")
         for remote in (0, 1)
     ],
     ids=["stock local", "stock remote", "lockstep local", "lockstep remote"],
 )
+def settings(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """Settings of every kind of env runner."""
+    chosen: tuple[str, ...] = request.param
+    return chosen
 
 
-@RUNNERS
-def test_fault_a_a_frozen_opponent_is_main_on_every_runner_at_once(build: Build, runners: tuple[str, str]) -> None:
+@pytest.fixture(scope="module")
+def league(
+    settings: tuple[str, ...], ray_session: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SelfPlayPPO]:
+    """A league that has begun to learn. The tests of the faults share it, each from where the one before left it."""
+    algorithm = config(tmp_path_factory.mktemp("run") / "league", *settings).build_algo()
+    algorithm.train()
+    yield algorithm
+    algorithm.stop()
+
+
+def test_fault_a_a_frozen_opponent_is_main_on_every_runner_at_once(league: SelfPlayPPO) -> None:
     """Right after a freeze, before any sync or sample, every env runner plays the frozen weights."""
-    algorithm = build(*runners)
-    algorithm.train()
-    member = algorithm.freeze_main()
-    frozen = weights_sha256(module_weights(algorithm))
+    member = league.freeze_main()
+    frozen = weights_sha256(module_weights(league))
     assert member.weights_sha256 == frozen
-    for hashes in hashes_on_runners(algorithm):
+    for hashes in hashes_on_runners(league):
         assert hashes[member.module] == frozen
-    algorithm.train()
-    assert weights_sha256(module_weights(algorithm)) != frozen, "main learns on"
-    assert hashes_on_learner(algorithm)[member.module] == frozen, "the snapshot does not"
-    for hashes in hashes_on_runners(algorithm):
+    league.train()
+    assert weights_sha256(module_weights(league)) != frozen, "main learns on"
+    assert hashes_on_learner(league)[member.module] == frozen, "the snapshot does not"
+    for hashes in hashes_on_runners(league):
         assert hashes[member.module] == frozen
 
 
@@ -83,17 +96,14 @@ def test_a_learner_that_does_not_take_the_weights_is_noticed(build: Build, monke
         algorithm.freeze_main()
 
 
-@RUNNERS
 def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_sample(
-    build: Build, tmp_path: Path, runners: tuple[str, str]
+    league: SelfPlayPPO, tmp_path: Path
 ) -> None:
     """Every module on every runner is the learner's, and the learner's is the saved one."""
-    algorithm = build(*runners)
-    algorithm.train()
-    algorithm.freeze_main()
-    saved = hashes_on_learner(algorithm)
-    algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    algorithm.stop()
+    league.train()
+    league.freeze_main()
+    saved = hashes_on_learner(league)
+    league.save_to_path(str(tmp_path / "checkpoint"))
     restored = SelfPlayPPO.from_checkpoint(str(tmp_path / "checkpoint"))
     try:
         assert hashes_on_learner(restored) == saved
@@ -103,46 +113,38 @@ def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_samp
         restored.stop()
 
 
-@RUNNERS
-def test_fault_b_going_back_to_an_older_checkpoint_takes_the_runners_along(
-    build: Build, tmp_path: Path, runners: tuple[str, str]
-) -> None:
+def test_fault_b_going_back_to_an_older_checkpoint_takes_the_runners_along(league: SelfPlayPPO, tmp_path: Path) -> None:
     """RLlib's own sync drops these weights, because their sequence number is lower than the runners'."""
-    algorithm = build(*runners)
-    algorithm.train()
-    saved = hashes_on_learner(algorithm)
-    algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    algorithm.train()
-    algorithm.train()
-    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
-    assert hashes_on_learner(algorithm) == saved
-    for hashes in hashes_on_runners(algorithm):
+    saved = hashes_on_learner(league)
+    league.save_to_path(str(tmp_path / "checkpoint"))
+    league.train()
+    league.train()
+    assert hashes_on_learner(league) != saved
+    league.restore_from_path(str(tmp_path / "checkpoint"))
+    assert hashes_on_learner(league) == saved
+    for hashes in hashes_on_runners(league):
         assert hashes == saved
 
 
-@RUNNERS
 def test_fault_c_restoring_into_the_original_config_keeps_the_league(
-    build: Build, tmp_path: Path, runners: tuple[str, str]
+    league: SelfPlayPPO, settings: tuple[str, ...], build: Build, tmp_path: Path
 ) -> None:
     """Members, pay-off, rosters on the runners, counts: all go on, and the snapshot is played."""
-    algorithm = build(*runners, "rollout.mirror_share=0.0")
-    result = algorithm.train()
-    algorithm.freeze_main()
-    algorithm.train()
-    state, steps = algorithm.pool.to_state(), algorithm.env_steps
-    assert result["training_iteration"] == 1
-    algorithm.save_to_path(str(tmp_path / "checkpoint"))
-    other = build(*runners, "rollout.mirror_share=0.0", folder=tmp_path / "other")
-    assert "v0001" not in other.pool.members
+    member = league.freeze_main()
+    league.train()
+    state, iteration, steps = league.pool.to_state(), league.iteration, league.env_steps
+    league.save_to_path(str(tmp_path / "checkpoint"))
+    other = build(*settings, folder=tmp_path / "other")
+    assert member.id not in other.pool.members
     other.restore_from_path(str(tmp_path / "checkpoint"))
     assert other.pool.to_state() == state
-    assert (other.iteration, other.env_steps) == (2, steps)
+    assert (other.iteration, other.env_steps) == (iteration, steps)
     for roster in on_runners(other, lambda runner: runner.matchmaker.roster):
-        assert roster.modules["v0001"] == "opponent_0"
+        assert roster.modules[member.id] == member.module
     result = other.train()
-    assert result["training_iteration"] == 3
+    assert result["training_iteration"] == iteration + 1
     assert result["env_steps"] > steps
-    assert any("v0001" in other.train()["opponent_scores"] for _ in range(20))
+    assert any(member.id in other.train()["opponent_scores"] for _ in range(20))
 
 
 class Witness(SelfPlayCallback):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.sync import module_weights, runner_hashes
-from tests.leagues import LOCKSTEP, Build, on_runners
+from tests.leagues import LOCKSTEP, Build, config, on_runners
 
 
 @pytest.mark.parametrize("overlap", [True, False], ids=["overlapping", "in turn"])
@@ -28,31 +30,35 @@ def test_remote_runners_sample_with_mains_weights(build: Build, overlap: bool) -
         assert hashes == {before[-1] if overlap else weights_sha256(module_weights(algorithm))}
 
 
-def test_several_learners_stay_the_same(build: Build) -> None:
+@pytest.fixture(scope="module")
+def two_learners(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SelfPlayPPO]:
+    """A league with two remote learners."""
+    settings = (*LOCKSTEP, "learners=2", "ppo.minibatch_size=200")
+    algorithm = config(tmp_path_factory.mktemp("run") / "league", *settings).build_algo()
+    yield algorithm
+    algorithm.stop()
+
+
+def _on_learners(algorithm: SelfPlayPPO, function: Callable[[Any], Any]) -> set[Any]:
+    return {result.get() for result in algorithm.learner_group.foreach_learner(function)}
+
+
+def test_several_learners_stay_the_same(two_learners: SelfPlayPPO) -> None:
     """Two remote learners share each batch and hold the same new weights afterwards."""
-    algorithm = build(*LOCKSTEP, "learners=2", "ppo.minibatch_size=300")
-    before = weights_sha256(module_weights(algorithm))
-    algorithm.train()
-    hashes = {
-        result.get()
-        for result in algorithm.learner_group.foreach_learner(
-            lambda learner: weights_sha256(learner.module[MAIN].get_state())
-        )
-    }
+    before = weights_sha256(module_weights(two_learners))
+    two_learners.train()
+    hashes = _on_learners(two_learners, lambda learner: weights_sha256(learner.module[MAIN].get_state()))
     assert len(hashes) == 1
     assert before not in hashes
 
 
-def test_learners_with_unequal_shares_take_as_many_minibatches(build: Build) -> None:
+def test_learners_with_unequal_shares_take_as_many_minibatches(two_learners: SelfPlayPPO) -> None:
     """One sample more could mean one minibatch more, and learners that wait for each other would wait forever."""
-    algorithm = build(*LOCKSTEP, "learners=2", "ppo.minibatch_size=200")
-    samples = Samples.join(algorithm.env_runner_group.foreach_env_runner(lambda runner: runner.sample()))
+    samples = Samples.join(two_learners.env_runner_group.foreach_env_runner(lambda runner: runner.sample()))
     odd = {name: array[: 2 * 3 * 100 - 1] for name, array in vars(samples).items()}
-    algorithm._learn(Samples(**odd))
-    (trained,) = {
-        result.get() for result in algorithm.learner_group.foreach_learner(lambda learner: learner._weights_seq_no)
-    }
-    assert trained == 1
+    (before,) = _on_learners(two_learners, lambda learner: learner._weights_seq_no)
+    two_learners._learn(Samples(**odd))
+    assert _on_learners(two_learners, lambda learner: learner._weights_seq_no) == {before + 1}
 
 
 def _play(algorithm: SelfPlayPPO, samples: int) -> dict[str, SeatScores]:
