@@ -44,7 +44,7 @@ def test_wheel_works_in_a_clean_environment_outside_the_checkout(wheel: Path, tm
     """All three packages and the command work, installed alone with borrowed dependencies."""
     venv.create(tmp_path / "env")
     python = tmp_path / "env" / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
     subprocess.run([*pip, "install", "-q", "--no-deps", wheel], check=True, capture_output=True)
     # A .pth file makes the dependencies importable, but not this checkout: .pth files do not nest.
     site = subprocess.run(
