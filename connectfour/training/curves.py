@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from connectfour.files import write_atomically
 
@@ -39,8 +39,11 @@ def draw_learning(progress_file: Path, picture: Path) -> None:
     for line, (name, label) in enumerate(_PANELS.items()):
         for column, (over, over_label) in enumerate(_AXES.items()):
             panel = axes[line, column]
-            known = ~np.isnan(columns[name])
-            panel.plot(columns[over][known], columns[name][known], color=_COLOR, linewidth=1.3)
+            drawn = ~np.isnan(columns[name])
+            if name == "value_preserving":
+                # Rows repeat the latest grade; only new ones are points of the curve.
+                drawn &= np.append(True, np.diff(columns[name]) != 0)
+            panel.plot(columns[over][drawn], columns[name][drawn], color=_COLOR, linewidth=1.3)
             panel.grid(alpha=0.3)
             panel.margins(x=0.01)
             if column == 0:
@@ -52,6 +55,7 @@ def draw_learning(progress_file: Path, picture: Path) -> None:
         for panel in axes[0]:
             panel.set_title(f"last {last[-1]:.3f}", fontsize=9, loc="right")
     axes[-1, 0].xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes[list(_PANELS).index("league_size"), 0].yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(f"{progress_file.parent.name}: {len(rows)} iterations, {columns['env_steps'][-1]:,.0f} env steps")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)
