@@ -241,33 +241,34 @@ from connectfour.ranking.match_log import MatchLog
 from connectfour.matches.runner import MatchRunner
 from connectfour.ranking.plan import Limits, Plan
 from connectfour.ranking.tournament import Tournament
-from tests.level_games import SlowGame
+from tests.level_games import WaitingGame
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 second = cluster.add_node(num_cpus=1)
 ray.init(address=cluster.address, log_to_driver=False)
 agents = make_agents(6, 1)
 removed_at = []
-playing = Path(sys.argv[1]).parent / "playing"
-playing.mkdir()
+waiting = Path(sys.argv[1]).parent / "waiting"
+waiting.mkdir()
 
 def show(progress):
-    if removed_at or len(progress.log.games) < 10:
+    if removed_at:
         return
     raylet = second.all_processes["raylet"][0].process.pid
     children = [file.read_text() for file in Path(f"/proc/{raylet}/task").glob("*/children")]
     workers = [int(pid) for pid in " ".join(children).split()]
-    if any((playing / str(worker)).exists() for worker in workers):
+    if any((waiting / str(worker)).exists() for worker in workers):
         removed_at.append(len(progress.log.games))
         cluster.remove_node(second, allow_graceful=False)
         for worker in workers:  # a machine that is gone takes its processes along
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
+        (waiting / "go").touch()
 
 with MatchLog.writing(Path(sys.argv[1])) as log:
     log.append([RankedPlayer(agent.name, "agent") for agent in agents])
-    runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=20)
-    plan = Plan(SlowGame(ErrorRates(), str(playing)), opening_plies=0, batch_games=2)
+    runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=120)
+    plan = Plan(WaitingGame(ErrorRates(), str(waiting)), opening_plies=0, batch_games=2)
     progress = Tournament([agent.name for agent in agents], log, runner, plan).run(Limits(matches=40), show)
     print(json.dumps({"removed_at": removed_at, "lost": progress.lost}))
 ray.shutdown()
