@@ -21,7 +21,7 @@ PACKAGES = ("connectfour", "heuristics", "callbacks")
 def _rooms() -> list[str]:
     """Return the rooms from top to bottom, as CONTRIBUTING.md lists them."""
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    return re.findall(r"^\| `([\w/.]+)` \|", text, flags=re.MULTILINE)
+    return re.findall(r"^\| `([\w/.]+)` +\|", text, flags=re.MULTILINE)
 
 
 @cache
