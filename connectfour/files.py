@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file atomically: even after a power failure, it is never half written."""
@@ -34,3 +36,20 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def locked(file: Path, refusal: Exception) -> Iterator[None]:
+    """Hold the lock ``file``, or raise ``refusal`` if another process holds it.
+
+    The lock ends with the process, however it ends.
+    """
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise refusal from None
+    try:
+        yield
+    finally:
+        lock.release()

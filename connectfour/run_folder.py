@@ -23,11 +23,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from connectfour.config import RunSettings, get_setting
 from connectfour.errors import RunFolderError
-from connectfour.files import write_atomically
+from connectfour.files import locked, write_atomically
 from connectfour.load_config import dump_settings, load_settings
 
 MANIFEST = "manifest.json"
@@ -202,15 +200,9 @@ class RunFolder:
         Raises:
             RunFolderError: another process is training here.
         """
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunFolderError(f"another process is training in {self.path}: wait for it or stop it") from None
-        try:
+        refusal = RunFolderError(f"another process is training in {self.path}: wait for it or stop it")
+        with locked(self.path / ".lock", refusal):
             yield
-        finally:
-            lock.release()
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""

@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock, Timeout
-
 from connectfour.errors import RankingError
+from connectfour.files import locked
 from connectfour.games.result import Score, SeatScores
 from connectfour.matches.records import GameRecord
 from connectfour.ranking.log_lines import GameSettings, LogLine, RankedPlayer, SetAside, line_from_json
@@ -83,7 +82,8 @@ class MatchLog:
             RankingError: another process is writing to the log, or a line is damaged.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path), path.open("ab") as stream:
+        refusal = RankingError(f"another process is ranking into {path}: wait for it or stop it")
+        with locked(path.with_name(f".{path.stem}.lock"), refusal), path.open("ab") as stream:
             stream.truncate(path.read_bytes().rfind(b"\n") + 1)
             log = cls(path)
             log._load()
@@ -185,16 +185,3 @@ class MatchLog:
             self._recent.setdefault(name, deque(maxlen=_RECENT_GAMES)).append(game.at_fault == name)
         if game.at_fault:
             self.faults.setdefault(game.at_fault, Counter())[game.termination] += 1
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path.with_name(f".{path.stem}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RankingError(f"another process is ranking into {path}: wait for it or stop it") from None
-    try:
-        yield
-    finally:
-        lock.release()
