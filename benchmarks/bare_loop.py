@@ -15,7 +15,7 @@ from connectfour.games.connect_four.bitboard import Outcome, mover_reward
 from connectfour.games.connect_four.openings import OpeningStock
 from connectfour.games.connect_four.packing import PACKED_SHAPE, expand, pack
 from connectfour.games.observation import Observation
-from connectfour.learning.allocator import keep_freed_memory
+from connectfour.allocator import keep_freed_memory
 from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.rollout import Rollout

@@ -13,7 +13,6 @@ from connectfour.games.result import Result
 from connectfour.league.members import MAIN
 from connectfour.learning.league import LeagueAlgorithm, LeagueCallback
 from connectfour.learning.stock_env_runner import StockEnvRunner
-from connectfour.learning.sync import collect_results
 
 if TYPE_CHECKING:
     from ray.rllib.env.env_runner_group import EnvRunnerGroup
@@ -36,7 +35,7 @@ class SelfPlayCallback(LeagueCallback):
     def on_train_result(self, *, algorithm: LeagueAlgorithm, result: dict[str, Any], **kwargs: Any) -> None:
         """Let the pool decide whether main is frozen, and report."""
         pool = algorithm.pool
-        pool.record(collect_results(algorithm.env_runner_group))
+        pool.record(algorithm.collect_results())
         result.update(
             win_rate=pool.win_rate,
             newest_score=pool.newest_score,

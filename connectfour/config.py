@@ -39,6 +39,9 @@ class NetworkSettings(Settings):
     )
     width: int = Field(512, ge=1, description="units per layer, or channels per residual block")
     layers: int = Field(2, ge=1, description="number of layers, or of residual blocks")
+    head: Literal["policy", "dueling"] = Field(
+        "policy", description="policy: logits and a value (ppo); dueling: Q-values from both heads (apex)"
+    )
 
     @model_validator(mode="after")
     def _width_has_two_halves(self) -> NetworkSettings:
@@ -101,6 +104,59 @@ class PPOSettings(Settings):
     entropy_end: float = Field(0.02, ge=0, description="weight at the end (see stop); annealed linearly")
     value_loss: float = Field(0.5, ge=0, description="weight of the value loss")
     gradient_norm: float = Field(0.5, gt=0, description="global norm that gradients are clipped to")
+
+
+class DuelingNetworkSettings(NetworkSettings):
+    """The Q-network."""
+
+    head: Literal["dueling"] = Field("dueling", description="dueling: Q-values from both heads")
+
+
+class ActorSettings(RolloutSettings):
+    """How games are played for Ape-X's replay."""
+
+    env_runner: Literal["lockstep"] = Field("lockstep", description="lockstep: all games at once on bitboards")
+    env_runners: int = Field(1, ge=1, description="number of actors: remote env runners that fill the replay")
+    slip_probability: float = Field(
+        0.0, ge=0, le=1, description="probability of a random move in main's games against itself, besides exploration"
+    )
+
+
+class ApexSettings(Settings):
+    """Ape-X: double Q-learning apart from its actors (Horgan et al. 2018)."""
+
+    learning_rate: float = Field(2e-3, gt=0, description="Adam's learning rate at the start")
+    learning_rate_end: float = Field(1e-4, gt=0, description="learning rate at the end (see stop); annealed linearly")
+    batch_size: int = Field(2048, ge=1, description="transitions per gradient step")
+    updates_per_iteration: int = Field(
+        16, ge=1, description="gradient steps per iteration, after which the weights are broadcast to the actors"
+    )
+    n_step: int = Field(1, ge=1, description="plies whose rewards a return sums up before the best reply's value")
+    gamma: float = Field(0.999, gt=0, le=1, description="discount per ply")
+    target_every: int = Field(200, ge=1, description="gradient steps between two updates of the target network")
+    replay_ratio: float = Field(
+        1.0, gt=0, description="how often each transition is learned from on average; whichever side is ahead waits"
+    )
+    epsilon: float = Field(
+        0.4, ge=0, le=1, description="probability of a random move on the board that explores most"
+    )
+    epsilon_alpha: float = Field(7.0, ge=0, description="board i of N explores with epsilon^(1 + alpha i / (N - 1))")
+    gradient_norm: float = Field(10.0, gt=0, description="global norm that gradients are clipped to")
+
+
+class ReplaySettings(Settings):
+    """Distributed prioritized replay (Schaul et al. 2016)."""
+
+    shards: int = Field(1, ge=1, description="Ray actors that hold the replay")
+    capacity: int = Field(2**20, ge=1, description="transitions that all shards hold together")
+    learning_starts: int = Field(50_000, ge=1, description="transitions that must have arrived before learning begins")
+    alpha: float = Field(0.6, ge=0, description="exponent of priorities; 0: uniform")
+    beta: float = Field(
+        0.4, ge=0, le=1, description="exponent of importance weights at the start; it reaches 1 at the end (see stop)"
+    )
+    in_checkpoints: bool = Field(
+        False, description="whether checkpoints contain the transitions; otherwise a resumed run fills the replay anew"
+    )
 
 
 class LeagueSettings(Settings):
@@ -168,7 +224,7 @@ class CheckpointSettings(Settings):
 class RunSettings(Settings):
     """The settings of every run, regardless of its algorithm."""
 
-    algorithm: str = Field(description="learning algorithm: ppo")
+    algorithm: str = Field(description="learning algorithm: ppo or apex")
     seed: int = Field(0, ge=0, lt=2**31, description="random seed")
     threads: int = Field(1, ge=1, description="Torch threads of the trainer")
     learners: int = Field(0, ge=0, description="number of remote learners; 0: learn in the trainer's process")
@@ -186,7 +242,7 @@ class RunSettings(Settings):
 class PPORunSettings(RunSettings):
     """The settings of a run that trains with PPO."""
 
-    algorithm: Literal["ppo"] = Field("ppo", description="learning algorithm: ppo")
+    algorithm: Literal["ppo"] = Field("ppo", description="learning algorithm: ppo or apex")
     ppo: PPOSettings = PPOSettings()
     lookahead: LookaheadSettings = LookaheadSettings()
 
@@ -196,10 +252,38 @@ class PPORunSettings(RunSettings):
             raise ValueError(
                 f"ppo.minibatch_size = {self.ppo.minibatch_size} is larger than ppo.batch_size = {self.ppo.batch_size}"
             )
+        if self.network.head != "policy":
+            raise ValueError(f"network.head = {self.network.head} needs algorithm=apex: leave it out")
         return self
 
 
-def describe(model: type[Settings] = PPORunSettings, prefix: str = "") -> Iterator[tuple[str, str]]:
+class ApexRunSettings(RunSettings):
+    """The settings of a run that trains with Ape-X."""
+
+    algorithm: Literal["apex"] = Field("apex", description="learning algorithm: ppo or apex")
+    network: DuelingNetworkSettings = DuelingNetworkSettings()
+    rollout: ActorSettings = ActorSettings()
+    apex: ApexSettings = ApexSettings()
+    replay: ReplaySettings = ReplaySettings()
+
+    @model_validator(mode="after")
+    def _replay_holds_a_batch(self) -> ApexRunSettings:
+        replay, batch = self.replay, self.apex.batch_size
+        if replay.capacity < batch:
+            raise ValueError(f"replay.capacity = {replay.capacity} is smaller than apex.batch_size = {batch}: raise it")
+        if replay.learning_starts > replay.capacity:
+            raise ValueError(
+                f"replay.learning_starts = {replay.learning_starts} is larger than replay.capacity = {replay.capacity}: "
+                "lower it"
+            )
+        return self
+
+
+AnyRunSettings = PPORunSettings | ApexRunSettings
+"""All kinds of run settings; a new learner adds one."""
+
+
+def describe(model: type[Settings], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield ``(dotted name, description)`` of every setting of a run."""
     for name, field in model.model_fields.items():
         section = _section(field)

@@ -6,20 +6,22 @@ import difflib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
-from connectfour.config import PPORunSettings, RunSettings, describe
+from connectfour.config import AnyRunSettings, RunSettings, describe
 from connectfour.errors import ConfigError
 
 _DEFAULT_ALGORITHM = "ppo"
-_ANY_RUN: TypeAdapter[PPORunSettings] = TypeAdapter(Annotated[PPORunSettings, Field(discriminator="algorithm")])
-"""The union of all kinds of run settings; a new learner adds a member."""
+_ANY_RUN: TypeAdapter[AnyRunSettings] = TypeAdapter(Annotated[AnyRunSettings, Field(discriminator="algorithm")])
+_KINDS: dict[str, type[RunSettings]] = {
+    kind.model_fields["algorithm"].default: kind for kind in get_args(AnyRunSettings)
+}
 
 
-def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ()) -> PPORunSettings:
+def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ()) -> AnyRunSettings:
     """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; all others keep their defaults.
 
     Raises:
@@ -40,7 +42,7 @@ def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ())
     return validate_settings(values)
 
 
-def validate_settings(values: Mapping[str, Any]) -> PPORunSettings:
+def validate_settings(values: Mapping[str, Any]) -> AnyRunSettings:
     """Build settings from nested plain values; ``algorithm`` defaults to ppo.
 
     Raises:
@@ -52,14 +54,14 @@ def validate_settings(values: Mapping[str, Any]) -> PPORunSettings:
         raise ConfigError(_first_fault(error)) from None
 
 
-def check_setting_name(name: str) -> None:
-    """Check that a dotted name is a setting.
+def check_setting_name(name: str, algorithm: str) -> None:
+    """Check that a dotted name is a setting of runs with ``algorithm``.
 
     Raises:
         ConfigError: it is not one; the message suggests the closest name.
     """
-    if name not in dict(describe()):
-        raise ConfigError(_unknown(name))
+    if name not in dict(describe(_KINDS[algorithm])):
+        raise ConfigError(_unknown(name, algorithm))
 
 
 def dump_settings(settings: RunSettings) -> str:
@@ -99,8 +101,12 @@ def set_value(values: dict[str, Any], name: str, value: Any) -> None:
     values[leaf] = value
 
 
-def _unknown(name: str) -> str:
-    known = [known_name for known_name, _ in describe()]
+def _unknown(name: str, algorithm: str) -> str:
+    known = [known_name for known_name, _ in describe(_KINDS[algorithm])]
+    for other, kind in _KINDS.items():
+        # The whole section may be given, or one of its settings.
+        if any(each == name or each.startswith(f"{name}.") for each, _ in describe(kind)):
+            return f"{name} belongs to algorithm={other}, but this run has algorithm={algorithm}: change one of the two"
     by_leaf = {known_name.rpartition(".")[2]: known_name for known_name in known}
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     close_leaf = difflib.get_close_matches(name.rpartition(".")[2], by_leaf, n=1, cutoff=0.75)
@@ -115,9 +121,10 @@ def _first_fault(error: ValidationError) -> str:
         found = fault["input"].get("algorithm") if isinstance(fault["input"], dict) else fault["input"]
         return f"unknown algorithm {found!r}: choose {fault['ctx'].get('expected_tags', _DEFAULT_ALGORITHM)}"
     # Inside a member of the union, locations begin with its tag.
-    name = ".".join(str(part) for part in fault["loc"][1:])
+    algorithm, *parts = (str(part) for part in fault["loc"])
+    name = ".".join(parts)
     if fault["type"] == "extra_forbidden":
-        return _unknown(name)
+        return _unknown(name, algorithm)
     message = fault["msg"].removeprefix("Value error, ")
     if not name or fault["type"] == "value_error":
         return message

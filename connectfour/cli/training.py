@@ -78,6 +78,6 @@ def settings(config: ConfigOption = None, override: OverrideOption = None) -> No
     """List every setting with its value and meaning."""
     current = load_settings(config, override or [])
     table = Table("setting", "value", "meaning", box=None)
-    for name, description in describe():
+    for name, description in describe(type(current)):
         table.add_row(name, str(get_setting(current, name)), description)
     plain_console().print(table)

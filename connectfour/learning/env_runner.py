@@ -39,7 +39,7 @@ from connectfour.games.result import Result
 from connectfour.league.matchmaking import MIRROR, MatchUp
 from connectfour.league.members import MAIN
 from connectfour.league.pool import first_matchmaker
-from connectfour.learning.allocator import keep_freed_memory
+from connectfour.allocator import keep_freed_memory
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rollout import Rollout
 from heuristics import State
@@ -163,7 +163,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         prepared = self.module[MAIN].network.prepare(torch.from_numpy(observation.planes))
         mask = torch.from_numpy(observation.action_mask)
         logits = np.zeros((self.num_envs, ACTIONS), np.float32)
-        for index, rows in _rows_by_player(player):
+        for index, rows in rows_by_player(player):
             if index in self._memory:
                 continue
             network = self.module[self._players[index]].network
@@ -172,12 +172,12 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
             if index == _MAIN:
                 rollout.value[ply, rows] = output.value.numpy()
         rollout.logits[ply] = logits
-        action, rollout.log_probability[ply] = _sample(torch.from_numpy(logits))
+        action, rollout.log_probability[ply] = sample_logits(torch.from_numpy(logits))
         return action
 
     def _ask_heuristics(self, observation: Observation, player: NDArray[np.int64], action: Columns) -> None:
         """Overwrite ``action`` on the boards where a heuristic is to move."""
-        for index, rows in _rows_by_player(player):
+        for index, rows in rows_by_player(player):
             if index not in self._memory:
                 continue
             module, memory = self.module[self._players[index]], self._memory[index]
@@ -190,10 +190,15 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         slipping = np.flatnonzero(rollout.slip[ply])
         action[slipping] = pick_legal(observation.action_mask[slipping], self._rng.random(len(slipping)))
 
+    def _counts(self, ended: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which of the games that ``ended`` say something about main's strength against the pool."""
+        from_pool: NDArray[np.bool_] = ~self._is_mirror[ended]
+        return from_pool
+
     def _count_results(self, ended: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
         """Count the games against the pool among ``ended``; ``seat`` (ended,) made the last move."""
-        from_pool = ~self._is_mirror[ended]
-        ended, seat = ended[from_pool], seat[from_pool]
+        counts = self._counts(ended)
+        ended, seat = ended[counts], seat[counts]
         reward = mover_reward(self._boards.outcome[ended])
         for board, last_seat, last_reward in zip(ended.tolist(), seat.tolist(), reward.tolist(), strict=True):
             match_up = self._match_ups[board]
@@ -262,7 +267,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
             raise RuntimeError("the env runner has no module to play with")
 
 
-def _rows_by_player(players: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
+def rows_by_player(players: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
     """Yield each player in ``players`` (N,) with its rows."""
     if (players == players[0]).all():
         yield int(players[0]), slice(None)
@@ -273,7 +278,7 @@ def _rows_by_player(players: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:
     yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=True)
 
 
-def _sample(logits: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def sample_logits(logits: torch.Tensor) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Sample an action per row of ``logits`` (N, actions) with the Gumbel-max trick; return its log-probability too."""
     gumbel = -torch.empty_like(logits).exponential_().log()
     action = (logits + gumbel).argmax(dim=1)

@@ -24,6 +24,7 @@ from typing_extensions import override
 from connectfour.config import RunSettings
 from connectfour.errors import ConfigError, SnapshotError
 from connectfour.grading.grade import grade
+from connectfour.games.result import SeatScores
 from connectfour.grading.positions import GradedPositions, load_positions
 from connectfour.league.manifest import Manifest, PoolState, members_in, write_manifest
 from connectfour.league.matchmaking import Roster
@@ -37,7 +38,7 @@ from connectfour.league.snapshots import (
     encode_snapshot,
     weights_sha256,
 )
-from connectfour.learning.allocator import keep_freed_memory
+from connectfour.allocator import keep_freed_memory
 from connectfour.learning.sync import collect_results, load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.run_folder import CHECKPOINT_POLICY, RunFolder, write_checkpoint_index
@@ -135,6 +136,10 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         for group in self._groups:
             self.sync_league(group)
 
+    def collect_results(self) -> dict[str, SeatScores]:
+        """Return main's scores by opponent from the games since the last call."""
+        return collect_results(self.env_runner_group)
+
     def push_roster(self) -> None:
         """Send the current roster to all env runners, including those for evaluation."""
         for group in self._groups:
@@ -211,7 +216,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             TrainingError: an env runner did not load the weights.
         """
         self.discard_samples()
-        collect_results(self.env_runner_group)
+        self.collect_results()
         super().restore_from_path(path, *args, **kwargs)
         for member in self.pool.slots().values():
             weights = module_weights(self, member.module)

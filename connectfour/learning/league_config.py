@@ -12,7 +12,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.env.env_runner import EnvRunner
 
-from connectfour.config import PPORunSettings, RunSettings
+from connectfour.config import AnyRunSettings, RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import ENV_NAME
 from connectfour.league.members import MAIN
@@ -31,21 +31,25 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
     ``env_runners(...)`` and so on. ``callbacks(SelfPlayCallback)`` is required: it lets the league grow.
 
     Attributes:
+        algorithm: the setting ``algorithm`` of its runs.
         lockstep_runner: the lockstep env runner that samples for this algorithm.
     """
 
+    algorithm: str
     lockstep_runner: type[EnvRunner]
 
     def __init__(self, algo_class: type | None = None) -> None:
         """Start with default settings and without modules: ``from_settings`` completes the configuration."""
         super().__init__(algo_class=algo_class)
-        self.run_settings: dict[str, Any] = validate_settings({}).model_dump(mode="json")
+        self.run_settings: dict[str, Any] = validate_settings({"algorithm": self.algorithm}).model_dump(
+            mode="json"
+        )
         self.searched: dict[str, Any] = {}
         self.league_folder: str | None = None
         self.restore_from: str | None = None
 
     @property
-    def settings(self) -> PPORunSettings:
+    def settings(self) -> AnyRunSettings:
         """The run's settings."""
         return validate_settings(self.run_settings)
 
@@ -60,9 +64,14 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         ``seed_shift``, the iteration of a resumed run, gives it different random numbers from its earlier parts.
 
         Raises:
-            ConfigError: a heuristic is unknown.
+            ConfigError: a heuristic is unknown, or the settings are those of another algorithm.
         """
-        settings = settings or validate_settings({})
+        settings = settings or validate_settings({"algorithm": cls.algorithm})
+        if settings.algorithm != cls.algorithm:
+            raise ConfigError(
+                f"{cls.__name__} was given settings of algorithm={settings.algorithm}: load them with "
+                f"algorithm={cls.algorithm}"
+            )
         rollout, learners = settings.rollout, max(1, settings.learners)
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
@@ -108,7 +117,7 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
             ConfigError: a setting is unknown, or cannot be searched.
         """
         for name in space:
-            check_setting_name(name)
+            check_setting_name(name, self.settings.algorithm)
             if name == "algorithm":
                 raise ConfigError("algorithm cannot be searched: build one configuration per algorithm")
         self.searched = {**self.searched, **space}

@@ -14,7 +14,7 @@ from connectfour.games.connect_four.packing import MAX_PLIES
 from connectfour.league.matchmaking import MatchUp
 from connectfour.league.members import MAIN, heuristic_module, slot_module
 from connectfour.learning.heuristic_module import HeuristicRLModule
-from connectfour.learning.rl_module import ActionMaskingRLModule
+from connectfour.learning.rl_module import module_class
 from heuristics import make_heuristic
 
 
@@ -32,9 +32,9 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
     network = {"network": settings.network.model_dump()}
     # An opponent plays few boards at a time: converting its weights would cost more time than it saves.
     of_main = {**network, "precision": settings.precision}
-    specs = {MAIN: RLModuleSpec(module_class=ActionMaskingRLModule, model_config=of_main, **spaces)}
+    specs = {MAIN: RLModuleSpec(module_class=module_class(settings.network), model_config=of_main, **spaces)}
     for slot in range(settings.league.opponent_count):
-        specs[slot_module(slot)] = RLModuleSpec(module_class=ActionMaskingRLModule, model_config=network, **spaces)
+        specs[slot_module(slot)] = RLModuleSpec(module_class=module_class(settings.network), model_config=network, **spaces)
     for name in settings.league.heuristics:
         try:
             make_heuristic(name)

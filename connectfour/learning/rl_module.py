@@ -10,6 +10,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 from typing_extensions import override
 
+from connectfour.apex.learner import Q_VALUES
 from connectfour.config import NetworkSettings
 from connectfour.networks.network import ConnectFourNetwork
 
@@ -63,3 +64,26 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
 
     def _logits(self, features: Tensor, batch: dict[str, Any]) -> Tensor:
         return self.network.policy_logits(features, batch[Columns.OBS]["action_mask"])
+
+
+class DuelingRLModule(ActionMaskingRLModule):
+    """The same around a network with the head ``dueling``."""
+
+    def q_values(self, observation: dict[str, Tensor]) -> Tensor:
+        """Return the masked Q-values (batch, actions) of an observation's planes and action mask."""
+        batch = {Columns.OBS: observation}
+        return self.network.q_values(self._features(batch), observation["action_mask"])
+
+    @override
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        output = self.network(batch[Columns.OBS]["observation"], batch[Columns.OBS]["action_mask"])
+        return {Columns.ACTION_DIST_INPUTS: output.logits}
+
+    @override
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        return {Q_VALUES: self.q_values(batch[Columns.OBS])}
+
+
+def module_class(network: NetworkSettings) -> type[ActionMaskingRLModule]:
+    """Return the RLModule class for a network."""
+    return DuelingRLModule if network.head == "dueling" else ActionMaskingRLModule

@@ -1,5 +1,9 @@
 """``ConnectFourNetwork``: from PettingZoo's observation to masked logits and a value.
 
+A network with the head ``dueling`` learns Q-values: the value head gives the state's value, the policy head the columns'
+advantages. Its logits are its Q-values over a small temperature, its value is the best of them, so whatever plays
+policies plays Q-networks too.
+
 Connect Four is mirror-symmetric. With the default encoder, ``lines``, so are the policy and the value.
 """
 
@@ -15,10 +19,17 @@ from connectfour.config import NetworkSettings
 from connectfour.networks.encoders import DenseEncoder, MirrorEncoder, ResidualEncoder
 from connectfour.networks.features import MirrorFeatures, RawPlanes
 from connectfour.networks.heads import MirrorPolicyHead, MirrorValueHead, linear_heads
+from connectfour.q_values import dueling
 from connectfour.networks.masks import mask_logits
 
 Prepared = tuple[Tensor, ...]
 """Features of N positions, as ``ConnectFourNetwork.prepare`` returns them."""
+
+Q_TEMPERATURE = 0.03
+"""Q-values are divided by this to give the logits of a dueling network.
+
+Q-values lie in [-1, 1], so sampling from them as they are would be nearly random play.
+"""
 
 Precision = Literal["auto", "float32", "bfloat16"]
 """Dtype of an encoder's arithmetic; ``auto`` is bfloat16 where the device has instructions for it."""
@@ -82,12 +93,16 @@ class ConnectFourNetwork(nn.Module):
 
     def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:
         """Evaluate positions that this network, or another one with the same encoder, has prepared."""
-        features = self._encode(prepared)
+        features = self.encode_prepared(prepared)
+        if self.settings.head == "dueling":
+            q = self.q_values(features, action_mask)
+            # Scaling an illegal action's Q-value would overflow.
+            return NetworkOutput(mask_logits(q / Q_TEMPERATURE, action_mask), q.amax(dim=1).clamp(-1, 1))
         return NetworkOutput(self.policy_logits(features, action_mask), self.value(features))
 
     def encode(self, observation: Tensor) -> Tensor:
         """Return the input of both heads, (batch, features) float32."""
-        return self._encode(self.prepare(observation))
+        return self.encode_prepared(self.prepare(observation))
 
     def policy_logits(self, features: Tensor, action_mask: Tensor) -> Tensor:
         """Return masked logits (batch, 7) of encoded positions."""
@@ -97,7 +112,12 @@ class ConnectFourNetwork(nn.Module):
         """Return the value (batch,) of encoded positions: the expected result for the player to move."""
         return torch.tanh(self.value_head(features)).squeeze(-1)
 
-    def _encode(self, prepared: Prepared) -> Tensor:
+    def q_values(self, features: Tensor, action_mask: Tensor) -> Tensor:
+        """Return a dueling network's masked Q-values (batch, 7) of encoded positions: expected results by column."""
+        return mask_logits(dueling(self.value_head(features), self.policy_head(features), action_mask), action_mask)
+
+    def encode_prepared(self, prepared: Prepared) -> Tensor:
+        """Return the input of both heads for what ``prepare`` returned, (batch, features) float32."""
         device = prepared[0].device
         dtype = self._dtype(device)
         with torch.autocast(device.type, dtype, enabled=dtype is torch.bfloat16):

@@ -13,10 +13,11 @@ from ray import tune
 from callbacks.progress import ProgressCallback
 from callbacks.self_play import SelfPlayCallback
 from connectfour import errors
-from connectfour.config import PPORunSettings, RunSettings, StopSettings
+from connectfour.config import ApexRunSettings, PPORunSettings, RunSettings, StopSettings
 from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
 from connectfour.interrupt import stop_signals
 from connectfour.league.manifest import read_manifest
+from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
 from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
@@ -31,6 +32,7 @@ from connectfour.training.memory import check_memory
 
 _ALGORITHMS: dict[type[RunSettings], tuple[type[LeagueAlgorithm], type[LeagueConfig]]] = {
     PPORunSettings: (SelfPlayPPO, SelfPlayPPOConfig),
+    ApexRunSettings: (SelfPlayApex, SelfPlayApexConfig),
 }
 """The algorithm and its configuration, by class of settings."""
 

@@ -18,23 +18,21 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
+from connectfour.annealed_learner import schedule
 from connectfour.config import PPORunSettings
 from connectfour.league.members import MAIN
 from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.learning.ppo.env_runner import PPOEnvRunner
-from connectfour.learning.ppo.learner import SCHEDULE_LENGTH, SelfPlayLearner
+from connectfour.learning.ppo.learner import SelfPlayLearner
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.sampling import LockstepSampler
-
-
-def _schedule(start: float, end: float) -> list[tuple[int, float]]:
-    return [(0, start), (SCHEDULE_LENGTH, end)]
 
 
 class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's classes are untyped here
     """Configuration of ``SelfPlayPPO``; build it with ``SelfPlayPPOConfig.from_settings(load_settings(...))``."""
 
+    algorithm = "ppo"
     lockstep_runner = PPOEnvRunner
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -46,14 +44,14 @@ class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's
         """Translate the section ``ppo`` into RLlib's options."""
         ppo, learners = settings.ppo, max(1, settings.learners)
         self.training(
-            lr=_schedule(ppo.learning_rate, ppo.learning_rate_end),
+            lr=schedule(ppo.learning_rate, ppo.learning_rate_end),
             train_batch_size_per_learner=ppo.batch_size // learners,
             minibatch_size=max(1, ppo.minibatch_size // learners),
             num_epochs=ppo.epochs,
             gamma=ppo.gamma,
             lambda_=ppo.gae_lambda,
             clip_param=ppo.clip,
-            entropy_coeff=_schedule(ppo.entropy, ppo.entropy_end),
+            entropy_coeff=schedule(ppo.entropy, ppo.entropy_end),
             vf_loss_coeff=ppo.value_loss,
             vf_clip_param=float("inf"),
             use_kl_loss=False,

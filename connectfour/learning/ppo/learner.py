@@ -18,17 +18,13 @@ from ray.rllib.core.learner.learner import ENTROPY_KEY, POLICY_LOSS_KEY, VF_LOSS
 from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.evaluation.postprocessing import Postprocessing
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 from typing_extensions import override
 
+from connectfour.annealed_learner import AnnealedLearner
 from connectfour.games.connect_four.packing import expand
 from connectfour.league.members import MAIN
-from connectfour.learning.allocator import keep_freed_memory
 from connectfour.learning.ppo.samples import Samples
-
-SCHEDULE_LENGTH = 1_000_000
-"""RLlib's schedules (learning rate, entropy) of a ``SelfPlayPPO`` run from 0 to this, whatever its limits are."""
 
 IMPROVED_POLICY = "improved_policy"
 """Column of a minibatch with the policy targets from lookahead."""
@@ -37,44 +33,20 @@ _OBSERVATION = ("observation", "action_mask")
 _LOG_OF_NOTHING = -50.0
 
 
-class SelfPlayLearner(PPOTorchLearner):  # type: ignore[misc]  # Ray's classes are untyped here
-    """PPO on main's moves.
-
-    Attributes:
-        share_done: the share of the run that is done, in [0, 1].
-    """
-
-    share_done = 0.0
+class SelfPlayLearner(AnnealedLearner, PPOTorchLearner):  # type: ignore[misc]  # Ray's classes are untyped here
+    """PPO on main's moves."""
 
     @override
     def build(self) -> None:
         """Build module and optimizer, and read the settings once."""
-        keep_freed_memory()
         super().build()
         self._lookahead_weight: float = self.config.settings.lookahead.weight
-
-    @override
-    def configure_optimizers_for_module(self, module_id: str, config: AlgorithmConfig | None = None) -> None:
-        """Give an optimizer to main alone: RLlib would otherwise step one for every frozen opponent."""
-        if module_id == MAIN:
-            super().configure_optimizers_for_module(module_id=module_id, config=config)
-
-    @property
-    def _schedule_time(self) -> int:
-        return round(self.share_done * SCHEDULE_LENGTH)
 
     @override
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Bring the schedules up to date: checkpoints do not store the entropy schedule."""
         super().before_gradient_based_update(timesteps=timesteps)
-        for optimizer, schedule in self._optimizer_lr_schedules.items():
-            self._set_optimizer_lr(optimizer, lr=schedule.update(timestep=self._schedule_time))
-        self.entropy_coeff_schedulers_per_module[MAIN].update(timestep=self._schedule_time)
-
-    @override
-    def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
-        """Keep RLlib from advancing the schedules by env steps: a run limited by time does not know its total."""
-        super().after_gradient_based_update(timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self._schedule_time})
+        self.entropy_coeff_schedulers_per_module[MAIN].update(timestep=self.schedule_time)
 
     @override
     def compute_loss_for_module(

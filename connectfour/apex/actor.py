@@ -1,0 +1,95 @@
+"""``Actor``: what makes an env runner explore, and send transitions to the replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.rllib.core import COMPONENT_RL_MODULE
+from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
+
+from connectfour.apex.exploration import epsilons, nearly_greedy
+from connectfour.apex.transitions import TransitionBuilder, Transitions
+from connectfour.replay.spans import Spans
+from connectfour.replay.writer import ReplayWriter
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the learner asks of an actor: play on with these weights, and send what you see to these shards.
+
+    Each order carries everything, so actors and shards that were restarted need no other message.
+
+    Attributes:
+        shards: handles of the actors that hold the replay.
+        weights: reference to the modules' weights by module id.
+        version: number of these weights; larger is newer.
+        extra: anything else, for subclasses of the algorithm.
+    """
+
+    shards: tuple[Any, ...]
+    weights: ray.ObjectRef
+    version: int
+    extra: Any = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an actor has done.
+
+    Attributes:
+        transitions: number of transitions that it sent.
+        lost: transitions sent to shards that died, so far.
+        metrics: RLlib's metrics.
+        spans: how it spent its time since the previous report.
+        extra: anything else, for subclasses of the algorithm.
+    """
+
+    transitions: int
+    lost: int
+    metrics: Any
+    spans: Spans
+    extra: Any = None
+
+
+class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
+    """An env runner that explores; its ``sample`` returns ``Transitions``.
+
+    Attributes:
+        epsilon: exploration probability of each board, (N,).
+        measured: which boards explore so little that their results measure the policy, (N,).
+        transitions: builds n-step transitions.
+    """
+
+    def become_actor(self, discount: float) -> None:
+        """Prepare for acting; ``discount`` is negative in zero-sum games (see ``connectfour.apex.transitions``)."""
+        config, boards = self.config, self.config.num_envs_per_env_runner
+        runners = max(1, config.num_env_runners)
+        position = max(0, (self.worker_index or 1) - 1)
+        everywhere = epsilons(runners * boards, config.epsilon, config.epsilon_alpha)
+        # Every runner gets the whole range, so that none of them has only boards that explore much.
+        self.epsilon = everywhere[position::runners]
+        self.measured = nearly_greedy(everywhere)[position::runners]
+        self.transitions = TransitionBuilder(config.n_step, discount)
+        self._writer = ReplayWriter(position)
+        self._spans = Spans()
+
+    def act(self, order: Order) -> Report:
+        """Load newer weights, sample, and send the transitions to the replay."""
+        with self._spans.measure("act"):
+            self.follow(order)
+            sampled: Transitions = self.sample()
+        if len(sampled):
+            self._writer.write(order.shards, sampled.columns, sampled.td_errors, self._spans)
+        spans, self._spans = self._spans, Spans()
+        return Report(len(sampled), self._writer.lost, self.get_metrics(), spans, self.report())
+
+    def follow(self, order: Order) -> None:
+        """Load the weights of ``order`` if they are newer."""
+        self.set_state({COMPONENT_RL_MODULE: order.weights, WEIGHTS_SEQ_NO: order.version})
+
+    def report(self) -> Any:
+        """Return what the report holds in addition."""
+        return None

@@ -1,0 +1,144 @@
+"""``GymActor``: acts in N copies of a Gymnasium environment."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import ray
+import torch
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.core import COMPONENT_RL_MODULE
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.rl_module import DEFAULT_MODULE_ID
+from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.utils.metrics import (
+    EPISODE_RETURN_MEAN,
+    NUM_ENV_STEPS_SAMPLED,
+    NUM_ENV_STEPS_SAMPLED_LIFETIME,
+    NUM_EPISODES,
+    WEIGHTS_SEQ_NO,
+)
+from typing_extensions import override
+
+from connectfour.apex.actor import Actor
+from connectfour.apex.exploration import explore
+from connectfour.apex.transitions import Steps, Transitions
+from connectfour.errors import ConfigError
+
+_EPISODES_IN_MEAN = 20
+
+
+class GymActor(Actor):
+    """Acts in environments with vectors as observations, discrete actions and one agent.
+
+    ``episode_return_mean`` is the mean over the latest 20 episodes on boards that hardly explore.
+    """
+
+    def __init__(self, config: AlgorithmConfig, **kwargs: Any) -> None:
+        """Build the environments and the module.
+
+        Raises:
+            ConfigError: the environment's spaces are of another kind.
+        """
+        super().__init__(config=config, **kwargs)
+        boards = config.num_envs_per_env_runner
+        self.env = gym.vector.SyncVectorEnv([lambda: gym.make(config.env, **config.env_config)] * boards)
+        observations, actions = self.env.single_observation_space, self.env.single_action_space
+        if not isinstance(actions, gym.spaces.Discrete) or len(observations.shape or ()) != 1:
+            raise ConfigError(
+                f"{config.env} has observations {observations} and actions {actions}: GymActor needs a vector and "
+                "Discrete actions; write an Actor of your own for others"
+            )
+        torch.set_num_threads(1)
+        self._legal = np.ones((boards, int(actions.n)), np.int8)
+        self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
+        self._weights_seq_no = 0
+        self._returns = np.zeros(boards)
+        self._finished: deque[float] = deque(maxlen=_EPISODES_IN_MEAN)
+        self._observation, _ = self.env.reset(seed=int(self._rng.integers(2**31)))
+        self._resets = np.zeros(boards, np.bool_)
+        self.make_module()
+        self.become_actor(config.gamma)
+
+    @override
+    def make_module(self) -> None:
+        """Build the module."""
+        spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
+        self.module = spec.build()
+
+    @override
+    def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
+        """Return the spaces of the environment, in RLlib's form."""
+        single = (self.env.single_observation_space, self.env.single_action_space)
+        together = (self.env.observation_space, self.env.action_space)
+        return {INPUT_ENV_SPACES: together, INPUT_ENV_SINGLE_SPACES: single, DEFAULT_MODULE_ID: single}
+
+    @override
+    def sample(self, **kwargs: Any) -> Transitions:
+        """Take ``rollout_fragment_length`` steps in every environment."""
+        steps = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
+        taken = [self._step() for _ in range(steps)]
+        count = int(sum(step.real.sum() for step in taken))
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, count, reduce="sum")
+        self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, count, reduce="lifetime_sum", with_throughput=True)
+        if self._finished:
+            mean = float(np.mean(self._finished))
+            self.metrics.log_value(EPISODE_RETURN_MEAN, mean, window=max(1, self.config.num_env_runners))
+        return self.transitions.build(Steps.join(taken))
+
+    def _step(self) -> Steps:
+        """Take one step in every environment; one that has just ended takes no step but resets."""
+        boards = np.arange(len(self._legal))
+        with torch.inference_mode():
+            q = self.module[DEFAULT_MODULE_ID].q_values(torch.from_numpy(self._observation)).numpy()
+        action = explore(q.argmax(axis=1), self._legal, self.epsilon, self._rng)
+        before, resets = self._observation, self._resets
+        self._observation, reward, terminated, truncated, _ = self.env.step(action)
+        self._resets = terminated | truncated
+        self._count(reward, resets)
+        return Steps(
+            observation={Columns.OBS: before[None].copy()},
+            action=action[None],
+            reward=reward[None].astype(np.float32),
+            terminated=terminated[None],
+            cut=self._resets[None],
+            real=~resets[None],
+            q_taken=q[boards, action][None],
+            q_best=q.max(axis=1)[None],
+        )
+
+    def _count(self, reward: np.ndarray, resets: np.ndarray) -> None:
+        self._returns = np.where(resets, 0.0, self._returns + reward)
+        self._finished.extend(self._returns[self._resets & self.measured].tolist())
+        self.metrics.log_value(NUM_EPISODES, int(self._resets.sum()), reduce="sum")
+
+    @override
+    def get_metrics(self) -> Any:
+        """Return what was logged since the last call."""
+        return self.metrics.reduce()
+
+    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the module's weights."""
+        return {COMPONENT_RL_MODULE: self.module.get_state(), WEIGHTS_SEQ_NO: self._weights_seq_no}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Load weights unless they are older than those in use."""
+        version = state.get(WEIGHTS_SEQ_NO, 0)
+        if COMPONENT_RL_MODULE in state and (version == 0 or version > self._weights_seq_no):
+            weights = state[COMPONENT_RL_MODULE]
+            self.module.set_state(ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights)
+            self._weights_seq_no = version or self._weights_seq_no
+
+    @override
+    def assert_healthy(self) -> None:
+        """Fail if there is no module to act with."""
+        if not self.module:
+            raise RuntimeError("the actor has no module to act with")
+
+    @override
+    def stop(self) -> None:
+        """Close the environments."""
+        self.env.close()

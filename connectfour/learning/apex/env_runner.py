@@ -1,0 +1,106 @@
+"""``ApexEnvRunner``: the lockstep runner as an Ape-X actor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from typing_extensions import override
+
+from connectfour.apex.actor import Actor, Order
+from connectfour.apex.exploration import explore
+from connectfour.apex.transitions import Steps, Transitions
+from connectfour.config import ApexRunSettings
+from connectfour.games.connect_four.bitboard import Columns
+from connectfour.games.observation import Observation
+from connectfour.games.result import SeatScores
+from connectfour.league.matchmaking import Roster
+from connectfour.league.members import MAIN
+from connectfour.learning.env_runner import SelfPlayEnvRunner, rows_by_player, sample_logits
+from connectfour.learning.rollout import Rollout
+
+PACKED = "packed"
+"""Column of packed observations."""
+
+_MAIN = 0
+
+
+@dataclass(frozen=True)
+class GamesPlayed:
+    """What a report says about the league: main's scores by opponent since the previous report."""
+
+    results: dict[str, SeatScores]
+
+
+class ApexEnvRunner(SelfPlayEnvRunner, Actor):
+    """Plays main's moves greedily with exploration, and turns every ply of every game into a transition.
+
+    Q-learning is off-policy: it learns from the opponents' moves, too. Results count only on boards that hardly
+    explore, for elsewhere they would measure the exploration.
+    """
+
+    settings: ApexRunSettings
+
+    def __init__(self, config: AlgorithmConfig, **kwargs: object) -> None:
+        """Build modules and boards as ``config`` says."""
+        super().__init__(config=config, **kwargs)
+        # The next position is the opponent's.
+        self.become_actor(-config.gamma)
+
+    @override
+    def follow(self, order: Order) -> None:
+        """Load newer weights, and draw games from a newer roster."""
+        super().follow(order)
+        roster: Roster = order.extra
+        if roster != self.matchmaker.roster:
+            self.matchmaker.follow(roster)
+
+    @override
+    def report(self) -> GamesPlayed:
+        """Return the results of the games that have ended."""
+        return GamesPlayed(self.matchmaker.drain())
+
+    @override
+    def learnable(self, rollout: Rollout) -> Transitions:
+        """Return the transitions that the rollout completes."""
+        taken = np.take_along_axis(rollout.logits, rollout.action[:, :, None].astype(np.int64), axis=2)
+        return self.transitions.build(
+            Steps(
+                observation={PACKED: rollout.packed},
+                action=rollout.action,
+                reward=rollout.reward.astype(np.float32),
+                terminated=rollout.ended,
+                cut=rollout.ended,
+                real=np.ones_like(rollout.ended),
+                q_taken=taken[:, :, 0],
+                q_best=rollout.value,
+            )
+        )
+
+    @override
+    def _sample_policies(
+        self, observation: Observation, player: NDArray[np.int64], rollout: Rollout, ply: int
+    ) -> Columns:
+        """Choose every board's move, and record main's Q-values of all positions: also where an opponent moves."""
+        network = self.module[MAIN].network
+        prepared = network.prepare(torch.from_numpy(observation.planes))
+        mask = torch.from_numpy(observation.action_mask)
+        q = network.q_values(network.encode_prepared(prepared), mask)
+        rollout.logits[ply] = q.numpy()
+        rollout.value[ply] = q.amax(dim=1).numpy()
+        action = q.argmax(dim=1).numpy()
+        mine = player == _MAIN
+        action[mine] = explore(action[mine], observation.action_mask[mine], self.epsilon[mine], self._rng)
+        for index, rows in rows_by_player(player):
+            if index != _MAIN and index not in self._memory:
+                opponent = self.module[self._players[index]].network
+                output = opponent.evaluate(tuple(part[rows] for part in prepared), mask[rows])
+                action[rows], _ = sample_logits(output.logits)
+        return action
+
+    @override
+    def _counts(self, ended: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return super()._counts(ended) & self.measured[ended]
