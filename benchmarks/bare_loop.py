@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from connectfour.allocator import keep_freed_memory
 from connectfour.config import PPORunSettings
 from connectfour.games.connect_four.bitboard import Outcome, mover_reward
 from connectfour.games.connect_four.openings import OpeningStock
 from connectfour.games.connect_four.packing import PACKED_SHAPE, expand, pack
 from connectfour.games.observation import Observation
-from connectfour.allocator import keep_freed_memory
 from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.rollout import Rollout

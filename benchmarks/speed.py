@@ -57,6 +57,13 @@ SAME_WORK = (
 _SECONDS = 5.0
 
 
+def ppo_settings(*overrides: str) -> PPORunSettings:
+    """Return settings of a PPO run."""
+    settings = load_settings(None, overrides)
+    assert isinstance(settings, PPORunSettings)  # noqa: S101  # for the type checker
+    return settings
+
+
 def league(*overrides: str) -> SelfPlayPPO:
     """Build the league's algorithm."""
     config = SelfPlayPPOConfig.from_settings(load_settings(None, ["stop.minutes=null", *overrides]))
@@ -113,7 +120,7 @@ def _stock_sampling(envs: int) -> Callable[[], float]:
 
 
 def _lockstep_sampling(envs: int) -> Callable[[], float]:
-    settings = load_settings(None, ["rollout.env_runners=0", f"rollout.envs_per_runner={envs}", *SAME_WORK])
+    settings = ppo_settings("rollout.env_runners=0", f"rollout.envs_per_runner={envs}", *SAME_WORK)
     runner = PPOEnvRunner(config=SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback))
 
     def sample() -> float:
@@ -182,7 +189,7 @@ def bare_training() -> dict[str, float]:
     found: dict[str, float] = {}
     for threads in (1, 2):
         algorithm = league(*SAME_WORK, "rollout.env_runners=0", f"threads={threads}")
-        rivals = _training(algorithm), BareLoop(load_settings(None, SAME_WORK)).iterate
+        rivals = _training(algorithm), BareLoop(ppo_settings(*SAME_WORK)).iterate
         ours, bare = per_second(*rivals)
         algorithm.stop()
         found |= {f"league, {threads} threads": ours, f"bare loop, {threads} threads": bare}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.rllib.utils.metrics import REPLAY_BUFFER_RESULTS
 
 from connectfour.config import StopSettings
 from connectfour.learning.progress import ProgressRow, append_row, live_table, plain_line
@@ -24,6 +25,7 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         self._file = file
         self._limits = limits
         self._observer = observer or Observer()
+        self._replaced = 0
         self.last: ProgressRow | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -37,6 +39,10 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         row = self.last = ProgressRow.from_result(result)
         append_row(self._file, row)
         limits = self._limits
+        replaced = int(result.get(REPLAY_BUFFER_RESULTS, {}).get("shards_replaced", 0))
+        if replaced > self._replaced:
+            self._observer.say(f"iteration {row.iteration}: a replay shard died; an empty one has taken its place")
+        self._replaced = replaced
         if row.frozen and self._observer.redraws:
             self._observer.say(f"iteration {row.iteration}: froze {row.frozen} at win rate {row.win_rate:.2f}")
         self._observer.show(lambda: plain_line(row, limits), lambda: live_table(row, limits), urgent=bool(row.frozen))

@@ -13,6 +13,9 @@ from connectfour.package_check import check_packages
 
 if TYPE_CHECKING:
     from callbacks.self_play import SelfPlayCallback as SelfPlayCallback
+    from connectfour.apex.algorithm import Apex as Apex
+    from connectfour.apex.algorithm import ApexConfig as ApexConfig
+    from connectfour.config import ApexRunSettings as ApexRunSettings
     from connectfour.config import PPORunSettings as PPORunSettings
     from connectfour.errors import ClusterError as ClusterError
     from connectfour.errors import ConfigError as ConfigError
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from connectfour.games.result import Score as Score
     from connectfour.games.result import SeatScores as SeatScores
     from connectfour.grading.grade import grade as grade
+    from connectfour.learning.apex.algorithm import SelfPlayApex as SelfPlayApex
+    from connectfour.learning.apex.algorithm import SelfPlayApexConfig as SelfPlayApexConfig
     from connectfour.learning.ppo.algorithm import SelfPlayPPO as SelfPlayPPO
     from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig as SelfPlayPPOConfig
     from connectfour.load_config import load_settings as load_settings
@@ -63,10 +68,15 @@ _ERRORS = (
 )
 _HOME = {
     **dict.fromkeys(_ERRORS, "connectfour.errors"),
+    "Apex": "connectfour.apex.algorithm",
+    "ApexConfig": "connectfour.apex.algorithm",
+    "ApexRunSettings": "connectfour.config",
     "PPORunSettings": "connectfour.config",
     "Result": "connectfour.games.result",
     "Score": "connectfour.games.result",
     "SeatScores": "connectfour.games.result",
+    "SelfPlayApex": "connectfour.learning.apex.algorithm",
+    "SelfPlayApexConfig": "connectfour.learning.apex.algorithm",
     "SelfPlayCallback": "callbacks.self_play",
     "SelfPlayPPO": "connectfour.learning.ppo.algorithm",
     "SelfPlayPPOConfig": "connectfour.learning.ppo.algorithm",

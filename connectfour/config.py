@@ -137,9 +137,7 @@ class ApexSettings(Settings):
     replay_ratio: float = Field(
         1.0, gt=0, description="how often each transition is learned from on average; whichever side is ahead waits"
     )
-    epsilon: float = Field(
-        0.4, ge=0, le=1, description="probability of a random move on the board that explores most"
-    )
+    epsilon: float = Field(0.4, ge=0, le=1, description="probability of a random move on the board that explores most")
     epsilon_alpha: float = Field(7.0, ge=0, description="board i of N explores with epsilon^(1 + alpha i / (N - 1))")
     gradient_norm: float = Field(10.0, gt=0, description="global norm that gradients are clipped to")
 
@@ -159,12 +157,22 @@ class ReplaySettings(Settings):
     )
 
 
+def guest_id(spec: str) -> str:
+    """Return the id of a guest in the league: ``q0-v0003`` for ``snapshot:runs/q0/v0003``."""
+    return "-".join(spec.partition(":")[2].rstrip("/").split("/")[-2:])
+
+
 class LeagueSettings(Settings):
     """Who plays whom during training, and when main is frozen."""
 
     heuristics: tuple[str, ...] = Field(
         ("random", "always_same", "beat_last", "linear", "tactical"),
         description="rule-based opponents that the pool starts with",
+    )
+    guests: tuple[str, ...] = Field(
+        (),
+        description="frozen policies of other runs, of any algorithm, that stay in the pool from the start: "
+        "snapshot:RUN/vN or checkpoint:PATH",
     )
     opponent_count: int = Field(15, ge=2, description="size of the active pool; when full, the oldest member leaves")
     win_rate_threshold: float = Field(
@@ -192,10 +200,20 @@ class LeagueSettings(Settings):
             raise ValueError("league.heuristics is empty: name at least one, as an opponent until the first freeze")
         if len(set(self.heuristics)) != len(self.heuristics):
             raise ValueError(f"league.heuristics names one twice: {', '.join(self.heuristics)}")
-        if len(self.heuristics) > self.opponent_count:
+        for guest in self.guests:
+            if guest.partition(":")[0] not in {"snapshot", "checkpoint"}:
+                raise ValueError(f"league.guests names {guest!r}: write snapshot:RUN/vN or checkpoint:PATH")
+        if len(set(map(guest_id, self.guests))) != len(self.guests):
+            raise ValueError(f"league.guests has two with the same name: {', '.join(map(guest_id, self.guests))}")
+        if len(self.guests) >= self.opponent_count:
             raise ValueError(
-                f"{len(self.heuristics)} heuristics do not fit into league.opponent_count = {self.opponent_count}: "
-                "raise it or name fewer"
+                f"{len(self.guests)} guests leave no room in league.opponent_count = {self.opponent_count}: raise it"
+            )
+        if len(self.heuristics) + len(self.guests) > self.opponent_count:
+            guests = f" and {len(self.guests)} guests" if self.guests else ""
+            raise ValueError(
+                f"{len(self.heuristics)} heuristics{guests} do not fit into league.opponent_count = "
+                f"{self.opponent_count}: raise it or name fewer"
             )
         return self
 
@@ -273,8 +291,8 @@ class ApexRunSettings(RunSettings):
             raise ValueError(f"replay.capacity = {replay.capacity} is smaller than apex.batch_size = {batch}: raise it")
         if replay.learning_starts > replay.capacity:
             raise ValueError(
-                f"replay.learning_starts = {replay.learning_starts} is larger than replay.capacity = {replay.capacity}: "
-                "lower it"
+                f"replay.learning_starts = {replay.learning_starts} is larger than replay.capacity = "
+                f"{replay.capacity}: lower it"
             )
         return self
 

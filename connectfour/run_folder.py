@@ -37,7 +37,7 @@ CHECKPOINT_INDEX = "league_checkpoint.json"
 CHECKPOINT_POLICY = "main.safetensors"
 """File of a checkpoint with main's weights, readable without RLlib and without unpickling."""
 
-_FIXED_SETTINGS = ("algorithm", "network", "league.heuristics", "league.opponent_count")
+_FIXED_SETTINGS = ("algorithm", "network", "league.heuristics", "league.guests", "league.opponent_count")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ LOCKSTEP = ("rollout.env_runner=lockstep", "rollout.envs_per_runner=64", "ppo.ba
 
 def tiny_settings(*overrides: str) -> PPORunSettings:
     """Return the settings of a league so small that an iteration takes a fraction of a second."""
-    return load_settings(
+    settings = load_settings(
         None,
         [
             "threads=1",
@@ -42,6 +42,8 @@ def tiny_settings(*overrides: str) -> PPORunSettings:
             *overrides,
         ],
     )
+    assert isinstance(settings, PPORunSettings)
+    return settings
 
 
 def config(folder: Path, *overrides: str) -> SelfPlayPPOConfig:

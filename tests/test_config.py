@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from connectfour.config import PPORunSettings, describe
+from connectfour.config import ApexRunSettings, PPORunSettings, RunSettings, describe
 from connectfour.errors import ConfigError
 from connectfour.load_config import dump_settings, load_settings
 
@@ -38,6 +38,7 @@ def test_overrides_win_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "some.yaml"
     file.write_text("ppo:\n  epochs: 7\n  gamma: 0.9\n")
     settings = load_settings(file, ["ppo.epochs=2", "ppo.learning_rate=3e-4"])
+    assert isinstance(settings, PPORunSettings)
     assert (settings.ppo.epochs, settings.ppo.gamma, settings.ppo.learning_rate) == (2, 0.9, 3e-4)
 
 
@@ -116,7 +117,39 @@ def test_a_missing_file_gets_one_sentence(tmp_path: Path) -> None:
         load_settings(tmp_path / "nothing.yaml")
 
 
-def test_every_setting_has_a_description() -> None:
+@pytest.mark.parametrize("kind", [PPORunSettings, ApexRunSettings])
+def test_every_setting_has_a_description(kind: type[RunSettings]) -> None:
     """The list that the command prints has no gaps."""
-    assert all(description for _, description in describe())
-    assert len({name for name, _ in describe()}) > 25
+    assert all(description for _, description in describe(kind))
+    assert len({name for name, _ in describe(kind)}) > 25
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["algorithm=sac"], r"unknown algorithm 'sac': choose 'ppo', 'apex'"),
+        (["algorithm=apex", "rollout.env_runners=0"], r"rollout\.env_runners = 0 is not allowed"),
+        (["algorithm=apex", "rollout.env_runner=stock"], r"rollout\.env_runner = 'stock' is not allowed"),
+        (["algorithm=apex", "replay.capacity=100"], r"replay\.capacity = 100 is smaller than apex\.batch_size = 2048"),
+        (
+            ["algorithm=apex", "replay.learning_starts=2e7"],
+            r"learning_starts = 20000000 is larger than",
+        ),
+        (["algorithm=apex", "ppo.clip=0.1"], r"ppo belongs to algorithm=ppo, but this run has algorithm=apex"),
+        (["algorithm=apex", "lookahead.share=0.1"], r"lookahead belongs to algorithm=ppo"),
+        (["apex.n_step=3"], r"apex belongs to algorithm=apex, but this run has algorithm=ppo"),
+        (["replay.shards=2"], r"replay belongs to algorithm=apex"),
+        (["network.head=dueling"], r"network\.head = dueling needs algorithm=apex"),
+        (["algorithm=apex", "network.head=policy"], r"network\.head = 'policy' is not allowed"),
+        (["league.guests=[heuristic:linear]"], r"league\.guests names 'heuristic:linear': write snapshot:RUN/vN"),
+        (
+            ["league.guests=[snapshot:a/b/v1, snapshot:c/b/v1]"],
+            r"two with the same name: b-v1, b-v1",
+        ),
+        (["league.guests=[snapshot:a/v1]", "league.opponent_count=5"], r"5 heuristics and 1 guests do not fit"),
+    ],
+)
+def test_settings_of_one_learner_are_refused_by_the_other(overrides: list[str], complaint: str) -> None:
+    """In one sentence that says what to change."""
+    with pytest.raises(ConfigError, match=complaint):
+        load_settings(None, overrides)

@@ -15,6 +15,9 @@ import connectfour as cf
 ROOT = Path(__file__).resolve().parent.parent
 
 NAMES = [
+    "Apex",
+    "ApexConfig",
+    "ApexRunSettings",
     "ClusterError",
     "ConfigError",
     "ConnectFourError",
@@ -30,6 +33,8 @@ NAMES = [
     "RunFolderError",
     "Score",
     "SeatScores",
+    "SelfPlayApex",
+    "SelfPlayApexConfig",
     "SelfPlayCallback",
     "SelfPlayPPO",
     "SelfPlayPPOConfig",

@@ -41,9 +41,10 @@ class Report:
 
     Attributes:
         transitions: number of transitions that it sent.
-        lost: transitions sent to shards that died, so far.
+        lost: transitions that did not arrive, because their shard died.
         metrics: RLlib's metrics.
         spans: how it spent its time since the previous report.
+        returns: returns of the episodes that ended on boards that hardly explore.
         extra: anything else, for subclasses of the algorithm.
     """
 
@@ -51,6 +52,7 @@ class Report:
     lost: int
     metrics: Any
     spans: Spans
+    returns: tuple[float, ...] = ()
     extra: Any = None
 
 
@@ -61,6 +63,7 @@ class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
         epsilon: exploration probability of each board, (N,).
         measured: which boards explore so little that their results measure the policy, (N,).
         transitions: builds n-step transitions.
+        returns: returns for the next report.
     """
 
     def become_actor(self, discount: float) -> None:
@@ -73,6 +76,7 @@ class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
         self.epsilon = everywhere[position::runners]
         self.measured = nearly_greedy(everywhere)[position::runners]
         self.transitions = TransitionBuilder(config.n_step, discount)
+        self.returns: list[float] = []
         self._writer = ReplayWriter(position)
         self._spans = Spans()
 
@@ -83,8 +87,10 @@ class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
             sampled: Transitions = self.sample()
         if len(sampled):
             self._writer.write(order.shards, sampled.columns, sampled.td_errors, self._spans)
-        spans, self._spans = self._spans, Spans()
-        return Report(len(sampled), self._writer.lost, self.get_metrics(), spans, self.report())
+        returns, self.returns = tuple(self.returns), []
+        return Report(
+            len(sampled), self._writer.take_lost(), self.get_metrics(), self._spans.take(), returns, self.report()
+        )
 
     def follow(self, order: Order) -> None:
         """Load the weights of ``order`` if they are newer."""

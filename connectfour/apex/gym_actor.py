@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import gymnasium as gym
@@ -15,7 +14,6 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
 from ray.rllib.utils.metrics import (
-    EPISODE_RETURN_MEAN,
     NUM_ENV_STEPS_SAMPLED,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     NUM_EPISODES,
@@ -28,14 +26,9 @@ from connectfour.apex.exploration import explore
 from connectfour.apex.transitions import Steps, Transitions
 from connectfour.errors import ConfigError
 
-_EPISODES_IN_MEAN = 20
-
 
 class GymActor(Actor):
-    """Acts in environments with vectors as observations, discrete actions and one agent.
-
-    ``episode_return_mean`` is the mean over the latest 20 episodes on boards that hardly explore.
-    """
+    """Acts in environments with vectors as observations, discrete actions and one agent."""
 
     def __init__(self, config: AlgorithmConfig, **kwargs: Any) -> None:
         """Build the environments and the module.
@@ -57,7 +50,6 @@ class GymActor(Actor):
         self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
         self._weights_seq_no = 0
         self._returns = np.zeros(boards)
-        self._finished: deque[float] = deque(maxlen=_EPISODES_IN_MEAN)
         self._observation, _ = self.env.reset(seed=int(self._rng.integers(2**31)))
         self._resets = np.zeros(boards, np.bool_)
         self.make_module()
@@ -84,9 +76,6 @@ class GymActor(Actor):
         count = int(sum(step.real.sum() for step in taken))
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, count, reduce="sum")
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, count, reduce="lifetime_sum", with_throughput=True)
-        if self._finished:
-            mean = float(np.mean(self._finished))
-            self.metrics.log_value(EPISODE_RETURN_MEAN, mean, window=max(1, self.config.num_env_runners))
         return self.transitions.build(Steps.join(taken))
 
     def _step(self) -> Steps:
@@ -112,7 +101,7 @@ class GymActor(Actor):
 
     def _count(self, reward: np.ndarray, resets: np.ndarray) -> None:
         self._returns = np.where(resets, 0.0, self._returns + reward)
-        self._finished.extend(self._returns[self._resets & self.measured].tolist())
+        self.returns += self._returns[self._resets & self.measured].tolist()
         self.metrics.log_value(NUM_EPISODES, int(self._resets.sum()), reduce="sum")
 
     @override

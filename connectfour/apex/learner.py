@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -97,7 +98,7 @@ class ApexLearner(AnnealedLearner):
         return self._minibatches(columns, edges)
 
     def _minibatches(self, columns: dict[str, np.ndarray], edges: list[int]) -> Iterator[MultiAgentBatch]:
-        for start, end in zip(edges[:-1], edges[1:], strict=True):
+        for start, end in itertools.pairwise(edges):
             part = {name: array[start:end] for name, array in columns.items()}
             stored = {name: array for name, array in part.items() if name not in _SCALARS}
             now = {name: array for name, array in stored.items() if not name.startswith(NEXT)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -22,9 +23,7 @@ class DuelingMLP(TorchRLModule):  # type: ignore[misc]  # Ray's classes are unty
         """Build the layers."""
         sizes = [self.observation_space.shape[0], *self.model_config.get("hidden", (256, 256))]
         layers = [
-            layer
-            for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True)
-            for layer in (nn.Linear(inputs, outputs), nn.ReLU())
+            layer for inputs, outputs in itertools.pairwise(sizes) for layer in (nn.Linear(inputs, outputs), nn.ReLU())
         ]
         self.encoder = nn.Sequential(*layers)
         self.value_head = nn.Linear(sizes[-1], 1)

@@ -16,7 +16,7 @@ from connectfour.files import write_atomically
 from connectfour.league.members import Member
 from connectfour.run_folder import RunFolder
 
-SCHEMA_VERSION: Literal[2] = 2
+SCHEMA_VERSION: Literal[3] = 3
 
 
 class PayoffRow(BaseModel):
@@ -56,7 +56,7 @@ class PoolState(BaseModel):
 class Manifest(PoolState):
     """The contents of the file: the pool, and main as of the newest checkpoint."""
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     main: Member | None = None
 
 

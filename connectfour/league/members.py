@@ -15,21 +15,22 @@ class Member(BaseModel):
 
     Attributes:
         id: ``"linear"``, ``"v0003"``, ``"main"``.
-        kind: ``main`` is the latest state of the policy that learns; it is never drawn as an opponent.
+        kind: ``main`` is the latest state of the policy that learns; it is never drawn as an opponent. A ``guest``
+            comes from another run.
         file: name of the weights' file in the league folder.
         sha256: hash of that file.
         weights_sha256: hash of the weights alone, the same wherever they are stored.
         iteration: training iteration in which it was frozen.
         env_steps: env steps sampled by then.
         created: UTC time of freezing in ISO 8601.
-        slot: the opponent slot that it plays from while it is active.
+        slot: the opponent slot that it plays from while it is active; a guest has its own module, with this number.
         graded: share of solved positions (dev half) in which its best column keeps the result.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str
-    kind: Literal["heuristic", "snapshot", "main"]
+    kind: Literal["heuristic", "snapshot", "guest", "main"]
     file: str | None = None
     sha256: str | None = None
     weights_sha256: str | None = None
@@ -42,7 +43,9 @@ class Member(BaseModel):
     @property
     def module(self) -> str:
         """The RLlib module that plays this member."""
-        return heuristic_module(self.id) if self.kind == "heuristic" else slot_module(self.slot)
+        if self.kind == "heuristic":
+            return heuristic_module(self.id)
+        return guest_module(self.slot) if self.kind == "guest" else slot_module(self.slot)
 
 
 def slot_module(slot: int | None) -> str:
@@ -54,6 +57,11 @@ def slot_module(slot: int | None) -> str:
     if slot is None:
         raise ValueError("an inactive snapshot has no slot to play from")
     return f"opponent_{slot}"
+
+
+def guest_module(number: int | None) -> str:
+    """Return the RLlib module of a guest."""
+    return f"guest_{number}"
 
 
 def heuristic_module(name: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from connectfour.config import LeagueSettings, RunSettings
+from connectfour.config import LeagueSettings, RunSettings, guest_id
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.league.manifest import PayoffRow, PoolState
 from connectfour.league.matchmaking import Matchmaker, Roster, pfsp_weights
@@ -30,24 +30,31 @@ class OpponentPool:
     """
 
     def __init__(self, settings: LeagueSettings, seed: int = 0) -> None:
-        """Start with the heuristics of ``settings``."""
+        """Start with the heuristics and guests of ``settings``."""
         self.settings = settings
         self._seed = seed
         self.members = {name: Member(id=name, kind="heuristic") for name in settings.heuristics}
-        self.active = list(settings.heuristics)
+        for slot, name in enumerate(map(guest_id, settings.guests)):
+            self.members[name] = Member(id=name, kind="guest", slot=slot)
+        self.active = list(self.members)
         self.freezes = 0
         self.payoff: dict[tuple[str, str], Score] = {}
         self.recent = RecentResults(settings.newest_games)
         self._games_since_freeze = 0
 
     def __len__(self) -> int:
-        """Return the league's size: the heuristics and main's freezes, active or not."""
-        return len(self.settings.heuristics) + self.freezes
+        """Return the league's size: the heuristics, guests, and main's freezes, active or not."""
+        return len(self.settings.heuristics) + len(self.settings.guests) + self.freezes
 
     @property
     def snapshots(self) -> list[Member]:
         """All frozen policies, the oldest first."""
         return [member for member in self.members.values() if member.kind == "snapshot"]
+
+    @property
+    def guests(self) -> list[Member]:
+        """The policies of other runs."""
+        return [member for member in self.members.values() if member.kind == "guest"]
 
     @property
     def next_snapshot_id(self) -> str:
@@ -114,7 +121,7 @@ class OpponentPool:
         if retired and rng.random() < self.settings.revival_probability:
             self.active.append(retired[rng.integers(len(retired))])
         while len(self.active) >= self.settings.opponent_count:
-            self._retire(self.active[0])
+            self._retire(next(name for name in self.active if self.members[name].kind != "guest"))
         taken = self.slots()
         slot = next(slot for slot in range(self.settings.opponent_count) if slot not in taken)
         self.members[snapshot.id] = snapshot.model_copy(update={"slot": slot})
@@ -135,7 +142,7 @@ class OpponentPool:
 
     def slots(self) -> dict[int, Member]:
         """Return the active snapshot in each used slot."""
-        return {member.slot: member for member in self.members.values() if member.slot is not None}
+        return {member.slot: member for member in self.snapshots if member.slot is not None}
 
     def roster(self, mirror_share: float, iteration: int) -> Roster:
         """Return what env runners draw from; ``iteration`` gives each roster its own sequence of draws."""

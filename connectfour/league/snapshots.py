@@ -103,7 +103,7 @@ class SnapshotStore:
         self.folder = folder
         self.manifest = folder / MANIFEST
 
-    def save(self, member_id: str, kind: Literal["snapshot", "main"], encoded: EncodedSnapshot) -> Member:
+    def save(self, member_id: str, kind: Literal["snapshot", "guest", "main"], encoded: EncodedSnapshot) -> Member:
         """Write a snapshot's file and return the member for the manifest to name."""
         self.folder.mkdir(parents=True, exist_ok=True)
         file = f"{member_id}.safetensors"

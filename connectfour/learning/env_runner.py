@@ -8,7 +8,7 @@ learner has a subclass whose ``learnable`` turns recorded plies into its samples
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -29,6 +29,7 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
+from connectfour.allocator import keep_freed_memory
 from connectfour.config import RunSettings
 from connectfour.games.connect_four.bitboard import Boards, Columns, Outcome, mover_reward, pick_legal
 from connectfour.games.connect_four.env import ConnectFourEnv
@@ -39,9 +40,9 @@ from connectfour.games.result import Result
 from connectfour.league.matchmaking import MIRROR, MatchUp
 from connectfour.league.members import MAIN
 from connectfour.league.pool import first_matchmaker
-from connectfour.allocator import keep_freed_memory
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rollout import Rollout
+from connectfour.networks.network import NetworkOutput, Prepared
 from heuristics import State
 
 Rows = NDArray[np.int64] | slice
@@ -159,21 +160,34 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         self, observation: Observation, player: NDArray[np.int64], rollout: Rollout, ply: int
     ) -> Columns:
         """Sample every board's move from the logits of the network that plays it, and record main's outputs."""
-        # All networks share one encoder's features: they are computed once for all boards.
-        prepared = self.module[MAIN].network.prepare(torch.from_numpy(observation.planes))
-        mask = torch.from_numpy(observation.action_mask)
+        evaluate = self._evaluator(observation)
         logits = np.zeros((self.num_envs, ACTIONS), np.float32)
         for index, rows in rows_by_player(player):
             if index in self._memory:
                 continue
-            network = self.module[self._players[index]].network
-            output = network.evaluate(tuple(part[rows] for part in prepared), mask[rows])
+            output = evaluate(index, rows)
             logits[rows] = output.logits.numpy()
             if index == _MAIN:
                 rollout.value[ply, rows] = output.value.numpy()
         rollout.logits[ply] = logits
         action, rollout.log_probability[ply] = sample_logits(torch.from_numpy(logits))
         return action
+
+    def _evaluator(self, observation: Observation) -> Callable[[int, Rows], NetworkOutput]:
+        """Return a function that evaluates rows of ``observation`` by the network of a player."""
+        planes, mask = torch.from_numpy(observation.planes), torch.from_numpy(observation.action_mask)
+        prepared: dict[type, Prepared] = {}
+
+        def evaluate(index: int, rows: Rows) -> NetworkOutput:
+            network = self.module[self._players[index]].network
+            # Networks with the same encoder share its features: they are computed once for all boards.
+            kind = type(network.features)
+            if kind not in prepared:
+                prepared[kind] = network.prepare(planes)
+            output: NetworkOutput = network.evaluate(tuple(part[rows] for part in prepared[kind]), mask[rows])
+            return output
+
+        return evaluate
 
     def _ask_heuristics(self, observation: Observation, player: NDArray[np.int64], action: Columns) -> None:
         """Overwrite ``action`` on the boards where a heuristic is to move."""

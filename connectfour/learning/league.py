@@ -21,10 +21,11 @@ from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 from typing_extensions import override
 
+from connectfour.allocator import keep_freed_memory
 from connectfour.config import RunSettings
 from connectfour.errors import ConfigError, SnapshotError
-from connectfour.grading.grade import grade
 from connectfour.games.result import SeatScores
+from connectfour.grading.grade import grade
 from connectfour.grading.positions import GradedPositions, load_positions
 from connectfour.league.manifest import Manifest, PoolState, members_in, write_manifest
 from connectfour.league.matchmaking import Roster
@@ -38,7 +39,7 @@ from connectfour.league.snapshots import (
     encode_snapshot,
     weights_sha256,
 )
-from connectfour.allocator import keep_freed_memory
+from connectfour.learning.guests import read_guest
 from connectfour.learning.sync import collect_results, load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.run_folder import CHECKPOINT_POLICY, RunFolder, write_checkpoint_index
@@ -87,6 +88,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             self.load_checkpoint(self.config.restore_from)
         else:
             self._archive_stored_snapshots()
+            self._welcome_guests()
             self._sync_all()
 
     def _find_league_folder(self) -> Path:
@@ -106,6 +108,16 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         """Archive the folder's snapshots that this league does not know: an earlier attempt left them."""
         members = members_in(self.store.manifest).values()
         self.pool.archive(member for member in members if member.kind == "snapshot")
+
+    def _welcome_guests(self) -> None:
+        """Copy the guests' policies into the league's folder and into their modules."""
+        for spec, member in zip(self.settings.league.guests, self.pool.guests, strict=True):
+            guest = read_guest(spec)
+            saved = self.store.save(member.id, "guest", encode_snapshot(guest, iteration=0, env_steps=0))
+            self.pool.members[member.id] = saved.model_copy(update={"slot": member.slot})
+            self.learner_group.set_weights({member.module: dict(guest.weights)})
+        if self.pool.guests:
+            self._write_manifest()
 
     @property
     def share_done(self) -> float:
@@ -218,7 +230,7 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         self.discard_samples()
         self.collect_results()
         super().restore_from_path(path, *args, **kwargs)
-        for member in self.pool.slots().values():
+        for member in (*self.pool.guests, *self.pool.slots().values()):
             weights = module_weights(self, member.module)
             if weights_sha256(weights) != member.weights_sha256:
                 raise SnapshotError(
@@ -233,6 +245,8 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         try:
             self.store.load(member)
         except SnapshotError:
+            if member.kind == "guest":
+                raise
             snapshot = Snapshot(self.settings.network, weights)
             encoded = encode_snapshot(snapshot, iteration=member.iteration, env_steps=member.env_steps)
             saved = self.store.save(member.id, "snapshot", encoded)

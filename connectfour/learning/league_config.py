@@ -41,9 +41,7 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
     def __init__(self, algo_class: type | None = None) -> None:
         """Start with default settings and without modules: ``from_settings`` completes the configuration."""
         super().__init__(algo_class=algo_class)
-        self.run_settings: dict[str, Any] = validate_settings({"algorithm": self.algorithm}).model_dump(
-            mode="json"
-        )
+        self.run_settings: dict[str, Any] = validate_settings({"algorithm": self.algorithm}).model_dump(mode="json")
         self.searched: dict[str, Any] = {}
         self.league_folder: str | None = None
         self.restore_from: str | None = None

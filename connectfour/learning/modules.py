@@ -12,17 +12,19 @@ from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import AGENTS, ConnectFourEnv
 from connectfour.games.connect_four.packing import MAX_PLIES
 from connectfour.league.matchmaking import MatchUp
-from connectfour.league.members import MAIN, heuristic_module, slot_module
+from connectfour.league.members import MAIN, guest_module, heuristic_module, slot_module
+from connectfour.learning.guests import guest_networks
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rl_module import module_class
 from heuristics import make_heuristic
 
 
 def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
-    """Return ``main``, the opponent slots, and one module per heuristic, by module id.
+    """Return ``main``, the opponent slots, and one module per guest and heuristic, by module id.
 
     Raises:
         ConfigError: a heuristic is unknown.
+        PlayerError, RunFolderError, SnapshotError: a guest cannot be read.
     """
     env = ConnectFourEnv()
     spaces: dict[str, gym.Space[Any]] = {
@@ -34,7 +36,13 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
     of_main = {**network, "precision": settings.precision}
     specs = {MAIN: RLModuleSpec(module_class=module_class(settings.network), model_config=of_main, **spaces)}
     for slot in range(settings.league.opponent_count):
-        specs[slot_module(slot)] = RLModuleSpec(module_class=module_class(settings.network), model_config=network, **spaces)
+        specs[slot_module(slot)] = RLModuleSpec(
+            module_class=module_class(settings.network), model_config=network, **spaces
+        )
+    for number, guest in enumerate(guest_networks(settings.league.guests)):
+        specs[guest_module(number)] = RLModuleSpec(
+            module_class=module_class(guest), model_config={"network": guest.model_dump()}, **spaces
+        )
     for name in settings.league.heuristics:
         try:
             make_heuristic(name)

@@ -20,7 +20,11 @@ from connectfour.league.members import MAIN
 
 @dataclass(frozen=True)
 class ProgressRow:
-    """One training iteration, in the columns of ``progress.csv``."""
+    """One training iteration, in the columns of ``progress.csv``; the figures of the other learner are NaN.
+
+    ``policy_loss``, ``value_loss`` and ``entropy`` belong to PPO, ``q_loss`` and ``td_error`` (mean absolute error) to
+    Ape-X.
+    """
 
     iteration: int
     minutes: float
@@ -34,6 +38,8 @@ class ProgressRow:
     policy_loss: float
     value_loss: float
     entropy: float
+    q_loss: float
+    td_error: float
     value_preserving: float
     frozen: str
 
@@ -54,6 +60,8 @@ class ProgressRow:
             policy_loss=round(float(learner.get("policy_loss", "nan")), 5),
             value_loss=round(float(learner.get("vf_loss", "nan")), 5),
             entropy=round(float(learner.get("entropy", "nan")), 5),
+            q_loss=round(float(learner.get("q_loss", "nan")), 5),
+            td_error=round(float(learner.get("td_error", "nan")), 5),
             value_preserving=round(float(result["value_preserving"]), 4),
             frozen=result["frozen"] or "",
         )
@@ -123,12 +131,24 @@ def _grade(share: float) -> str:
     return "-" if math.isnan(share) else f"{share:.3f}"
 
 
+def _losses(row: ProgressRow) -> dict[str, str]:
+    """Return the learner's figures by name, without those that it does not have."""
+    shown = {
+        "policy loss": (row.policy_loss, "+.3f"),
+        "value loss": (row.value_loss, ".3f"),
+        "entropy": (row.entropy, ".2f"),
+        "Q loss": (row.q_loss, ".4f"),
+        "TD error": (row.td_error, ".3f"),
+    }
+    return {name: format(value, form) for name, (value, form) in shown.items() if not math.isnan(value)}
+
+
 def plain_line(row: ProgressRow, limits: StopSettings) -> str:
     """Return an iteration as one log line."""
     line = (
         f"iteration {row.iteration}: {row.env_steps:,} env steps, {row.env_steps_per_second:,.0f}/s, "
         f"win rate {row.win_rate:.2f} (newest {row.newest_score:.2f}), league {row.league_size}, "
-        f"losses {row.policy_loss:+.3f} (policy) {row.value_loss:.3f} (value), entropy {row.entropy:.2f}, "
+        f"{''.join(f'{name} {value}, ' for name, value in _losses(row).items())}"
         f"graded {_grade(row.value_preserving)}, {_time_left(row, limits)}"
     )
     return f"{line}; froze {row.frozen}" if row.frozen else line
@@ -144,9 +164,7 @@ def live_table(row: ProgressRow, limits: StopSettings) -> Table:
         "win rate": f"{row.win_rate:.2f}",
         "newest": f"{row.newest_score:.2f}",
         "league": str(row.league_size),
-        "policy loss": f"{row.policy_loss:+.3f}",
-        "value loss": f"{row.value_loss:.3f}",
-        "entropy": f"{row.entropy:.2f}",
+        **_losses(row),
         "graded": _grade(row.value_preserving),
         "time": _time_left(row, limits),
     }

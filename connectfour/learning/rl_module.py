@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from connectfour.apex.learner import Q_VALUES
 from connectfour.config import NetworkSettings
+from connectfour.games.observation import Observation
 from connectfour.networks.network import ConnectFourNetwork
 
 _PREFIX = "network."
@@ -82,6 +84,14 @@ class DuelingRLModule(ActionMaskingRLModule):
     @override
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         return {Q_VALUES: self.q_values(batch[Columns.OBS])}
+
+
+def as_tensors(observation: Observation) -> dict[str, Tensor]:
+    """Return N positions in the form that modules read."""
+    return {
+        "observation": torch.from_numpy(observation.planes),
+        "action_mask": torch.from_numpy(observation.action_mask),
+    }
 
 
 def module_class(network: NetworkSettings) -> type[ActionMaskingRLModule]:

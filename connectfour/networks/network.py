@@ -1,8 +1,8 @@
 """``ConnectFourNetwork``: from PettingZoo's observation to masked logits and a value.
 
-A network with the head ``dueling`` learns Q-values: the value head gives the state's value, the policy head the columns'
-advantages. Its logits are its Q-values over a small temperature, its value is the best of them, so whatever plays
-policies plays Q-networks too.
+A network with the head ``dueling`` learns Q-values: the value head gives the value of a position, the policy head the
+advantage of each column. Its logits are its Q-values divided by a small temperature, and its value is the best of them,
+so it can be used wherever a policy can.
 
 Connect Four is mirror-symmetric. With the default encoder, ``lines``, so are the policy and the value.
 """
@@ -19,8 +19,8 @@ from connectfour.config import NetworkSettings
 from connectfour.networks.encoders import DenseEncoder, MirrorEncoder, ResidualEncoder
 from connectfour.networks.features import MirrorFeatures, RawPlanes
 from connectfour.networks.heads import MirrorPolicyHead, MirrorValueHead, linear_heads
-from connectfour.q_values import dueling
 from connectfour.networks.masks import mask_logits
+from connectfour.q_values import dueling
 
 Prepared = tuple[Tensor, ...]
 """Features of N positions, as ``ConnectFourNetwork.prepare`` returns them."""
@@ -93,7 +93,7 @@ class ConnectFourNetwork(nn.Module):
 
     def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:
         """Evaluate positions that this network, or another one with the same encoder, has prepared."""
-        features = self.encode_prepared(prepared)
+        features = self._encode(prepared)
         if self.settings.head == "dueling":
             q = self.q_values(features, action_mask)
             # Scaling an illegal action's Q-value would overflow.
@@ -102,7 +102,7 @@ class ConnectFourNetwork(nn.Module):
 
     def encode(self, observation: Tensor) -> Tensor:
         """Return the input of both heads, (batch, features) float32."""
-        return self.encode_prepared(self.prepare(observation))
+        return self._encode(self.prepare(observation))
 
     def policy_logits(self, features: Tensor, action_mask: Tensor) -> Tensor:
         """Return masked logits (batch, 7) of encoded positions."""
@@ -116,8 +116,7 @@ class ConnectFourNetwork(nn.Module):
         """Return a dueling network's masked Q-values (batch, 7) of encoded positions: expected results by column."""
         return mask_logits(dueling(self.value_head(features), self.policy_head(features), action_mask), action_mask)
 
-    def encode_prepared(self, prepared: Prepared) -> Tensor:
-        """Return the input of both heads for what ``prepare`` returned, (batch, features) float32."""
+    def _encode(self, prepared: Prepared) -> Tensor:
         device = prepared[0].device
         dtype = self._dtype(device)
         with torch.autocast(device.type, dtype, enabled=dtype is torch.bfloat16):

@@ -89,7 +89,8 @@ def pack_member(run: RunFolder, member: Member, name: str) -> PackedPlayer:
         SnapshotError: the file is missing or damaged.
     """
     data = SnapshotStore(run.league).read(member)
-    return PackedPlayer(name, member.kind, data, member.iteration, member.graded)
+    kind = "snapshot" if member.kind == "guest" else member.kind
+    return PackedPlayer(name, kind, data, member.iteration, member.graded)
 
 
 def _pack_snapshot(location: str) -> PackedPlayer:
@@ -104,8 +105,9 @@ def _pack_snapshot(location: str) -> PackedPlayer:
     version = re.fullmatch(r"v(\d+)", name)
     member_id = f"v{int(version[1]):04d}" if version else name
     frozen = [member.id for member in members.values() if member.file]
-    if name == "best" and frozen:
-        member_id = max(frozen, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
+    own = [member_id for member_id in frozen if members[member_id].kind != "guest"]
+    if name == "best" and own:
+        member_id = max(own, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
     if member_id not in frozen:
         choice = f"choose one of {', '.join([*frozen, 'best'])}" if frozen else "it has none yet, so train it longer"
         raise SnapshotError(f"{run.path} has no snapshot {name!r}: {choice}")

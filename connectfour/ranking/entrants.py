@@ -51,7 +51,7 @@ def _members(run: RunFolder, prefix: str) -> list[PackedPlayer]:
     for member in read_members(run.path).values():
         if member.kind == "heuristic":
             packed.append(pack_heuristic(member.id))
-        else:
+        elif member.kind != "guest":  # guests are ranked with the run that they come from
             name = f"main@{member.iteration}" if member.kind == "main" else member.id
             packed.append(pack_member(run, member, prefix + name))
     return packed

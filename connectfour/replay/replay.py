@@ -24,11 +24,13 @@ class Batch:
         columns: the transitions.
         weights: importance weights (N,) float32; the largest is 1.
         origin: the actor that each run of rows came from, with the ids of these transitions.
+        spans: how each of these actors has spent its time, by its number.
     """
 
     columns: Columns
     weights: NDArray[np.float32]
     origin: tuple[tuple[Any, NDArray[np.int64]], ...]
+    spans: tuple[tuple[int, Spans], ...]
 
     def __len__(self) -> int:
         """Return N."""
@@ -95,7 +97,8 @@ class Replay:
         columns = {name: np.concatenate([sampled.columns[name] for _, sampled in answers]) for name in names}
         weights = np.concatenate([sampled.weights for _, sampled in answers])
         origin = tuple((shard, sampled.ids) for shard, sampled in answers)
-        return Batch(columns, weights / weights.max(), origin)
+        spans = tuple((self.shards.index(shard) + 1, sampled.spans) for shard, sampled in answers)
+        return Batch(columns, weights / weights.max(), origin, spans)
 
     def _answer(self, shard: Any, reference: ray.ObjectRef) -> Sampled | None:
         try:
@@ -129,10 +132,6 @@ class Replay:
             except RayActorError:
                 self._replace(shard)
         return total
-
-    def drain_spans(self) -> list[Spans]:
-        """Return what each shard measured since the last call."""
-        return list(ray.get([shard.drain_spans.remote() for shard in self.shards]))
 
     def discard(self) -> None:
         """Forget what was requested."""

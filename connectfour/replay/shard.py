@@ -26,11 +26,13 @@ class Sampled:
         columns: the transitions.
         ids: number of each transition in the order of arrival, (N,) int64.
         weights: importance weights (N,) float32, before they are divided by their maximum.
+        spans: how the shard has spent its time since it was last asked for a sample.
     """
 
     columns: Columns
     ids: NDArray[np.int64]
     weights: NDArray[np.float32]
+    spans: Spans
 
 
 class ReplayShard:
@@ -94,7 +96,7 @@ class ReplayShard:
             probability = self._tree[rows] / self._tree.total
             weights = (len(self) * probability) ** -beta
             columns = {name: array[rows] for name, array in self._columns.items()}
-            return Sampled(columns, self._ids[rows], weights.astype(np.float32))
+        return Sampled(columns, self._ids[rows], weights.astype(np.float32), self.spans.take())
 
     def update_priorities(self, ids: NDArray[np.int64], td_errors: NDArray[np.floating]) -> None:
         """Set the priorities of transitions by their new TD errors; those that have left the ring are skipped."""
@@ -110,11 +112,6 @@ class ReplayShard:
         """Return the number of transitions held, all those ever added, and the size of the arrays in bytes."""
         arrays = [*self._columns.values(), self._ids, self._tree[:]]
         return {"size": len(self), "added": self._added, "bytes": sum(array.nbytes for array in arrays)}
-
-    def drain_spans(self) -> Spans:
-        """Return what was measured since the last call."""
-        spans, self.spans = self.spans, Spans()
-        return spans
 
     def get_state(self) -> Columns:
         """Return the contents, the oldest transition first, as arrays by name."""

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-_SPANS_KEPT = 4096
+Span = tuple[str, float, float]
+"""An activity with its start and its end, in seconds since the epoch."""
 
 
 @dataclass
 class Spans:
-    """Measures activities.
+    """Measures the activities of one process.
 
     Attributes:
         since: when measuring began, in seconds since the epoch.
-        seconds: total duration by activity.
-        latest: the latest ``(activity, start, end)``, in seconds since the epoch.
+        until: when ``take`` was called.
+        spans: what was measured in between, in order.
     """
 
     since: float = field(default_factory=time.time)
-    seconds: dict[str, float] = field(default_factory=dict)
-    latest: deque[tuple[str, float, float]] = field(default_factory=lambda: deque(maxlen=_SPANS_KEPT))
+    until: float = 0.0
+    spans: list[Span] = field(default_factory=list)
 
     @contextmanager
     def measure(self, activity: str) -> Iterator[None]:
@@ -32,11 +32,11 @@ class Spans:
         try:
             yield
         finally:
-            end = time.time()
-            self.seconds[activity] = self.seconds.get(activity, 0.0) + end - start
-            self.latest.append((activity, start, end))
+            self.spans.append((activity, start, time.time()))
 
-    def share(self, *activities: str, until: float | None = None) -> float:
-        """Return the share of the time since ``since`` that ``activities`` took."""
-        elapsed = (until or time.time()) - self.since
-        return sum(self.seconds.get(name, 0.0) for name in activities) / elapsed if elapsed > 0 else 0.0
+    def take(self) -> Spans:
+        """Return what was measured, and begin anew."""
+        now = time.time()
+        taken = Spans(self.since, now, self.spans)
+        self.since, self.spans = now, []
+        return taken

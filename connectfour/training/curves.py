@@ -17,13 +17,14 @@ _PANELS = {
     "win_rate": "points per game\nagainst the pool",
     "league_size": "league size",
     "entropy": "policy entropy\n(nats)",
+    "td_error": "mean absolute\nTD error",
 }
 _AXES = {"env_steps": "env steps", "minutes": "minutes"}
 _COLOR = "#0072b2"
 
 
 def draw_learning(progress_file: Path, picture: Path) -> None:
-    """Draw accuracy, win rate, league size and entropy over env steps and over minutes.
+    """Draw accuracy, win rate, league size, and entropy or TD error over env steps and over minutes.
 
     If the file is missing or has no rows, nothing is drawn.
     """
@@ -33,10 +34,11 @@ def draw_learning(progress_file: Path, picture: Path) -> None:
         rows = list(csv.DictReader(stream))
     if not rows:
         return
-    columns = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (*_PANELS, *_AXES)}
-    figure = Figure(figsize=(11, 10), layout="constrained")
-    axes = figure.subplots(len(_PANELS), len(_AXES), sharex="col", sharey="row")
-    for line, (name, label) in enumerate(_PANELS.items()):
+    columns = {name: np.array([float(row.get(name) or "nan") for row in rows]) for name in (*_PANELS, *_AXES)}
+    panels = {name: label for name, label in _PANELS.items() if not np.isnan(columns[name]).all()}
+    figure = Figure(figsize=(11, 2.5 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), len(_AXES), sharex="col", sharey="row", squeeze=False)
+    for line, (name, label) in enumerate(panels.items()):
         for column, (over, over_label) in enumerate(_AXES.items()):
             panel = axes[line, column]
             drawn = ~np.isnan(columns[name])
@@ -48,14 +50,14 @@ def draw_learning(progress_file: Path, picture: Path) -> None:
             panel.margins(x=0.01)
             if column == 0:
                 panel.set_ylabel(label)
-            if line == len(_PANELS) - 1:
+            if line == len(panels) - 1:
                 panel.set_xlabel(over_label)
     last = columns["value_preserving"][~np.isnan(columns["value_preserving"])]
     if len(last):
         for panel in axes[0]:
             panel.set_title(f"last {last[-1]:.3f}", fontsize=9, loc="right")
     axes[-1, 0].xaxis.set_major_formatter(EngFormatter(sep=""))
-    axes[list(_PANELS).index("league_size"), 0].yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[list(panels).index("league_size"), 0].yaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(f"{progress_file.parent.name}: {len(rows)} iterations, {columns['env_steps'][-1]:,.0f} env steps")
     image = io.BytesIO()
     figure.savefig(image, format="png", dpi=110)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectfour.config import NetworkSettings, PPORunSettings, RunSettings
+from connectfour.config import ApexRunSettings, NetworkSettings, PPORunSettings, RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.packing import ACTIONS
 from connectfour.machine import memory_bytes
@@ -11,6 +11,8 @@ from connectfour.machine import memory_bytes
 _BYTES_PER_POSITION = 2 * (16 + 4 * ACTIONS + 20)
 # Per training sample: planes, mask and columns on the learner.
 _BYTES_PER_SAMPLE = 2 * 6 * 7 + ACTIONS + 4 * ACTIONS + 32
+# Per transition in the replay: two packed positions, action, return, discount, number, and two nodes of the sum tree.
+_BYTES_PER_TRANSITION = 2 * 16 + 1 + 4 + 4 + 8 + 2 * 8
 # Per board at once: planes and bitboards.
 _BYTES_PER_BOARD = 2 * 6 * 7 + 34
 
@@ -30,6 +32,10 @@ def needed_bytes(settings: RunSettings) -> int:
         positions = max(settings.ppo.batch_size, runners * rollout.envs_per_runner)
         minibatch = min(settings.ppo.minibatch_size, positions)
         batch = positions * (_BYTES_PER_POSITION + _BYTES_PER_SAMPLE) + 4 * minibatch * network.layers * network.width
+    if isinstance(settings, ApexRunSettings):
+        batch = settings.replay.capacity * _BYTES_PER_TRANSITION
+        rows = settings.apex.batch_size * settings.apex.updates_per_iteration
+        batch += rows * _BYTES_PER_TRANSITION + 4 * settings.apex.batch_size * network.layers * network.width
     return boards + batch + weights * (settings.league.opponent_count + 1) * processes
 
 
@@ -56,5 +62,5 @@ def check_memory(settings: RunSettings) -> None:
         raise ConfigError(
             f"these settings need about {needed / 2**30:,.0f} GiB of memory and this machine has "
             f"{available / 2**30:,.0f}: lower rollout.envs_per_runner, rollout.env_runners, network.width, "
-            "league.opponent_count or the batch size"
+            "league.opponent_count, the batch size or replay.capacity"
         )

@@ -13,7 +13,7 @@ from ray import tune
 from callbacks.progress import ProgressCallback
 from callbacks.self_play import SelfPlayCallback
 from connectfour import errors
-from connectfour.config import ApexRunSettings, PPORunSettings, RunSettings, StopSettings
+from connectfour.config import ApexRunSettings, PPORunSettings, RunSettings, StopSettings, guest_id
 from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
 from connectfour.interrupt import stop_signals
 from connectfour.league.manifest import read_manifest
@@ -137,9 +137,16 @@ def resume(
                 f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps, "
                 f"{_describe(settings.stop)}."
             )
-            config = _config(settings, seed_shift=checkpoint.iteration)
+            config = _config(_with_own_guests(settings, folder), seed_shift=checkpoint.iteration)
             config.league(folder=folder.league, restore_from=checkpoint.path)
             return _fit(config, folder, reporting, tracker)
+
+
+def _with_own_guests(settings: RunSettings, folder: RunFolder) -> RunSettings:
+    """Return ``settings`` with guests named by their copies in the run, which outlive the runs that they come from."""
+    own = tuple(f"snapshot:{folder.path}/{guest_id(spec)}" for spec in settings.league.guests)
+    league = settings.league.model_copy(update={"guests": own})
+    return settings.model_copy(update={"league": league})
 
 
 def raised_limit(limits: StopSettings, name: str) -> str:

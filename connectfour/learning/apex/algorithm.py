@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from typing_extensions import override
 
@@ -12,8 +10,8 @@ from connectfour.apex.actor import Report
 from connectfour.apex.algorithm import Apex, ApexConfig
 from connectfour.config import ApexRunSettings
 from connectfour.games.result import SeatScores
-from connectfour.league.members import MAIN
 from connectfour.league.matchmaking import Roster
+from connectfour.league.members import MAIN
 from connectfour.learning.apex.env_runner import ApexEnvRunner
 from connectfour.learning.apex.learner import SelfPlayApexLearner
 from connectfour.learning.league import LeagueAlgorithm
@@ -22,7 +20,7 @@ from connectfour.learning.league_config import LeagueConfig
 _PLIES_PER_ORDER = 16
 
 
-class SelfPlayApexConfig(LeagueConfig, ApexConfig):  # type: ignore[misc]  # Ray's classes are untyped here
+class SelfPlayApexConfig(LeagueConfig, ApexConfig):
     """Configuration of ``SelfPlayApex``; build it with ``SelfPlayApexConfig.from_settings(load_settings(...))``."""
 
     algorithm = "apex"
@@ -62,7 +60,7 @@ class SelfPlayApexConfig(LeagueConfig, ApexConfig):  # type: ignore[misc]  # Ray
         self.learners(learner_class=SelfPlayApexLearner)
 
 
-class SelfPlayApex(LeagueAlgorithm, Apex):  # type: ignore[misc]  # Ray's classes are untyped here
+class SelfPlayApex(LeagueAlgorithm, Apex):
     """Ape-X that learns from the games of a league.
 
     Rosters travel with the orders to the actors, and results come back with their reports, so an iteration never waits

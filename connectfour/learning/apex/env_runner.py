@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from typing_extensions import override
@@ -20,6 +19,7 @@ from connectfour.games.result import SeatScores
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
 from connectfour.learning.env_runner import SelfPlayEnvRunner, rows_by_player, sample_logits
+from connectfour.learning.rl_module import as_tensors
 from connectfour.learning.rollout import Rollout
 
 PACKED = "packed"
@@ -85,20 +85,16 @@ class ApexEnvRunner(SelfPlayEnvRunner, Actor):
         self, observation: Observation, player: NDArray[np.int64], rollout: Rollout, ply: int
     ) -> Columns:
         """Choose every board's move, and record main's Q-values of all positions: also where an opponent moves."""
-        network = self.module[MAIN].network
-        prepared = network.prepare(torch.from_numpy(observation.planes))
-        mask = torch.from_numpy(observation.action_mask)
-        q = network.q_values(network.encode_prepared(prepared), mask)
+        q = self.module[MAIN].q_values(as_tensors(observation))
         rollout.logits[ply] = q.numpy()
         rollout.value[ply] = q.amax(dim=1).numpy()
-        action = q.argmax(dim=1).numpy()
+        action: Columns = q.argmax(dim=1).numpy()
         mine = player == _MAIN
         action[mine] = explore(action[mine], observation.action_mask[mine], self.epsilon[mine], self._rng)
+        evaluate = self._evaluator(observation)
         for index, rows in rows_by_player(player):
             if index != _MAIN and index not in self._memory:
-                opponent = self.module[self._players[index]].network
-                output = opponent.evaluate(tuple(part[rows] for part in prepared), mask[rows])
-                action[rows], _ = sample_logits(output.logits)
+                action[rows], _ = sample_logits(evaluate(index, rows).logits)
         return action
 
     @override

@@ -1,0 +1,36 @@
+"""``Balance``: keeps acting and learning in step."""
+
+from __future__ import annotations
+
+_BATCHES_AHEAD = 2
+
+
+class Balance:
+    """Counts transitions that arrive and are used; whichever side is ahead waits.
+
+    Attributes:
+        batch: transitions that the learner takes at once.
+        arrived: transitions that the actors have sent.
+        used: transitions that the learner has learned from; one that is drawn twice counts twice.
+    """
+
+    def __init__(self, ratio: float, learning_starts: int, batch: int) -> None:
+        """Use each transition ``ratio`` times on average, once ``learning_starts`` have arrived."""
+        self.batch = batch
+        self._ratio = ratio
+        self._learning_starts = learning_starts
+        self.arrived = self.used = 0
+
+    @property
+    def may_learn(self) -> bool:
+        """Whether enough has arrived for another batch."""
+        return self.arrived >= self._learning_starts and self.used + self.batch <= self.arrived * self._ratio
+
+    @property
+    def may_act(self) -> bool:
+        """Whether the actors are less than two batches ahead of the learner."""
+        return self.arrived < max(self._learning_starts, (self.used + _BATCHES_AHEAD * self.batch) / self._ratio)
+
+    def restart(self, held: int = 0) -> None:
+        """Begin anew with a replay that holds ``held`` transitions, all of them used."""
+        self.arrived, self.used = held, int(held * self._ratio)

@@ -1,0 +1,21 @@
+"""Guests: frozen policies of other runs, of any algorithm, that are opponents in this one."""
+
+from __future__ import annotations
+
+from connectfour.config import NetworkSettings
+from connectfour.league.snapshots import Snapshot, decode_snapshot
+from connectfour.players.names import pack_player
+
+
+def read_guest(spec: str) -> Snapshot:
+    """Read the policy that ``spec`` names: ``snapshot:RUN/vN`` or ``checkpoint:PATH``.
+
+    Raises:
+        PlayerError, RunFolderError, SnapshotError: there is no such policy, or its file is damaged.
+    """
+    return decode_snapshot(pack_player(spec).data, spec)
+
+
+def guest_networks(specs: tuple[str, ...]) -> list[NetworkSettings]:
+    """Return the networks of guests; errors are those of ``read_guest``."""
+    return [read_guest(spec).network for spec in specs]
