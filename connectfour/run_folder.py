@@ -37,7 +37,7 @@ CHECKPOINT_INDEX = "league_checkpoint.json"
 CHECKPOINT_POLICY = "main.safetensors"
 """File of a checkpoint with main's weights, readable without RLlib and without unpickling."""
 
-_FIXED_SETTINGS = ("algorithm", "network", "league.heuristics", "league.guests", "league.opponent_count")
+_FIXED_SETTINGS = ("network", "league.heuristics", "league.guests", "league.opponent_count")
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,15 @@ class RunFolder:
         if not self.config.is_file():
             what = "is not a run folder (config.yaml is missing)" if self.path.exists() else "does not exist"
             raise RunFolderError(f"{self.path} {what}: name a folder written by connectfour train")
-        before, after = load_settings(self.config), load_settings(self.config, overrides)
+        before = load_settings(self.config)
+        for override in overrides:
+            name, _, value = override.partition("=")
+            if name.strip() == "algorithm" and value.strip() != before.algorithm:
+                raise RunFolderError(
+                    f"{self.path} is a run of algorithm={before.algorithm} and cannot be resumed with "
+                    f"algorithm={value.strip()}: start a new run, in which its policies can be league.guests"
+                )
+        after = load_settings(self.config, overrides)
         for name in _FIXED_SETTINGS:
             if get_setting(before, name) != get_setting(after, name):
                 raise RunFolderError(

@@ -18,8 +18,9 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 import connectfour.ray_session
 
 if TYPE_CHECKING:
+    from connectfour.learning.apex.algorithm import SelfPlayApex
     from connectfour.learning.ppo.algorithm import SelfPlayPPO
-    from tests.leagues import Build
+    from tests.leagues import Build, BuildApex
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,6 +67,22 @@ def build(tmp_path: Path, ray_session: None) -> Iterator[Build]:
 
     def build_one(*overrides: str, folder: Path = tmp_path / "league") -> SelfPlayPPO:
         algorithms.append(config(folder, *overrides).build_algo())
+        return algorithms[-1]
+
+    yield build_one
+    for algorithm in algorithms:
+        algorithm.stop()
+
+
+@pytest.fixture
+def build_apex(tmp_path: Path, ray_session: None) -> Iterator[BuildApex]:
+    """Build tiny leagues that learn with Ape-X and are stopped afterwards."""
+    from tests.leagues import apex_config
+
+    algorithms: list[SelfPlayApex] = []
+
+    def build_one(*overrides: str, folder: Path = tmp_path / "league") -> SelfPlayApex:
+        algorithms.append(apex_config(folder, *overrides).build_algo())
         return algorithms[-1]
 
     yield build_one

@@ -32,7 +32,6 @@ from connectfour.replay.replay import Batch, Replay
 from connectfour.replay.spans import Spans
 
 _TAG = "act"
-_ORDERS_PER_ACTOR = 2
 _PATIENCE_S = 0.05
 _REPLAY_FOLDER = "replay"
 _EPISODES_IN_MEAN = 20
@@ -123,7 +122,7 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
         """Return the batch that was fetched ahead and request the next one; None while the replay fills."""
         with self._spans.measure("wait for actors"):
             self._direct_actors(wait=False)
-            while not self._balance.may_learn:
+            while not self._balance.may_learn():
                 if not self._direct_actors(wait=True):
                     return None
         if not self.replay.is_requested:
@@ -155,10 +154,16 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
             self.metrics.aggregate([report.metrics], key=ENV_RUNNER_RESULTS)
             self._returns.extend(report.returns)
             self.take_report(report)
-        if self._balance.may_act:
-            order = Order(tuple(self.replay.shards), self._weights, self._version, self.order_extra())
-            group.foreach_env_runner_async(lambda actor: actor.act(order), tag=_TAG)
+        order = Order(tuple(self.replay.shards), self._weights, self._version, self.order_extra())
+        while self._balance.may_act(group.num_in_flight_async_reqs(_TAG) * self._order_size):
+            if not group.foreach_env_runner_async(lambda actor: actor.act(order), tag=_TAG):
+                break
         return bool(group.num_in_flight_async_reqs(_TAG))
+
+    @property
+    def _order_size(self) -> int:
+        """Transitions that an actor makes by one order."""
+        return int(self.config.num_envs_per_env_runner * self.config.get_rollout_fragment_length(1))
 
     def _learn(self, batch: Batch) -> None:
         share_done = self.share_done

@@ -21,15 +21,17 @@ class Balance:
         self._learning_starts = learning_starts
         self.arrived = self.used = 0
 
-    @property
     def may_learn(self) -> bool:
-        """Whether enough has arrived for another batch."""
+        """Return whether enough has arrived for another batch."""
         return self.arrived >= self._learning_starts and self.used + self.batch <= self.arrived * self._ratio
 
-    @property
-    def may_act(self) -> bool:
-        """Whether the actors are less than two batches ahead of the learner."""
-        return self.arrived < max(self._learning_starts, (self.used + _BATCHES_AHEAD * self.batch) / self._ratio)
+    def may_act(self, under_way: int) -> bool:
+        """Return whether the actors are less than two batches ahead of the learner.
+
+        ``under_way`` counts the transitions that they were ordered to make and have not reported yet.
+        """
+        wanted = max(self._learning_starts, (self.used + _BATCHES_AHEAD * self.batch) / self._ratio)
+        return self.arrived + under_way < wanted
 
     def restart(self, held: int = 0) -> None:
         """Begin anew with a replay that holds ``held`` transitions, all of them used."""

@@ -56,6 +56,12 @@ class ApexLearner(AnnealedLearner):
         """
         return stored[Columns.OBS]
 
+    def double_q(self, observation: Any) -> Tensor:
+        """Return the value (N,) of observations: the target network's Q-value of the module's best action."""
+        best = self.module[self._module_id].unwrapped().q_values(observation).argmax(dim=1, keepdim=True)
+        value: Tensor = self._target.q_values(observation).gather(1, best)[:, 0]
+        return value
+
     def take_td_errors(self) -> np.ndarray:
         """Return the TD errors (N,) float32 of the transitions learned from since the last call, in their order."""
         found: np.ndarray = torch.cat(self._td_errors).cpu().numpy()
@@ -69,9 +75,7 @@ class ApexLearner(AnnealedLearner):
         """Return the loss, and keep the TD errors."""
         q = fwd_out[Q_VALUES].gather(1, batch[Columns.ACTIONS][:, None])[:, 0]
         with torch.no_grad():
-            best = self.module[module_id].unwrapped().q_values(batch[_NEXT_OBS]).argmax(dim=1, keepdim=True)
-            following = self._target.q_values(batch[_NEXT_OBS]).gather(1, best)[:, 0]
-            target = batch[RETURN] + batch[DISCOUNT] * following
+            target = batch[RETURN] + batch[DISCOUNT] * self.double_q(batch[_NEXT_OBS])
         loss: Tensor = (batch[WEIGHTS] * torch.nn.functional.huber_loss(q, target, reduction="none")).mean()
         td_error = (q - target).detach()
         self._td_errors.append(td_error)

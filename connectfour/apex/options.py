@@ -34,6 +34,8 @@ class ApexOptions(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are u
         self.grad_clip_by = "global_norm"
         self.rollout_fragment_length = 16
         self.num_env_runners = 1
+        # Actors must not run out of orders while the learner is busy.
+        self.max_requests_in_flight_per_env_runner = 8
         self.num_envs_per_env_runner = 8
         self.env_runner_cls = GymActor
         self.restart_failed_env_runners = True

@@ -36,6 +36,7 @@ from connectfour.league.snapshots import (
     Snapshot,
     SnapshotStore,
     Weights,
+    decode_snapshot,
     encode_snapshot,
     weights_sha256,
 )
@@ -224,9 +225,11 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         """Restore a checkpoint, and bring every env runner up to date before it samples.
 
         Raises:
-            SnapshotError: the slots do not hold the snapshots that the league names.
+            SnapshotError: it is a checkpoint of another algorithm or network, or its slots do not hold the snapshots
+                that its league names.
             TrainingError: an env runner did not load the weights.
         """
+        self._check_policy(Path(path))
         self.discard_samples()
         self.collect_results()
         super().restore_from_path(path, *args, **kwargs)
@@ -239,6 +242,20 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
                 )
             self._mend_file(member, weights)
         self._sync_all()
+
+    def _check_policy(self, checkpoint: Path) -> None:
+        """Check that a checkpoint's policy has this run's network."""
+        policy = checkpoint / CHECKPOINT_POLICY
+        if not policy.is_file():  # an older release wrote it
+            return
+        found = decode_snapshot(policy.read_bytes(), str(policy)).network.model_dump()
+        own = self.settings.network.model_dump()
+        wrong = [f"{name} = {value}" for name, value in found.items() if value != own[name]]
+        if wrong:
+            raise SnapshotError(
+                f"checkpoint {checkpoint} has a network with {', '.join(wrong)}, unlike this run with algorithm="
+                f"{self.settings.algorithm}: restore it with the settings of its own run"
+            )
 
     def _mend_file(self, member: Member, weights: Weights) -> None:
         """Rewrite a snapshot's file if it is missing or damaged: its slot holds the same weights."""

@@ -51,7 +51,7 @@ class Replay:
         self._seed = seed
         self._alpha = alpha
         self._capacity = max(1, capacity // shards)
-        self._requested: list[tuple[Any, int, float, ray.ObjectRef]] = []
+        self._requested: list[tuple[int, Any, int, float, ray.ObjectRef]] = []
         self.replaced: list[int] = []
         self.shards = [self._start(number) for number in range(shards)]
 
@@ -63,9 +63,9 @@ class Replay:
     def request(self, count: int, beta: float) -> None:
         """Let the shards draw ``count`` transitions, which ``collect`` returns."""
         sizes = np.diff(np.linspace(0, count, len(self.shards) + 1).astype(int)).tolist()
-        for shard, size in zip(self.shards, sizes, strict=True):
+        for number, (shard, size) in enumerate(zip(self.shards, sizes, strict=True)):
             if size:
-                self._requested.append((shard, size, beta, shard.sample.remote(size, beta)))
+                self._requested.append((number, shard, size, beta, shard.sample.remote(size, beta)))
 
     @property
     def is_requested(self) -> bool:
@@ -78,41 +78,37 @@ class Replay:
         Where a shard is empty or has died, the others make up for it.
         """
         requested, self._requested = self._requested, []
-        answers: list[tuple[Any, Sampled]] = []
+        answers: list[tuple[int, Any, Sampled]] = []
         missing = 0
-        for shard, size, _, reference in requested:
-            sampled = self._answer(shard, reference)
+        for number, shard, size, _, reference in requested:
+            sampled = self._answer(number, shard, reference)
             if sampled is None:
                 missing += size
             else:
-                answers.append((shard, sampled))
+                answers.append((number, shard, sampled))
         if not answers:
             return None
         if missing:
-            shard, beta = answers[0][0], requested[0][2]
-            sampled = self._answer(shard, shard.sample.remote(missing, beta))
+            number, shard, _ = answers[0]
+            sampled = self._answer(number, shard, shard.sample.remote(missing, requested[0][3]))
             if sampled is not None:
-                answers.append((shard, sampled))
-        names = answers[0][1].columns
-        columns = {name: np.concatenate([sampled.columns[name] for _, sampled in answers]) for name in names}
-        weights = np.concatenate([sampled.weights for _, sampled in answers])
-        origin = tuple((shard, sampled.ids) for shard, sampled in answers)
-        spans = tuple((self.shards.index(shard) + 1, sampled.spans) for shard, sampled in answers)
+                answers.append((number, shard, sampled))
+        names = answers[0][2].columns
+        columns = {name: np.concatenate([sampled.columns[name] for _, _, sampled in answers]) for name in names}
+        weights = np.concatenate([sampled.weights for _, _, sampled in answers])
+        origin = tuple((shard, sampled.ids) for _, shard, sampled in answers)
+        spans = tuple((number + 1, sampled.spans) for number, _, sampled in answers)
         return Batch(columns, weights / weights.max(), origin, spans)
 
-    def _answer(self, shard: Any, reference: ray.ObjectRef) -> Sampled | None:
+    def _answer(self, number: int, shard: Any, reference: ray.ObjectRef) -> Any:
+        """Return what a shard answers; if it has died, replace it and return None."""
         try:
-            sampled: Sampled | None = ray.get(reference)
+            return ray.get(reference)
         except RayActorError:
-            self._replace(shard)
+            if self.shards[number] is shard:
+                self.replaced.append(number + 1)
+                self.shards[number] = self._start(number)
             return None
-        return sampled
-
-    def _replace(self, dead: Any) -> None:
-        if dead in self.shards:  # it may have been replaced already
-            number = self.shards.index(dead)
-            self.replaced.append(number + 1)
-            self.shards[number] = self._start(number)
 
     def update_priorities(self, batch: Batch, td_errors: NDArray[np.floating]) -> None:
         """Send the new TD errors (N,) of a batch to the shards that it came from; nothing waits for them."""
@@ -124,13 +120,10 @@ class Replay:
     def describe(self) -> dict[str, float]:
         """Return the total size, the transitions ever added, and the bytes held; dead shards are replaced."""
         total: dict[str, float] = {"size": 0, "added": 0, "bytes": 0}
-        asked = [(shard, shard.describe.remote()) for shard in self.shards]
-        for shard, reference in asked:
-            try:
-                for name, value in ray.get(reference).items():
-                    total[name] += value
-            except RayActorError:
-                self._replace(shard)
+        asked = [(number, shard, shard.describe.remote()) for number, shard in enumerate(self.shards)]
+        for number, shard, reference in asked:
+            for name, value in (self._answer(number, shard, reference) or {}).items():
+                total[name] += value
         return total
 
     def discard(self) -> None:
