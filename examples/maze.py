@@ -42,7 +42,7 @@ class Maze(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
         self.size, self.random_start, self.hazard = size, random_start, hazard
         self.cells: list[Cell] = list(np.ndindex(size, size))
         self.goal = self.cells[-1]
-        self.observation_space = gym.spaces.MultiDiscrete((size, size))
+        self.observation_space = gym.spaces.Tuple([gym.spaces.Discrete(size)] * 2)
         self.action_space = gym.spaces.Discrete(len(MOVES))
         self.blocked: set[Cell] = set()
         rng = np.random.default_rng(7)

@@ -139,3 +139,24 @@ def test_learning_is_drawn_from_the_table(tmp_path: Path) -> None:
     show(file, [result(4, graded=0.9)], [0.0] * 9, terminal=False)
     draw_learning(file, picture)
     assert picture.read_bytes() != first
+
+
+def test_a_replaced_replay_shard_is_reported_once(tmp_path: Path) -> None:
+    """In the iteration after it died."""
+    results = [result(number) for number in range(1, 5)]
+    for each, replaced in zip(results, (0, 1, 1, 2), strict=True):
+        each["replay_buffer"] = {"shards_replaced": replaced}
+    printed = show(tmp_path / "progress.csv", results, [0.0] * 20, terminal=False)
+    said = [line for line in printed.splitlines() if "a replay shard died" in line]
+    assert [line.split(":")[0] for line in said] == ["iteration 2", "iteration 4"]
+
+
+def test_each_learner_shows_its_own_figures(tmp_path: Path) -> None:
+    """And draws them; those of the other are neither shown nor drawn."""
+    apex = [{**result(number), "learners": {"main": {"q_loss": 0.0012, "td_error": 0.12}}} for number in (1, 2)]
+    printed = show(tmp_path / "progress.csv", apex, [0.0] * 9, terminal=False)
+    assert "Q loss 0.0012, TD error 0.120, " in printed
+    assert "entropy" not in printed
+    assert "nan" not in printed
+    draw_learning(tmp_path / "progress.csv", tmp_path / "learning.png")
+    assert (tmp_path / "learning.png").is_file()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -19,12 +21,22 @@ from ray.rllib.utils.metrics import (
     NUM_EPISODES,
     WEIGHTS_SEQ_NO,
 )
+from ray.tune.registry import ENV_CREATOR, _global_registry
 from typing_extensions import override
 
 from connectfour.apex.actor import Actor
 from connectfour.apex.exploration import explore
 from connectfour.apex.transitions import Steps, Transitions
 from connectfour.errors import ConfigError
+
+
+def _creator(config: AlgorithmConfig) -> Callable[[], gym.Env[Any, Any]]:
+    """Return what makes an environment: RLlib accepts classes, names registered with Tune, and Gymnasium's names."""
+    if not isinstance(config.env, str):
+        return partial(config.env, config.env_config)
+    if _global_registry.contains(ENV_CREATOR, config.env):
+        return partial(_global_registry.get(ENV_CREATOR, config.env), config.env_config)
+    return partial(gym.make, config.env, **config.env_config)
 
 
 class GymActor(Actor):
@@ -38,7 +50,7 @@ class GymActor(Actor):
         """
         super().__init__(config=config, **kwargs)
         boards = config.num_envs_per_env_runner
-        self.env = gym.vector.SyncVectorEnv([lambda: gym.make(config.env, **config.env_config)] * boards)
+        self.env = gym.vector.SyncVectorEnv([_creator(config)] * boards)
         observations, actions = self.env.single_observation_space, self.env.single_action_space
         if not isinstance(actions, gym.spaces.Discrete) or len(observations.shape or ()) != 1:
             raise ConfigError(

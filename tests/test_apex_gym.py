@@ -1,0 +1,126 @@
+"""Ape-X without a league: Gymnasium environments, and the example."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from connectfour.apex.algorithm import Apex, ApexConfig
+from connectfour.apex.gym_actor import GymActor
+from connectfour.errors import ConfigError
+from tests.leagues import on_runners
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+class Corridor(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
+    """Ten cells; right leads to the end and a reward of 1, left leads back; truncated after 15 steps."""
+
+    observation_space = gym.spaces.Box(0, 1, (10,), np.float32)
+    action_space = gym.spaces.Discrete(2)
+
+    def __init__(self, config: Any = None) -> None:
+        """Accept RLlib's settings of an environment; there are none."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        self.cell = self.taken = 0
+        return self._observe(), {}
+
+    def step(self, action: int) -> Any:
+        self.taken += 1
+        self.cell = max(0, self.cell + (1 if action else -1))
+        return self._observe(), float(self.cell == 9), self.cell == 9, self.taken == 15, {}
+
+    def _observe(self) -> Any:
+        return np.eye(10, dtype=np.float32)[self.cell]
+
+
+def corridor() -> ApexConfig:
+    """Return a configuration that trains fast."""
+    config = ApexConfig()
+    config.environment(Corridor)
+    config.env_runners(num_env_runners=1, num_envs_per_env_runner=4)
+    config.training(batch_size=64, updates_per_step=4, anneal_env_steps=10_000)
+    config.replay(capacity=5000, learning_starts=200)
+    config.rl_module(model_config={"hidden": (32,)})
+    config.debugging(seed=0, log_level="ERROR")
+    return config
+
+
+@pytest.fixture
+def algorithm() -> Iterator[Apex]:
+    """An algorithm for the corridor."""
+    built: Apex = corridor().build_algo()
+    yield built
+    built.stop()
+
+
+def test_it_learns_the_values_of_a_task_that_needs_bootstrapping(algorithm: Apex) -> None:
+    """From the reward at the end back to the beginning, each step right is worth a discount more."""
+    cells = torch.eye(10)[:9]
+    expected = 0.99 ** np.arange(8, -1, -1)
+    for _ in range(2000):
+        result = algorithm.train()
+        q = algorithm.learner_group._learner.module["default_policy"].q_values(cells).detach().numpy()
+        if np.abs(q[:, 1] - expected).max() < 0.03:
+            break
+    else:
+        pytest.fail(f"the values of going right are {q[:, 1]} instead of {expected}")
+    assert (q.argmax(axis=1) == 1).all()
+    assert result["env_runners"]["episode_return_mean"] >= 0.95
+
+
+def test_resets_and_truncations_are_not_transitions(algorithm: Apex) -> None:
+    """A truncated episode bootstraps from its last observation; the step in which an environment resets is left out."""
+    ((transitions),) = on_runners(algorithm, lambda actor: [actor.sample().columns for _ in range(20)])
+    for columns in transitions[1:]:
+        now, later = columns["obs"].argmax(axis=1), columns["next.obs"].argmax(axis=1)
+        ended = columns["discount"] == 0
+        assert (later[ended] == 9).all()
+        assert set(columns["return"][~ended].tolist()) == {0.0}
+        assert (np.abs(later - now) <= 3).all(), "at most n steps, and never across a reset"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            lambda config: config.env_runners(num_env_runners=0),
+            r"num_env_runners = 0: Ape-X acts in remote env runners",
+        ),
+        (lambda config: config.replay(capacity=10), r"a replay of 10 transitions is smaller than a batch of 64"),
+        (lambda config: config.replay(learning_starts=9000), r"learning starts at 9,000 transitions .* only 5,000"),
+        (lambda config: config.replay(shards=0), r"0 replay shards cannot hold anything"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(change: Any, complaint: str) -> None:
+    """Before anything starts."""
+    config = corridor()
+    change(config)
+    with pytest.raises(ConfigError, match=complaint):
+        config.validate()
+
+
+def test_an_environment_of_another_kind_is_refused() -> None:
+    """With what is needed instead."""
+    config = corridor()
+    config.environment("FrozenLake-v1")
+    with pytest.raises(ConfigError, match=r"GymActor needs a vector and Discrete actions"):
+        GymActor(config)
+
+
+def test_the_cartpole_example_learns(tmp_path: Path) -> None:
+    """To a return that a random policy never has, with a curve."""
+    from examples.apex_cartpole import configure, train
+
+    curve = train(configure(actors=1, seed=0), goal=60, minutes=3)
+    assert curve.returns[-1] >= 60
+    assert curve.env_steps == sorted(curve.env_steps)
+    curve.draw(str(tmp_path / "curve.png"), 60)
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

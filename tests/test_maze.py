@@ -1,0 +1,123 @@
+"""The maze example: rules, learning against value iteration, its command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from PIL import Image
+
+from examples.maze import MOVES, Maze, Policy, Simulation, draw_walk, mean_steps, train_in_parallel, train_serially
+
+ROOT = Path(__file__).resolve().parent.parent
+MAZES = {
+    "plain": Maze(),
+    "large": Maze(7),
+    "anywhere": Maze(random_start=True),
+    "hazard": Maze(hazard=True),
+    "obstacles": Maze(6, obstacles=0.3, random_start=True),
+    "everything": Maze(6, random_start=True, hazard=True, obstacles=0.2),
+}
+
+
+def optimal_values(maze: Maze, discount: float = 0.9) -> np.ndarray:
+    """Return the value of each cell and move by value iteration."""
+    table = np.zeros((maze.size, maze.size, len(MOVES)))
+    for _ in range(200):
+        best = table.max(axis=2)
+        for cell in maze.cells:
+            for action in range(len(MOVES)):
+                after, reward, ended = maze.move(cell, action)
+                table[cell][action] = reward + (0.0 if ended else discount * best[after])
+    return table
+
+
+def optimal_steps(maze: Maze) -> float:
+    """Return the average number of steps that an optimal policy needs."""
+    return mean_steps(maze, Policy(optimal_values(maze)))
+
+
+def untrained(maze: Maze) -> Policy:
+    return Policy(np.zeros((maze.size, maze.size, len(MOVES))))
+
+
+def test_it_is_a_gymnasium_environment() -> None:
+    """By Gymnasium's own check."""
+    check_env(Maze(), skip_render_check=True)
+
+
+def test_the_rules() -> None:
+    """Walls stop or, if hazardous, end the episode; the goal gives 1."""
+    maze, hazard = Maze(), Maze(hazard=True)
+    assert maze.move((0, 0), 0) == ((1, 0), 0.0, False)
+    assert maze.move((0, 0), 2) == ((0, 0), 0.0, False)
+    assert hazard.move((0, 0), 2) == ((0, 0), -100.0, True)
+    assert maze.move((4, 3), 3) == ((4, 4), 1.0, True)
+    assert optimal_steps(maze) == 8
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_every_free_cell_reaches_the_goal(share: float) -> None:
+    """Obstacles never close anything in."""
+    maze = Maze(8, obstacles=share, random_start=True)
+    assert maze.blocked
+    assert optimal_steps(maze) < 64
+
+
+@pytest.mark.parametrize("name", MAZES)
+def test_q_learning_finds_what_value_iteration_finds(name: str) -> None:
+    """The shortest way, and along it the optimal values."""
+    maze = MAZES[name]
+    policy = untrained(maze)
+    policy.epsilon = 0.3
+    train_serially(maze, policy, 6000)
+    assert mean_steps(maze, policy) == optimal_steps(maze)
+    start = maze.starts()[0]
+    assert policy.table[start].max() == pytest.approx(optimal_values(maze)[start].max(), rel=0.05)
+
+
+def test_a_rollout_is_an_episode() -> None:
+    """Each step begins where the one before ended."""
+    steps = Simulation(Maze()).rollout(untrained(Maze()))
+    assert all(before[3] == after[0] for before, after in pairwise(steps))
+    assert steps[-1][4]
+    assert not any(step[4] for step in steps[:-1])
+
+
+def test_actors_learn_the_same(ray_session: None) -> None:
+    """Eight steps."""
+    maze = Maze()
+    policy = untrained(maze)
+    train_in_parallel(maze, policy, 1000, actors=2, at_once=20)
+    assert mean_steps(maze, policy) == 8
+
+
+def test_a_walk_is_drawn(tmp_path: Path) -> None:
+    """One frame per cell."""
+    policy = Policy(optimal_values(Maze()))
+    draw_walk(Maze(), policy, str(tmp_path / "walk.gif"))
+    with Image.open(tmp_path / "walk.gif") as image:
+        assert getattr(image, "n_frames", 1) == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [(["--size", "1"], "--size must be at least 2"), (["--obstacles", "2"], "--obstacles 2.0 is not a share")],
+)
+def test_bad_options_get_one_sentence(options: list[str], complaint: str) -> None:
+    """And a non-zero exit."""
+    command = [sys.executable, "examples/maze.py", *options]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 1
+    assert found.stderr.startswith(f"maze: {complaint}")
+    assert found.stderr.count("\n") == 1
+
+
+def test_it_stays_small() -> None:
+    """Something to read aloud."""
+    assert len((ROOT / "examples" / "maze.py").read_text().splitlines()) < 250
