@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install league app test check format bench clean
+.PHONY: help install league app test check format bench examples clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,14 @@ bench: install ## Measure speed
 	@$(BIN)/python -m benchmarks.game_core
 	@$(BIN)/python -m benchmarks.ranking
 	@$(BIN)/python -m benchmarks.inference
+	@$(BIN)/python -m benchmarks.replay
+	@$(BIN)/python -m benchmarks.overlap
 	@$(BIN)/python -m benchmarks.speed
+
+examples: install ## Run the examples: a maze, and CartPole with Ape-X
+	@mkdir -p runs
+	@$(BIN)/python examples/maze.py --gif runs/maze.gif
+	@$(BIN)/python examples/apex_cartpole.py --output runs/cartpole.png
 
 clean: ## Remove .venv and caches; keep runs
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist

@@ -127,9 +127,9 @@ class ApexSettings(Settings):
 
     learning_rate: float = Field(2e-3, gt=0, description="Adam's learning rate at the start")
     learning_rate_end: float = Field(1e-4, gt=0, description="learning rate at the end (see stop); annealed linearly")
-    batch_size: int = Field(2048, ge=1, description="transitions per gradient step")
+    batch_size: int = Field(1024, ge=1, description="transitions per gradient step")
     updates_per_iteration: int = Field(
-        16, ge=1, description="gradient steps per iteration, after which the weights are broadcast to the actors"
+        32, ge=1, description="gradient steps per iteration, after which the weights are broadcast to the actors"
     )
     n_step: int = Field(1, ge=1, description="plies whose rewards a return sums up before the best reply's value")
     gamma: float = Field(0.999, gt=0, le=1, description="discount per ply")

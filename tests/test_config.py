@@ -130,7 +130,7 @@ def test_every_setting_has_a_description(kind: type[RunSettings]) -> None:
         (["algorithm=sac"], r"unknown algorithm 'sac': choose 'ppo', 'apex'"),
         (["algorithm=apex", "rollout.env_runners=0"], r"rollout\.env_runners = 0 is not allowed"),
         (["algorithm=apex", "rollout.env_runner=stock"], r"rollout\.env_runner = 'stock' is not allowed"),
-        (["algorithm=apex", "replay.capacity=100"], r"replay\.capacity = 100 is smaller than apex\.batch_size = 2048"),
+        (["algorithm=apex", "replay.capacity=100"], r"replay\.capacity = 100 is smaller than apex\.batch_size = 1024"),
         (
             ["algorithm=apex", "replay.learning_starts=2e7"],
             r"learning_starts = 20000000 is larger than",

@@ -25,7 +25,7 @@ from connectfour.q_values import dueling
 Prepared = tuple[Tensor, ...]
 """Features of N positions, as ``ConnectFourNetwork.prepare`` returns them."""
 
-Q_TEMPERATURE = 0.03
+Q_TEMPERATURE = 0.02
 """Q-values are divided by this to give the logits of a dueling network.
 
 Q-values lie in [-1, 1], so sampling from them as they are would be nearly random play.
