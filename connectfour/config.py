@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 
@@ -194,15 +195,24 @@ class LeagueSettings(Settings):
     matchmaking: Literal["uniform", "pfsp"] = Field("pfsp", description="pfsp: harder opponents get more games")
     pfsp_floor: float = Field(0.3, ge=0, le=1, description="share of games that pfsp spreads evenly over the pool")
 
+    @field_validator("guests")
+    @classmethod
+    def _guests_are_found_from_anywhere(cls, guests: tuple[str, ...]) -> tuple[str, ...]:
+        """Make paths absolute: processes that train have working directories of their own."""
+        found = []
+        for guest in guests:
+            kind, _, path = guest.partition(":")
+            if kind not in {"snapshot", "checkpoint"} or not path:
+                raise ValueError(f"league.guests names {guest!r}: write snapshot:RUN/vN or checkpoint:PATH")
+            found.append(f"{kind}:{Path(path).absolute()}")
+        return tuple(found)
+
     @model_validator(mode="after")
     def _pool_holds_the_heuristics(self) -> LeagueSettings:
         if not self.heuristics:
             raise ValueError("league.heuristics is empty: name at least one, as an opponent until the first freeze")
         if len(set(self.heuristics)) != len(self.heuristics):
             raise ValueError(f"league.heuristics names one twice: {', '.join(self.heuristics)}")
-        for guest in self.guests:
-            if guest.partition(":")[0] not in {"snapshot", "checkpoint"}:
-                raise ValueError(f"league.guests names {guest!r}: write snapshot:RUN/vN or checkpoint:PATH")
         if len(set(map(guest_id, self.guests))) != len(self.guests):
             raise ValueError(f"league.guests has two with the same name: {', '.join(map(guest_id, self.guests))}")
         if len(self.guests) >= self.opponent_count:

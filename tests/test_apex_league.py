@@ -62,7 +62,8 @@ def ppo_run(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> Trai
 @pytest.fixture(scope="module")
 def apex_run(ppo_run: TrainingResult, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """A short Ape-X run whose pool has a guest that PPO trained."""
-    guest = f"snapshot:{ppo_run.run.path}/v1"
+    # A path that is relative to this process, not to the one that trains.
+    guest = f"snapshot:{os.path.relpath(ppo_run.run.path)}/v1"
     limits = (f"league.guests=[{guest}]", "stop.minutes=null", "stop.env_steps=20000", "league.freeze_every=8000")
     settings = apex_config(Path("unused"), *limits, "rollout.mirror_share=0.2").settings
     return train(settings, tmp_path_factory.mktemp("apex") / "apex", observer=Observer())
@@ -186,13 +187,13 @@ def test_a_checkpoint_brings_everything_back(build_apex: BuildApex, tmp_path: Pa
     algorithm = build_apex(setting, "apex.target_every=1000")
     learn(algorithm, 12)
     algorithm.freeze_main()
-    algorithm.save(str(tmp_path / "checkpoint"))
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
     held = algorithm.replay.describe()["size"]
     target = {
         name: array.numpy().copy() for name, array in algorithm.learner_group._learner._target.state_dict().items()
     }
     other = build_apex(setting, "apex.target_every=1000", folder=tmp_path / "other")
-    other.load_checkpoint(str(tmp_path / "checkpoint"))
+    other.restore_from_path(str(tmp_path / "checkpoint"))
     assert hashes_on_learner(other) == hashes_on_learner(algorithm)
     assert hashes_on_runners(other) == [hashes_on_learner(algorithm)]
     for name, array in other.learner_group._learner._target.state_dict().items():

@@ -141,7 +141,7 @@ def test_every_setting_has_a_description(kind: type[RunSettings]) -> None:
         (["replay.shards=2"], r"replay belongs to algorithm=apex"),
         (["network.head=dueling"], r"network\.head = dueling needs algorithm=apex"),
         (["algorithm=apex", "network.head=policy"], r"network\.head = 'policy' is not allowed"),
-        (["league.guests=[heuristic:linear]"], r"league\.guests names 'heuristic:linear': write snapshot:RUN/vN"),
+        (["league.guests=[heuristic:linear]"], r"league\.guests names 'heuristic:linear': write snapshot"),
         (
             ["league.guests=[snapshot:a/b/v1, snapshot:c/b/v1]"],
             r"two with the same name: b-v1, b-v1",

@@ -14,6 +14,7 @@ from ray.tune.schedulers import ASHAScheduler
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import ConfigError
 from connectfour.league.snapshots import decode_snapshot
+from connectfour.learning.apex.algorithm import SelfPlayApexConfig
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.players.names import pack_player, parse_player
 from tests.leagues import LOCKSTEP, Build, tiny_settings
@@ -129,3 +130,14 @@ def test_the_example_runs(tmp_path: Path) -> None:
     assert set(best.config["searched"]) == {"network.width", "league.win_rate_threshold"}
     rows = [json.loads(line) for line in (Path(best.path) / "result.json").read_text().splitlines()]
     assert all(isinstance(row["value_preserving"], float) for row in rows)
+
+
+def test_settings_of_apex_are_searched() -> None:
+    """By name, like those of PPO; those of PPO are refused."""
+    config = SelfPlayApexConfig.from_settings().callbacks(SelfPlayCallback)
+    config.search({"apex.learning_rate": 0.005, "replay.alpha": 0.4, "network.width": 64})
+    config.validate()
+    assert (config.lr[0][1], config.priority_alpha) == (0.005, 0.4)
+    assert config.rl_module_spec.rl_module_specs["main"].model_config["network"]["width"] == 64
+    with pytest.raises(ConfigError, match=r"ppo\.clip belongs to algorithm=ppo"):
+        config.search({"ppo.clip": 0.1})

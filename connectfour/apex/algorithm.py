@@ -212,15 +212,17 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
         self._weights = None
 
     @override
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
+    def save_to_path(self, *args: Any, **kwargs: Any) -> str:
         """Save a checkpoint, with the replay's contents if ``save_replay`` is set."""
+        path: str = super().save_to_path(*args, **kwargs)
         if self.config.save_replay:
-            self.replay.save(Path(checkpoint_dir) / _REPLAY_FOLDER)
-        super().save_checkpoint(checkpoint_dir)
+            self.replay.save(Path(path) / _REPLAY_FOLDER)
+        return path
 
     @override
     def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
         """Restore a checkpoint; without the replay's contents, learning goes on when it has filled again."""
+        self.discard_samples()
         super().restore_from_path(path, *args, **kwargs)
         self._balance.restart()
         folder = Path(path) / _REPLAY_FOLDER

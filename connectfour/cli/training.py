@@ -41,6 +41,8 @@ def train(
 ) -> None:
     """Train by self-play, freezing snapshots into a league, until a limit is reached or you press Ctrl-C.
 
+    The learner is PPO, or Ape-X with -p algorithm=apex.
+
     TensorBoard reads the run folder: tensorboard --logdir RUN.
     """
     if resume and (config or run_dir):

@@ -131,11 +131,13 @@ class Replay:
         self._requested = []
 
     def save(self, folder: Path) -> None:
-        """Write the contents into ``folder``, a safetensors file per shard."""
+        """Write the contents into ``folder``, a safetensors file per shard; one that has died is left out."""
         folder.mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(self.shards):
-            state = ray.get(shard.get_state.remote())
-            save_file({name: np.ascontiguousarray(array) for name, array in state.items()}, _file(folder, number))
+            state: Columns | None = self._answer(number, shard, shard.get_state.remote())
+            if state is not None:
+                arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
+                save_file(arrays, folder / f"shard_{number}.safetensors")
 
     def load(self, folder: Path) -> None:
         """Read the contents that ``save`` wrote; if the number of shards has changed, they are dealt out again."""
@@ -151,7 +153,3 @@ class Replay:
         """End the actors."""
         for shard in self.shards:
             ray.kill(shard)
-
-
-def _file(folder: Path, number: int) -> Path:
-    return folder / f"shard_{number}.safetensors"
