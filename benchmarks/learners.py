@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +24,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "quick.yaml"
 PICTURE = Path(__file__).parent / "learners.png"
 RESULTS = Path(__file__).parent / "learners.json"
 LEARNERS = {"ppo": "#0072b2", "apex": "#d55e00"}
+NAMES = {"ppo": "PPO", "apex": "Ape-X"}
 
 
 def run(folder: Path, learner: str, seed: int, overrides: list[str]) -> dict[str, float]:
@@ -60,11 +62,12 @@ def draw(folder: Path, seeds: range) -> None:
         for axis, column in zip(axes, (0, 2), strict=True):
             over = np.linspace(0, min(each[-1, column] for each in curves), 200)
             grades = np.array([np.interp(over, each[:, column], each[:, 1]) for each in curves])
-            axis.plot(over, grades.mean(axis=0), color=color, label=f"{learner}, mean of {len(seeds)} seeds")
+            axis.plot(over, grades.mean(axis=0), color=color, label=f"{NAMES[learner]}, mean of {len(seeds)} seeds")
             axis.fill_between(over, grades.min(axis=0), grades.max(axis=0), color=color, alpha=0.2, linewidth=0)
             axis.grid(alpha=0.3)
     axes[0].set(xlabel="minutes", ylabel="moves that keep the result\n(solved positions, dev)", ylim=(0.6, None))
     axes[1].set(xlabel="env steps")
+    axes[1].xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[0].legend(loc="lower right")
     figure.savefig(PICTURE, dpi=110)
 

@@ -1,4 +1,4 @@
-"""Transitions per second that one replay shard takes and gives, on one core: ``python -m benchmarks.replay``.
+"""Throughput of one replay shard on one core, in transitions per second: ``python -m benchmarks.replay``.
 
 The rival is RLlib's ``PrioritizedReplayBuffer`` in the same process, with the same transitions.
 """

@@ -40,7 +40,7 @@ class AnnealedLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are 
 
     @override
     def configure_optimizers_for_module(self, module_id: str, config: AlgorithmConfig | None = None) -> None:
-        """Give no optimizer to modules that do not learn: RLlib would otherwise step one for each of them."""
+        """Create optimizers only for trained modules: RLlib would otherwise step one for every frozen module."""
         if module_id in (self.config.policies_to_train or [module_id]):
             super().configure_optimizers_for_module(module_id=module_id, config=config)
 

@@ -124,7 +124,7 @@ class ActorSettings(RolloutSettings):
 
 
 class ApexSettings(Settings):
-    """Ape-X: double Q-learning apart from its actors (Horgan et al. 2018)."""
+    """Ape-X: double Q-learning with separate actors (Horgan et al. 2018)."""
 
     learning_rate: float = Field(2e-3, gt=0, description="Adam's learning rate at the start")
     learning_rate_end: float = Field(1e-4, gt=0, description="learning rate at the end (see stop); annealed linearly")
@@ -132,7 +132,7 @@ class ApexSettings(Settings):
     updates_per_iteration: int = Field(
         32, ge=1, description="gradient steps per iteration, after which the weights are broadcast to the actors"
     )
-    n_step: int = Field(1, ge=1, description="plies whose rewards a return sums up before the best reply's value")
+    n_step: int = Field(1, ge=1, description="plies whose rewards are summed before bootstrapping")
     gamma: float = Field(0.999, gt=0, le=1, description="discount per ply")
     target_every: int = Field(200, ge=1, description="gradient steps between two updates of the target network")
     replay_ratio: float = Field(

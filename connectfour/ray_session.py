@@ -18,8 +18,6 @@ _RAY = {
     # Ray starts its workers at nice 15; on a machine with any other load, training would starve.
     "RAY_worker_niceness": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray's C++ core would warn about every env runner: its configuration is in the object store of this process.
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 _TUNE = {
     # Tune prints its own summaries and catches Ctrl-C; the league does both itself.

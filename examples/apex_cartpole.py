@@ -51,12 +51,12 @@ def train(config: cf.ApexConfig, goal: float, minutes: float) -> Curve:
     curve, start, shown = Curve(), time.monotonic(), 0.0
     on_terminal = sys.stdout.isatty()
     try:
-        while not curve.returns or (curve.returns[-1] < goal and curve.minutes[-1] < minutes):
+        # Until 20 episodes have ended, their mean is NaN.
+        while not curve.returns or (not curve.returns[-1] >= goal and curve.minutes[-1] < minutes):
             result = algorithm.train()
             env_runners, seconds = result["env_runners"], time.monotonic() - start
             curve.minutes.append(seconds / 60)
             curve.env_steps.append(int(env_runners["num_env_steps_sampled_lifetime"]))
-            # Until an episode has ended, there is no mean.
             curve.returns.append(float(env_runners.get("episode_return_mean", math.nan)))
             updates = algorithm.updates
             if seconds - shown > (0.5 if on_terminal else 5):

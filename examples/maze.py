@@ -136,7 +136,7 @@ class Simulation:
 
 
 def train_serially(maze: Maze, policy: Policy, episodes: int, seed: int = 0) -> None:
-    """Play and learn in turns."""
+    """Alternate between playing and learning."""
     simulation = Simulation(maze, seed)
     for _ in range(episodes):
         policy.learn(simulation.rollout(policy))
@@ -157,8 +157,6 @@ def train_in_parallel(maze: Maze, policy: Policy, episodes: int, actors: int, at
             played += 1
         table = ray.put(policy)
         under_way[simulation.rollouts.remote(table, at_once)] = simulation
-    for simulation in simulations:
-        ray.kill(simulation)
 
 
 def mean_steps(maze: Maze, policy: Policy) -> float:

@@ -97,6 +97,10 @@ def test_resets_and_truncations_are_not_transitions(algorithm: Apex) -> None:
         (lambda config: config.replay(capacity=10), r"a replay of 10 transitions is smaller than a batch of 64"),
         (lambda config: config.replay(learning_starts=9000), r"learning starts at 9,000 transitions .* only 5,000"),
         (lambda config: config.replay(shards=0), r"0 replay shards cannot hold anything"),
+        (
+            lambda config: config.evaluation(evaluation_interval=1),
+            r"evaluation_interval = 1: RLlib's evaluation counts",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence(change: Any, complaint: str) -> None:

@@ -1,4 +1,4 @@
-"""``Actor``: what makes an env runner explore, and send transitions to the replay."""
+"""``Actor``: an env runner that explores and sends transitions to the replay."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Report:
         lost: transitions that did not arrive, because their shard died.
         metrics: RLlib's metrics.
         spans: how it spent its time since the previous report.
-        returns: returns of the episodes that ended on boards that hardly explore.
+        returns: returns of finished episodes on nearly greedy boards.
         extra: anything else, for subclasses of the algorithm.
     """
 
@@ -72,7 +72,7 @@ class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
         runners = max(1, config.num_env_runners)
         position = max(0, (self.worker_index or 1) - 1)
         everywhere = epsilons(runners * boards, config.epsilon, config.epsilon_alpha)
-        # Every runner gets the whole range, so that none of them has only boards that explore much.
+        # Every runner gets the full range of epsilons, so that no runner has only heavily exploring boards.
         self.epsilon = everywhere[position::runners]
         self.measured = nearly_greedy(everywhere)[position::runners]
         self.transitions = TransitionBuilder(config.n_step, discount)

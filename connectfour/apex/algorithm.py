@@ -37,7 +37,7 @@ _REPLAY_FOLDER = "replay"
 _EPISODES_IN_MEAN = 20
 
 WAITING_SHARES = "waiting"
-"""Key of a result under which each process has the share of its time that it waits."""
+"""Key in the result: the share of its time that each process waits."""
 
 
 class ApexConfig(ApexOptions):
@@ -45,8 +45,8 @@ class ApexConfig(ApexOptions):
 
     >>> config = ApexConfig().environment("CartPole-v1").env_runners(num_env_runners=2, num_envs_per_env_runner=8)
 
-    Gymnasium environments with vectors as observations and discrete actions need nothing else. For others, set an
-    ``Actor`` (``env_runners(env_runner_cls=...)``) and an RLModule that has a method ``q_values``.
+    Gymnasium environments with vector observations and discrete actions need nothing else. For others, set an
+    ``Actor`` (``env_runners(env_runner_cls=...)``) and an RLModule that has a ``q_values`` method.
     """
 
     def __init__(self, algo_class: type | None = None) -> None:
@@ -55,10 +55,10 @@ class ApexConfig(ApexOptions):
 
 
 class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Double Q-learning with actors apart from the learner and distributed prioritized replay.
+    """Double Q-learning with distributed prioritized replay and actors that run alongside the learner.
 
-    The result's ``env_runners/episode_return_mean`` is the mean over the latest 20 episodes on boards that hardly
-    explore, ``replay_buffer`` describes the replay, and ``waiting`` has each process's share of time that it waits.
+    In the result, ``env_runners/episode_return_mean`` is the mean over the latest 20 episodes on nearly greedy boards,
+    ``replay_buffer`` describes the replay, and ``waiting`` gives the share of its time that each process waits.
 
     Attributes:
         replay: the shards.
@@ -79,7 +79,7 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
         self.timeline = Timeline()
         self._spans = Spans()
         self._balance = Balance(given.replay_ratio, given.learning_starts, given.batch_size * given.updates_per_step)
-        self.updates = self._version = self._lost = 0
+        self.updates = self._version = self._lost = self._held = 0
         self._returns: deque[float] = deque(maxlen=_EPISODES_IN_MEAN)
         self._weights: ray.ObjectRef | None = None
         self.replay = Replay(
@@ -109,7 +109,7 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
 
     @override
     def training_step(self) -> None:
-        """Learn from one batch of the replay, ``updates_per_step`` gradient steps, while the actors go on."""
+        """Take ``updates_per_step`` gradient steps on one batch from the replay while the actors keep acting."""
         if self._weights is None:
             self._broadcast()
         batch = self._next_batch()
@@ -120,8 +120,8 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
 
     def _next_batch(self) -> Batch | None:
         """Return the batch that was fetched ahead and request the next one; None while the replay fills."""
+        self._direct_actors(wait=False)
         with self._spans.measure("wait for actors"):
-            self._direct_actors(wait=False)
             while not self._balance.may_learn():
                 if not self._direct_actors(wait=True):
                     return None
@@ -132,8 +132,10 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
         if batch is None:
             # Every shard has died: learning goes on when the new ones have filled.
             self._balance.restart()
+            self._held = 0
         else:
             self._balance.used += len(batch)
+            self._held = batch.held
             for number, spans in batch.spans:
                 self.timeline.add(f"shard {number}", spans)
             self._request()
@@ -194,7 +196,7 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
         """Log the replay's state, and the share of its time that each process waited in this step."""
         self.timeline.add("learner", self._spans.take(), serves=False)
         values = {
-            "size": min(self._balance.arrived, self.config.replay_capacity),
+            "size": self._held,
             "transitions_lost": self._lost,
             "shards_replaced": len(self.replay.replaced),
         }

@@ -28,7 +28,7 @@ class Balance:
     def may_act(self, under_way: int) -> bool:
         """Return whether the actors are less than two batches ahead of the learner.
 
-        ``under_way`` counts the transitions that they were ordered to make and have not reported yet.
+        ``under_way`` counts the transitions that were ordered but not yet reported.
         """
         wanted = max(self._learning_starts, (self.used + _BATCHES_AHEAD * self.batch) / self._ratio)
         return self.arrived + under_way < wanted

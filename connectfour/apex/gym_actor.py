@@ -91,7 +91,7 @@ class GymActor(Actor):
         return self.transitions.build(Steps.join(taken))
 
     def _step(self) -> Steps:
-        """Take one step in every environment; one that has just ended takes no step but resets."""
+        """Step every environment; one whose episode has just ended resets instead."""
         boards = np.arange(len(self._legal))
         with torch.inference_mode():
             q = self.module[DEFAULT_MODULE_ID].q_values(torch.from_numpy(self._observation)).numpy()

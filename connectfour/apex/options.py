@@ -76,7 +76,7 @@ class ApexOptions(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are u
             batch_size: transitions per gradient step.
             updates_per_step: gradient steps between two broadcasts of the weights; one batch from the replay, which is
                 fetched ahead, serves them all.
-            n_step: steps whose rewards a return sums up.
+            n_step: number of steps whose rewards are summed before bootstrapping.
             target_every: gradient steps between two updates of the target network.
             replay_ratio: how often each transition is learned from on average; whichever side is ahead waits.
             anneal_env_steps: length of the schedules of the learning rate and the importance exponent.
@@ -148,7 +148,12 @@ class ApexOptions(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are u
                 f"num_env_runners = {self.num_env_runners}: Ape-X acts in remote env runners, set 1 or more"
             )
         if not issubclass(self.env_runner_cls, Actor):
-            raise ConfigError(f"{self.env_runner_cls.__name__} is not an Actor: Ape-X needs env runners that are")
+            raise ConfigError(f"{self.env_runner_cls.__name__} is not an Actor: use a subclass of Actor")
+        if self.evaluation_interval and issubclass(self.env_runner_cls, GymActor):
+            raise ConfigError(
+                f"evaluation_interval = {self.evaluation_interval}: RLlib's evaluation counts episodes, which GymActor "
+                "does not have; read env_runners/episode_return_mean instead"
+            )
         if self.replay_shards < 1:
             raise ConfigError(f"{self.replay_shards} replay shards cannot hold anything: set 1 or more")
         if self.replay_capacity < self.batch_size:
@@ -159,7 +164,7 @@ class ApexOptions(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are u
         if self.learning_starts > self.replay_capacity:
             raise ConfigError(
                 f"learning starts at {self.learning_starts:,} transitions and the replay holds only "
-                f"{self.replay_capacity:,}: lower the former"
+                f"{self.replay_capacity:,}: lower learning_starts or raise the capacity"
             )
 
     @override

@@ -8,7 +8,7 @@ from connectfour.replay.spans import Span, Spans
 
 _SPANS_KEPT = 2000
 WAITING = "wait"
-"""Activities whose names begin with this are waiting."""
+"""Prefix of the names of activities that count as waiting."""
 
 
 class Timeline:
@@ -27,8 +27,8 @@ class Timeline:
     def add(self, process: str, spans: Spans, *, serves: bool = True) -> None:
         """Add what a process measured.
 
-        A process that ``serves`` others waits whenever no activity is measured; one that does not waits only during
-        activities that say so.
+        For a process that ``serves`` others, all time outside its measured activities counts as waiting; for any other
+        process, only the activities named as waiting do.
         """
         self.latest.setdefault(process, deque(maxlen=_SPANS_KEPT)).extend(spans.spans)
         elapsed = spans.until - spans.since

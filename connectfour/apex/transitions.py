@@ -1,8 +1,8 @@
 """n-step transitions from the steps of N boards in lockstep.
 
 A discount has a sign. With one agent it is positive. Where two players take turns in a zero-sum game, the value of the
-next position belongs to the opponent, so each step multiplies by minus gamma: the sum of a player's own discounted
-rewards minus the opponent's, and at the end the best reply's value with the sign of whoever plays it.
+next position belongs to the opponent, so the discount is minus gamma. An n-step return is then the player's own
+discounted rewards minus the opponent's, and the bootstrapped value gets the sign of the player to move there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Steps:
         reward: what the player who acted got for it, float32.
         terminated: whether the action ended the episode, so that nothing follows.
         cut: whether the next step belongs to another episode: it was terminated or truncated.
-        real: whether the step was taken at all; environments that reset in a step of their own have others.
+        real: whether it was a real step; Gymnasium's vector environments spend a step on each reset.
         q_taken: Q-value of the action, float32.
         q_best: Q-value of the best legal action, float32.
     """

@@ -1,4 +1,4 @@
-"""Guests: frozen policies of other runs, of any algorithm, that are opponents in this one."""
+"""Guests: frozen policies from other runs, trained by any algorithm, that serve as opponents in this one."""
 
 from __future__ import annotations
 

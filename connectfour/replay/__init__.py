@@ -1,1 +1,1 @@
-"""Distributed prioritized replay. It stores columns of arrays and knows nothing about what they mean."""
+"""Distributed prioritized replay. It stores columns of arrays and never interprets them."""

@@ -24,12 +24,14 @@ class Batch:
         columns: the transitions.
         weights: importance weights (N,) float32; the largest is 1.
         origin: the actor that each run of rows came from, with the ids of these transitions.
+        held: number of transitions in all shards.
         spans: how each of these actors has spent its time, by its number.
     """
 
     columns: Columns
     weights: NDArray[np.float32]
     origin: tuple[tuple[Any, NDArray[np.int64]], ...]
+    held: int
     spans: tuple[tuple[int, Spans], ...]
 
     def __len__(self) -> int:
@@ -98,7 +100,8 @@ class Replay:
         weights = np.concatenate([sampled.weights for _, _, sampled in answers])
         origin = tuple((shard, sampled.ids) for _, shard, sampled in answers)
         spans = tuple((number + 1, sampled.spans) for number, _, sampled in answers)
-        return Batch(columns, weights / weights.max(), origin, spans)
+        held = sum({number: sampled.held for number, _, sampled in answers}.values())
+        return Batch(columns, weights / weights.max(), origin, held, spans)
 
     def _answer(self, number: int, shard: Any, reference: ray.ObjectRef) -> Any:
         """Return what a shard answers; if it has died, replace it and return None."""
@@ -150,6 +153,6 @@ class Replay:
                 ray.get(shard.set_state.remote(state))
 
     def close(self) -> None:
-        """End the actors."""
+        """End the actors when they have done what was asked of them."""
         for shard in self.shards:
-            ray.kill(shard)
+            shard.__ray_terminate__.remote()

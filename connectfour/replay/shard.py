@@ -26,12 +26,14 @@ class Sampled:
         columns: the transitions.
         ids: number of each transition in the order of arrival, (N,) int64.
         weights: importance weights (N,) float32, before they are divided by their maximum.
+        held: number of transitions in the shard.
         spans: how the shard has spent its time since it was last asked for a sample.
     """
 
     columns: Columns
     ids: NDArray[np.int64]
     weights: NDArray[np.float32]
+    held: int
     spans: Spans
 
 
@@ -96,7 +98,7 @@ class ReplayShard:
             probability = self._tree[rows] / self._tree.total
             weights = (len(self) * probability) ** -beta
             columns = {name: array[rows] for name, array in self._columns.items()}
-        return Sampled(columns, self._ids[rows], weights.astype(np.float32), self.spans.take())
+        return Sampled(columns, self._ids[rows], weights.astype(np.float32), len(self), self.spans.take())
 
     def update_priorities(self, ids: NDArray[np.int64], td_errors: NDArray[np.floating]) -> None:
         """Set the priorities of transitions by their new TD errors; those that have left the ring are skipped."""

@@ -38,8 +38,8 @@ class GamesPlayed:
 class ApexEnvRunner(SelfPlayEnvRunner, Actor):
     """Plays main's moves greedily with exploration, and turns every ply of every game into a transition.
 
-    Q-learning is off-policy: it learns from the opponents' moves, too. Results count only on boards that hardly
-    explore, for elsewhere they would measure the exploration.
+    Q-learning is off-policy, so it learns from the opponents' moves, too. Results count only on nearly greedy boards;
+    elsewhere they would measure the exploration.
     """
 
     settings: ApexRunSettings
