@@ -22,7 +22,7 @@ from connectfour.matches.runner import MatchRunner
 from connectfour.matches.sandbox import Batch, Rules
 from connectfour.ranking.entrants import ANCHORS, find_entrants
 from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents
-from connectfour.ranking.log_lines import RankedPlayer
+from connectfour.ranking.log_lines import Ended, RankedPlayer
 from connectfour.ranking.match_log import MatchLog
 from connectfour.ranking.plan import Limits, Plan
 from connectfour.ranking.session import rank
@@ -144,9 +144,9 @@ def test_games_of_a_withdrawn_player_are_not_replayed(tmp_path: Path) -> None:
 def test_a_ranking_that_cannot_learn_more_ends(tmp_path: Path) -> None:
     """If one of two players always wins, their skills never become certain to a hundredth."""
     agents = [Agent("a", 0.0), Agent("b", 100.0)]
-    log, _, tournament = play(tmp_path, agents, Limits(sigma=0.01), LevelGame(ErrorRates()), batch_games=100)
+    log, *_ = play(tmp_path, agents, Limits(sigma=0.01), LevelGame(ErrorRates()), batch_games=100)
     assert 600 < len(log.games) < 20_000
-    assert tournament.stalled
+    assert log.ended == Ended("stalled", 0.01)
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -161,6 +161,26 @@ def test_settled_means_settled_all_the_time(tmp_path: Path) -> None:
     agents = [Agent("a", 60.0), Agent("b", 0.0)]
     log, *_ = play(tmp_path, agents, Limits(settled=20), LevelGame(ErrorRates()), batch_games=1)
     assert len(log.games) > 37 + 8
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_ranking_that_ended_stays_ended(tmp_path: Path) -> None:
+    """Whoever looks at its games at other moments finds another last change of the order, but the log says it ended."""
+    agents = [Agent("a", 60.0), Agent("b", 0.0)]
+    results = [Result.WIN] * 12 + [Result.LOSS] * 16 + [Result.WIN] * 9
+    with MatchLog.writing(tmp_path / "matches.jsonl") as log:
+        log.append([RankedPlayer("a", "agent"), RankedPlayer("b", "agent")])
+        log.append(
+            GameRecord.of(GameSpec(number, "a", "b"), "win", result) for number, result in enumerate(results, start=1)
+        )
+        log.append([Ended("settled", 20)])
+    before = (tmp_path / "matches.jsonl").read_bytes()
+    for looser in (20, 15):
+        play(tmp_path, agents, Limits(settled=looser), LevelGame(ErrorRates()), batch_games=1)
+        assert (tmp_path / "matches.jsonl").read_bytes() == before
+    log, *_ = play(tmp_path, agents, Limits(settled=21), LevelGame(ErrorRates()), batch_games=1)
+    assert len(log.games) > 37
+    assert log.ended == Ended("settled", 21)
 
 
 @pytest.mark.usefixtures("ray_session")

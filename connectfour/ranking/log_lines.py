@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from connectfour.matches.records import GameRecord
 
@@ -97,7 +97,39 @@ class SetAside:
         return cls(row["set_aside"], row["reason"])
 
 
-LogLine = GameSettings | RankedPlayer | GameRecord | SetAside
+EndReason = Literal["matches", "sigma", "stalled", "settled", "players", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A ranking ended, and why; it goes on if a later run has a stricter limit.
+
+    Attributes:
+        reason: the limit that was reached (``matches``, ``sigma`` or ``settled``); ``stalled``: the limit ``sigma`` is
+            out of reach; ``players``: fewer than two are left to play; ``interrupted``: by Ctrl-C.
+        limit: the value of that limit, if any.
+    """
+
+    reason: EndReason
+    limit: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its line of a log."""
+        return {"ended": self.reason, "limit": self.limit}
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Ended:
+        """Return the end in a line of a log.
+
+        Raises:
+            KeyError, ValueError: the line has another shape.
+        """
+        if row["ended"] not in get_args(EndReason):
+            raise ValueError(f"no ranking ends by {row['ended']!r}")
+        return cls(row["ended"], row["limit"])
+
+
+LogLine = GameSettings | RankedPlayer | GameRecord | SetAside | Ended
 
 
 def line_from_json(row: Mapping[str, Any]) -> LogLine:
@@ -112,4 +144,6 @@ def line_from_json(row: Mapping[str, Any]) -> LogLine:
         return RankedPlayer.from_json(row)
     if "set_aside" in row:
         return SetAside.from_json(row)
+    if "ended" in row:
+        return Ended.from_json(row)
     return GameRecord.from_json(row)

@@ -1,8 +1,9 @@
 """The log of a ranking: append-only JSON lines, on disk before anything is concluded from them.
 
-``matches.jsonl`` holds one line per game, one per player who joined or was set aside, and one with the settings of
-all games. Every table can be rebuilt from it alone. A batch of games is written and flushed at once. A
-process that is killed while writing leaves at most one torn line, the last, which the next process removes.
+``matches.jsonl`` holds one line per game, one per player who joined or was set aside, one with the settings of all
+games, and one each time the ranking ended. Every table can be rebuilt from it alone. A batch of games is written and
+flushed at once. A process that is killed while writing leaves at most one torn line, the last, which the next process
+removes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from connectfour.errors import RankingError
 from connectfour.files import locked
 from connectfour.games.result import Score, SeatScores
 from connectfour.matches.records import GameRecord
-from connectfour.ranking.log_lines import GameSettings, LogLine, RankedPlayer, SetAside, line_from_json
+from connectfour.ranking.log_lines import Ended, GameSettings, LogLine, RankedPlayer, SetAside, line_from_json
 
 _RECENT_GAMES = 20
 
@@ -36,6 +37,7 @@ class MatchLog:
         players: by name, in the order of joining.
         games: in the order of the log, each id once.
         set_aside: reasons by player.
+        ended: how the ranking ended; None if a player joined or a game was played since.
         repeated: ids of games that repeat an earlier one move for move; they do not count.
         scores: scores of the player who moved first, by seating; only games that count.
         seat_scores: the same games by player.
@@ -50,6 +52,7 @@ class MatchLog:
         self.players: dict[str, RankedPlayer] = {}
         self.games: list[GameRecord] = []
         self.set_aside: dict[str, str] = {}
+        self.ended: Ended | None = None
         self.repeated: set[int] = set()
         self.scores: dict[Seating, Score] = {}
         self.seat_scores: dict[str, SeatScores] = {}
@@ -152,9 +155,13 @@ class MatchLog:
             self.settings = line
         elif isinstance(line, RankedPlayer):
             self.players[line.name] = line
+            self.ended = None
         elif isinstance(line, SetAside):
             self.set_aside[line.name] = line.reason
+        elif isinstance(line, Ended):
+            self.ended = line
         else:
+            self.ended = None
             self._take_in_game(line)
 
     def _take_in_game(self, game: GameRecord) -> None:

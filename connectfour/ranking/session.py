@@ -146,7 +146,7 @@ def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | No
         log,
         leaderboard.standings,
         unrated=leaderboard.sequential.unrated,
-        stalled=tournament is not None and tournament.stalled,
+        stalled=log.ended is not None and log.ended.reason == "stalled",
         interrupted=tournament is not None and tournament.interrupted,
     )
     draw_leaderboard(log, ranking.standings, folder.leaderboard_picture, ranking.title)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from connectfour.ranking.leaderboard import posterior_of
+from connectfour.ranking.log_lines import Ended
 from connectfour.ranking.match_log import MatchLog
 from connectfour.ranking.plan import Limits
 from connectfour.ranking.posterior import JointPosterior
@@ -15,15 +16,10 @@ _NOTICEABLE = 0.99
 
 
 class Stopping:
-    """Checks a ranking against its limits.
-
-    Attributes:
-        stalled: whether the limit ``sigma`` is out of reach: more games no longer lower the largest sigma.
-    """
+    """Checks a ranking against its limits."""
 
     def __init__(self, limits: Limits, log: MatchLog) -> None:
         """Watch the ranking that ``log`` records."""
-        self.stalled = False
         self._limits, self._log = limits, log
         self._lowest_sigma = float("inf")
         self._games_at_lowest = len(log.games)
@@ -32,37 +28,58 @@ class Stopping:
 
     @property
     def needs_ratings(self) -> bool:
-        """Whether ``reached`` has to be given up-to-date ratings."""
+        """Whether ``end`` has to be given up-to-date ratings."""
         return self._limits.sigma is not None or self._limits.settled is not None
 
-    def reached(self, playing: Sequence[str], posterior: JointPosterior) -> bool:
-        """Return whether a limit is reached; ``playing`` are the players who have not been set aside."""
-        matches = self._limits.matches
-        if len(playing) < 2 or (matches is not None and len(self._log.games) >= matches):
-            return True
-        return self._is_certain(playing, posterior) or self._is_settled(posterior)
+    def end(self, playing: Sequence[str], posterior: JointPosterior) -> Ended | None:
+        """Return how the ranking ends if a limit is reached; ``playing`` are the players who have not been set aside.
 
-    def _is_certain(self, playing: Sequence[str], posterior: JointPosterior) -> bool:
-        if self._limits.sigma is None:
+        A ranking that ended stays ended under the same limits. Ratings cannot decide that again: whether an order is
+        settled depends on when one looks.
+        """
+        matches = self._limits.matches
+        if len(playing) < 2:
+            return Ended("players")
+        if matches is not None and len(self._log.games) >= matches:
+            return Ended("matches", matches)
+        if self._log.ended and self._still_holds(self._log.ended):
+            return self._log.ended
+        return self._certain(playing, posterior) or self._settled(posterior)
+
+    def _still_holds(self, ended: Ended) -> bool:
+        """Return whether the ranking would have ended like this under the present limits, too."""
+        sigma, settled = self._limits.sigma, self._limits.settled
+        if ended.limit is None:
             return False
+        return (
+            (ended.reason == "settled" and settled is not None and settled <= ended.limit)
+            or (ended.reason == "sigma" and sigma is not None and sigma >= ended.limit)
+            or (ended.reason == "stalled" and sigma is not None and sigma <= ended.limit)
+        )
+
+    def _certain(self, playing: Sequence[str], posterior: JointPosterior) -> Ended | None:
+        if self._limits.sigma is None:
+            return None
         games = len(self._log.games)
         sigma = float(posterior.sigma[[posterior.players.index(name) for name in playing]].max())
         if sigma < _NOTICEABLE * self._lowest_sigma:
             self._lowest_sigma, self._games_at_lowest = sigma, games
         # The sigma of a player who always loses, or whose games only repeat, never falls to the limit.
-        self.stalled = games - self._games_at_lowest > _GAMES_IN_VAIN * len(playing)
-        return sigma <= self._limits.sigma or self.stalled
+        stalled = games - self._games_at_lowest > _GAMES_IN_VAIN * len(playing)
+        if sigma <= self._limits.sigma:
+            return Ended("sigma", self._limits.sigma)
+        return Ended("stalled", self._limits.sigma) if stalled else None
 
-    def _is_settled(self, posterior: JointPosterior) -> bool:
+    def _settled(self, posterior: JointPosterior) -> Ended | None:
         settled = self._limits.settled
         if settled is None:
-            return False
+            return None
         games = len(self._log.games)
         if self._order is None:
             self._find_last_change(settled, posterior)
         if self._order != posterior.order:
             self._order, self._games_at_order = posterior.order, games
-        return games - self._games_at_order >= settled
+        return Ended("settled", settled) if games - self._games_at_order >= settled else None
 
     def _find_last_change(self, settled: int, posterior: JointPosterior) -> None:
         """Find in the log when the order last changed, at most ``settled`` games ago, in steps of a tenth of that."""

@@ -18,7 +18,7 @@ from connectfour.matches.records import GameRecord
 from connectfour.matches.sandbox import Batch
 from connectfour.ranking.fixtures import Fixtures
 from connectfour.ranking.leaderboard import posterior_of
-from connectfour.ranking.log_lines import SetAside
+from connectfour.ranking.log_lines import Ended, SetAside
 from connectfour.ranking.match_log import MatchLog
 from connectfour.ranking.plan import Limits, Plan
 from connectfour.ranking.posterior import JointPosterior
@@ -62,13 +62,11 @@ class Tournament:
     """One ranking, resumed from its log.
 
     Attributes:
-        stalled: whether it ended because more games no longer make skills more certain.
         interrupted: whether ``interrupt`` was called.
     """
 
     def __init__(self, names: Iterable[str], log: MatchLog, runner: MatchRunner, plan: Plan) -> None:
         """Set up a tournament of ``names``, all of them in ``log``, which is open for writing."""
-        self.stalled = False
         self.interrupted = False
         self._names = sorted(names)
         self._log, self._runner, self._plan = log, runner, plan
@@ -94,10 +92,11 @@ class Tournament:
         start = time.monotonic()
         stopping = Stopping(limits, self._log)
         try:
-            while self.interrupted or not self._has_reached(stopping):
+            while (ended := self._end(stopping)) is None:
                 if not self.interrupted:
                     self._submit(limits)
                 if not self._runner.pending:
+                    ended = Ended("interrupted")
                     break
                 records = self._runner.collect(_COLLECT_SECONDS)
                 if records:
@@ -105,17 +104,20 @@ class Tournament:
                 show(self._progress(limits, start))
         finally:
             self._runner.stop()
-        self.stalled = stopping.stalled
+        if self._log.ended is None:
+            self._log.append([ended])
         return self._progress(limits, start)
 
     @property
     def _playing(self) -> list[str]:
         return [name for name in self._names if name not in self._log.set_aside]
 
-    def _has_reached(self, stopping: Stopping) -> bool:
+    def _end(self, stopping: Stopping) -> Ended | None:
+        if self.interrupted:
+            return None
         if stopping.needs_ratings:
             self._rate()
-        return stopping.reached(self._playing, self._posterior)
+        return stopping.end(self._playing, self._posterior)
 
     def _submit(self, limits: Limits) -> None:
         """Keep the runner busy."""
