@@ -10,8 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from connectfour.allocator import keep_freed_memory
-from connectfour.config import PPORunSettings
 from connectfour.games.connect_four.bitboard import Outcome, mover_reward
 from connectfour.games.connect_four.openings import OpeningStock
 from connectfour.games.connect_four.packing import PACKED_SHAPE, expand, pack
@@ -20,6 +18,8 @@ from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.rollout import Rollout
 from connectfour.networks.network import ConnectFourNetwork, NetworkOutput
+from connectfour.settings.schema import PPORunSettings
+from connectfour.system.allocator import keep_freed_memory
 
 _LOG_OF_NOTHING = -50.0
 

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ranking import seconds_per_unit
-from connectfour.config import NetworkSettings
 from connectfour.export.onnx_file import export_onnx
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.observation import Observation
@@ -27,6 +26,7 @@ from connectfour.players.network_player import build_network_player
 from connectfour.players.onnx_model import build_onnx_player, pack_onnx
 from connectfour.players.packed import PackedPlayer
 from connectfour.players.policy import PolicyPlayer
+from connectfour.settings.schema import NetworkSettings
 
 RESULTS = Path(__file__).parent / "inference.json"
 _BATCHES = (1, 64, 1024)

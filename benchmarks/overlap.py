@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from callbacks.self_play import SelfPlayCallback
 from connectfour.apex.timeline import WAITING, Timeline
 from connectfour.learning.apex.algorithm import SelfPlayApexConfig
-from connectfour.load_config import load_settings
-from connectfour.ray_session import ray_session
+from connectfour.settings.reading import load_settings
+from connectfour.system.ray_session import ray_session
 
 PICTURE = Path(__file__).parent / "overlap.png"
 CONFIG = Path(__file__).parent.parent / "configs" / "apex.yaml"

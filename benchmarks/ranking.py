@@ -22,18 +22,18 @@ from pettingzoo.classic import connect_four_v3
 from rich.console import Console
 from rich.table import Table
 
-from connectfour.config import NetworkSettings
 from connectfour.games.observation import Observation
+from connectfour.match_log.lines import RankedPlayer
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.matches.sandbox import Batch
 from connectfour.networks.network import ConnectFourNetwork, Precision
 from connectfour.players.contract import Player
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.ranking.log_lines import RankedPlayer
-from connectfour.ranking.match_log import MatchLog
-from connectfour.ranking.plan import Limits, Plan
-from connectfour.ranking.tournament import Tournament
+from connectfour.settings.schema import NetworkSettings
+from connectfour.tournament.plan import Limits, Plan
+from connectfour.tournament.tournament import Tournament
 
 RESULTS = Path(__file__).parent / "ranking.json"
 

@@ -18,8 +18,8 @@ from ray.rllib.utils.replay_buffers.prioritized_replay_buffer import Prioritized
 from rich.console import Console
 from rich.table import Table
 
-from connectfour.ray_session import ray_session
-from connectfour.replay.shard import Columns, ReplayShard
+from connectfour.apex.replay.shard import Columns, ReplayShard
+from connectfour.system.ray_session import ray_session
 
 RESULTS = Path(__file__).parent / "replay.json"
 

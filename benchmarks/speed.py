@@ -34,14 +34,14 @@ from rich.table import Table
 
 from benchmarks.bare_loop import BareLoop
 from callbacks.self_play import SelfPlayCallback
-from connectfour.config import PPORunSettings
 from connectfour.league.matchmaking import Roster
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.ppo.env_runner import PPOEnvRunner
 from connectfour.learning.rl_module import ActionMaskingRLModule
-from connectfour.load_config import load_settings
 from connectfour.networks.network import multiplies_bfloat16
-from connectfour.ray_session import ray_session
+from connectfour.settings.reading import load_settings
+from connectfour.settings.schema import PPORunSettings
+from connectfour.system.ray_session import ray_session
 
 RESULTS = Path(__file__).parent / "results.json"
 

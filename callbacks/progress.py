@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.rllib.utils.metrics import REPLAY_BUFFER_RESULTS
+from ray.rllib.utils.metrics import LEARNER_RESULTS, REPLAY_BUFFER_RESULTS
 
-from connectfour.config import StopSettings
-from connectfour.learning.progress import ProgressRow, append_row, live_table, plain_line
-from connectfour.observer import Observer
+from connectfour.league.members import MAIN
+from connectfour.runs.progress import ProgressRow, append_row, live_table, plain_line
+from connectfour.settings.schema import StopSettings
+from connectfour.system.observer import Observer
 
 
 class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -36,7 +38,7 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Record an iteration."""
-        row = self.last = ProgressRow.from_result(result)
+        row = self.last = row_of(result)
         append_row(self._file, row)
         limits = self._limits
         replaced = int(result.get(REPLAY_BUFFER_RESULTS, {}).get("shards_replaced", 0))
@@ -46,3 +48,26 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         if row.frozen and self._observer.redraws:
             self._observer.say(f"iteration {row.iteration}: froze {row.frozen} at win rate {row.win_rate:.2f}")
         self._observer.show(lambda: plain_line(row, limits), lambda: live_table(row, limits), urgent=bool(row.frozen))
+
+
+def row_of(result: Mapping[str, Any]) -> ProgressRow:
+    """Pick the columns from a league's training result."""
+    learner = result.get(LEARNER_RESULTS, {}).get(MAIN, {})
+    return ProgressRow(
+        iteration=int(result["training_iteration"]),
+        minutes=round(float(result["time_total_s"]) / 60, 4),
+        env_steps=int(result["env_steps"]),
+        env_steps_per_second=round(float(result["env_steps_per_second"]), 1),
+        win_rate=round(float(result["win_rate"]), 4),
+        newest_score=round(float(result["newest_score"]), 4),
+        draw_rate=round(float(result["draw_rate"]), 4),
+        league_size=int(result["league_size"]),
+        league_score=round(float(result["league_score"]), 4),
+        policy_loss=round(float(learner.get("policy_loss", "nan")), 5),
+        value_loss=round(float(learner.get("vf_loss", "nan")), 5),
+        entropy=round(float(learner.get("entropy", "nan")), 5),
+        q_loss=round(float(learner.get("q_loss", "nan")), 5),
+        td_error=round(float(learner.get("td_error", "nan")), 5),
+        value_preserving=round(float(result["value_preserving"]), 4),
+        frozen=result["frozen"] or "",
+    )

@@ -9,14 +9,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from connectfour.package_check import check_packages
+from connectfour.system.package_check import check_packages
 
 if TYPE_CHECKING:
     from callbacks.self_play import SelfPlayCallback as SelfPlayCallback
     from connectfour.apex.algorithm import Apex as Apex
     from connectfour.apex.algorithm import ApexConfig as ApexConfig
-    from connectfour.config import ApexRunSettings as ApexRunSettings
-    from connectfour.config import PPORunSettings as PPORunSettings
     from connectfour.errors import ClusterError as ClusterError
     from connectfour.errors import ConfigError as ConfigError
     from connectfour.errors import ConnectFourError as ConnectFourError
@@ -40,11 +38,13 @@ if TYPE_CHECKING:
     from connectfour.learning.apex.algorithm import SelfPlayApexConfig as SelfPlayApexConfig
     from connectfour.learning.ppo.algorithm import SelfPlayPPO as SelfPlayPPO
     from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig as SelfPlayPPOConfig
-    from connectfour.load_config import load_settings as load_settings
     from connectfour.matches.arena import play_match as play_match
     from connectfour.players.names import parse_player as parse_player
-    from connectfour.ranking.session import rank as rank
-    from connectfour.ray_session import start_ray as start_ray
+    from connectfour.settings.reading import load_settings as load_settings
+    from connectfour.settings.schema import ApexRunSettings as ApexRunSettings
+    from connectfour.settings.schema import PPORunSettings as PPORunSettings
+    from connectfour.system.ray_session import start_ray as start_ray
+    from connectfour.tournament.session import rank as rank
     from connectfour.training.train import TrainingResult as TrainingResult
     from connectfour.training.train import resume as resume
     from connectfour.training.train import train as train
@@ -70,8 +70,8 @@ _HOME = {
     **dict.fromkeys(_ERRORS, "connectfour.errors"),
     "Apex": "connectfour.apex.algorithm",
     "ApexConfig": "connectfour.apex.algorithm",
-    "ApexRunSettings": "connectfour.config",
-    "PPORunSettings": "connectfour.config",
+    "ApexRunSettings": "connectfour.settings.schema",
+    "PPORunSettings": "connectfour.settings.schema",
     "Result": "connectfour.games.result",
     "Score": "connectfour.games.result",
     "SeatScores": "connectfour.games.result",
@@ -84,12 +84,12 @@ _HOME = {
     "__version__": "connectfour.version",
     "export_onnx": "connectfour.export.onnx_file",
     "grade": "connectfour.grading.grade",
-    "load_settings": "connectfour.load_config",
+    "load_settings": "connectfour.settings.reading",
     "parse_player": "connectfour.players.names",
     "play_match": "connectfour.matches.arena",
-    "rank": "connectfour.ranking.session",
+    "rank": "connectfour.tournament.session",
     "resume": "connectfour.training.train",
-    "start_ray": "connectfour.ray_session",
+    "start_ray": "connectfour.system.ray_session",
     "train": "connectfour.training.train",
 }
 """The module of each public name."""

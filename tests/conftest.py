@@ -15,7 +15,7 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-import connectfour.ray_session
+import connectfour.system.ray_session
 
 if TYPE_CHECKING:
     from connectfour.learning.apex.algorithm import SelfPlayApex
@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """A real Ray on loopback for the whole session."""
-    with connectfour.ray_session.ray_session(cpus=6):
+    with connectfour.system.ray_session.ray_session(cpus=6):
         yield
 
 

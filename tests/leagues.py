@@ -10,14 +10,14 @@ import ray
 from ray.exceptions import RayActorError
 
 from callbacks.self_play import SelfPlayCallback
-from connectfour.config import PPORunSettings
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
 from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights, runner_hashes
-from connectfour.load_config import load_settings
+from connectfour.settings.reading import load_settings
+from connectfour.settings.schema import PPORunSettings
 
 Build = Callable[..., SelfPlayPPO]
 BuildApex = Callable[..., SelfPlayApex]

@@ -14,7 +14,7 @@ import numpy as np
 
 from connectfour.matches.records import GameRecord
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.level_game import Agent, LevelGame
+from connectfour.rehearsal.level_game import Agent, LevelGame
 
 
 @dataclass(frozen=True)

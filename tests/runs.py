@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.league.manifest import Manifest, write_manifest
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameSpec
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.ranking.entrants import find_entrants, register
-from connectfour.ranking.match_log import MatchLog
-from connectfour.ranking.session import rebuild_tables
-from connectfour.run_folder import RunFolder
+from connectfour.runs.folder import RunFolder
+from connectfour.settings.schema import LeagueSettings, NetworkSettings
+from connectfour.tournament.entrants import find_entrants, register
+from connectfour.tournament.session import rebuild_tables
 
 QUIET = Console(quiet=True)
 

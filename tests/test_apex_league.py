@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import ray
 
+from connectfour.apex.replay.replay import Batch
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
 from connectfour.export.onnx_file import export_onnx
 from connectfour.games.connect_four.packing import expand
@@ -18,10 +19,9 @@ from connectfour.league.snapshots import decode_snapshot, weights_sha256
 from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
 from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights
-from connectfour.load_config import load_settings
-from connectfour.observer import Observer
 from connectfour.players.names import pack_player, parse_player
-from connectfour.replay.replay import Batch
+from connectfour.settings.reading import load_settings
+from connectfour.system.observer import Observer
 from connectfour.training.train import TrainingResult, resume, train
 from tests.leagues import (
     LOCKSTEP,

@@ -9,7 +9,6 @@ import pytest
 import torch
 from ray.rllib.core.columns import Columns
 
-from connectfour.config import DuelingNetworkSettings
 from connectfour.games.connect_four.notation import parse_board
 from connectfour.games.connect_four.packing import Packed, expand, pack
 from connectfour.league.members import MAIN
@@ -18,6 +17,7 @@ from connectfour.learning.apex.learner import SelfPlayApexLearner
 from connectfour.learning.rl_module import as_tensors
 from connectfour.networks.masks import ILLEGAL_LOGIT
 from connectfour.networks.network import Q_TEMPERATURE, ConnectFourNetwork
+from connectfour.settings.schema import DuelingNetworkSettings
 from tests.leagues import BuildApex
 
 FULL_COLUMN = "444444"

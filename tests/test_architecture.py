@@ -97,7 +97,11 @@ def test_heuristics_know_only_the_rules() -> None:
         "connectfour.league.snapshots",
         "connectfour.matches.arena",
         "connectfour.players.names",
-        "connectfour.ranking.tournament",
+        "connectfour.rating.posterior",
+        "connectfour.runs.progress",
+        "connectfour.settings.reading",
+        "connectfour.standings.best",
+        "connectfour.tournament.tournament",
         "heuristics",
     ],
 )

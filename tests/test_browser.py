@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from connectfour.games.connect_four.game import Game
-from connectfour.ranking.table import read_leaderboard
+from connectfour.standings.table import read_leaderboard
 from tests.board import answered, box, choose, click, drop, followed, moves, paste, press, rest, status, turn, visit
 from tests.commands import command
 from tests.web import chromium, free_port, serving

@@ -14,7 +14,7 @@ from connectfour.app.opponents import Opponents
 from connectfour.errors import ExportError, PlayerError, RankingError
 from connectfour.export import bundling
 from connectfour.export.bundling import plan_bundle, write_bundle
-from connectfour.observer import Observer
+from connectfour.system.observer import Observer
 
 
 def _write(folder: Path, run: Path, top: int | None = None) -> tuple[BundledPlayer, ...]:

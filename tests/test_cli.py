@@ -15,8 +15,9 @@ import pytest
 
 from connectfour.league.manifest import members_in
 from connectfour.league.snapshots import SnapshotStore
-from connectfour.load_config import dump_settings
-from connectfour.run_folder import RunFolder, read_checkpoint
+from connectfour.runs.checkpoints import read_checkpoint
+from connectfour.runs.folder import RunFolder
+from connectfour.settings.reading import dump_settings
 from tests.commands import Finished, call, call_process, command
 from tests.leagues import tiny_settings
 

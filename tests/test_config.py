@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from connectfour.config import ApexRunSettings, PPORunSettings, RunSettings, describe
 from connectfour.errors import ConfigError
-from connectfour.load_config import dump_settings, load_settings
+from connectfour.settings.reading import dump_settings, load_settings
+from connectfour.settings.schema import ApexRunSettings, PPORunSettings, RunSettings, describe
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 

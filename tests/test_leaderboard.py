@@ -15,14 +15,14 @@ from rich.console import Console
 from connectfour.cli.ranking_output import print_ranking
 from connectfour.errors import RankingError
 from connectfour.games.result import Result, Score, SeatScores
+from connectfour.match_log.lines import RankedPlayer, SetAside
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import Fault, GameRecord, GameSpec
-from connectfour.ranking.display import fault_table
-from connectfour.ranking.leaderboard import posterior_of, standings, write_tables
-from connectfour.ranking.log_lines import RankedPlayer, SetAside
-from connectfour.ranking.match_log import MatchLog
-from connectfour.ranking.sequential import sequential_ratings
-from connectfour.ranking.session import rebuild_tables
-from connectfour.ranking.table import read_leaderboard
+from connectfour.rating.sequential import sequential_ratings
+from connectfour.standings.display import fault_table
+from connectfour.standings.leaderboard import posterior_of, standings, write_tables
+from connectfour.standings.table import read_leaderboard
+from connectfour.tournament.session import rebuild_tables
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from connectfour.config import LeagueSettings
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.league.manifest import PoolState
 from connectfour.league.matchmaking import Matchmaker, MatchUp, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.pool import OpponentPool
+from connectfour.settings.schema import LeagueSettings
 
 SETTINGS = LeagueSettings(
     heuristics=("random", "linear"),

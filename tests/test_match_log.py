@@ -10,9 +10,9 @@ import pytest
 
 from connectfour.errors import RankingError
 from connectfour.games.result import Result, Score, SeatScores
+from connectfour.match_log.lines import GameSettings, LogLine, RankedPlayer, SetAside
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord, GameSpec, Termination
-from connectfour.ranking.log_lines import GameSettings, LogLine, RankedPlayer, SetAside
-from connectfour.ranking.match_log import MatchLog
 
 A, B = RankedPlayer("a", "heuristic"), RankedPlayer("b", "snapshot", 3, "abc", 0.5)
 SETTINGS = GameSettings("usual", opening_plies=4)

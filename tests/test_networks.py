@@ -10,7 +10,6 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.distribution.torch.torch_distribution import TorchCategorical
 
-from connectfour.config import NetworkSettings
 from connectfour.games.connect_four.bitboard import Boards, Outcome, four_lines, pick_legal
 from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.notation import parse_board
@@ -19,6 +18,7 @@ from connectfour.networks.features import LineFeatures, MirrorFeatures
 from connectfour.networks.masks import ILLEGAL_LOGIT
 from connectfour.networks.network import ConnectFourNetwork, Precision
 from connectfour.players.network_player import NetworkPlayer
+from connectfour.settings.schema import NetworkSettings
 
 ENCODERS = [
     NetworkSettings(encoder="lines"),

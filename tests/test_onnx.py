@@ -15,7 +15,6 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from connectfour.config import NetworkSettings
 from connectfour.errors import ExportError, PlayerError
 from connectfour.export import onnx_file, onnx_graph
 from connectfour.export.onnx_file import export_onnx, verify
@@ -28,9 +27,10 @@ from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.names import pack_player, parse_player
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import open_session
-from connectfour.ranking.members import best_player
-from connectfour.ranking.table import read_leaderboard
-from connectfour.run_folder import CHECKPOINT_POLICY, write_checkpoint_index
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY, write_checkpoint_index
+from connectfour.settings.schema import NetworkSettings
+from connectfour.standings.best import best_player
+from connectfour.standings.table import read_leaderboard
 from tests.commands import call, call_process
 from tests.runs import make_run
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from connectfour.errors import RankingError
-from connectfour.ranking.outputs import check_folder, check_picture
-from connectfour.run_folder import RunFolder
+from connectfour.runs.folder import RunFolder
+from connectfour.tournament.outputs import check_folder, check_picture
 
 
 def test_what_can_be_written_passes_and_is_not_created(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from rich.console import Console
 from connectfour.cli.playing import replay
 from connectfour.errors import PictureError
 from connectfour.games.connect_four.game import Game
-from connectfour.ranking import recorded
-from connectfour.ranking.members import best_player
-from connectfour.ranking.recorded import best_games, read_games
+from connectfour.standings import recorded
+from connectfour.standings.best import best_player
+from connectfour.standings.recorded import best_games, read_games
 from connectfour.terminal import drawing
 from connectfour.terminal.drawing import Film, draw_frame
 from connectfour.terminal.prompt import TerminalGame

@@ -15,7 +15,8 @@ from connectfour.games.connect_four.bitboard import Boards, Outcome
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.players.contract import Player
 from connectfour.players.names import pack_player, parse_player
-from connectfour.run_folder import CHECKPOINT_INDEX, CHECKPOINT_POLICY, RunFolder, write_checkpoint_index
+from connectfour.runs.checkpoints import CHECKPOINT_INDEX, CHECKPOINT_POLICY, write_checkpoint_index
+from connectfour.runs.folder import RunFolder
 from heuristics import HEURISTICS
 from tests.runs import make_run
 

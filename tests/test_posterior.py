@@ -12,8 +12,8 @@ from scipy.optimize import minimize
 from scipy.stats import gamma, norm
 
 from connectfour.games.result import Result, Score
-from connectfour.ranking.likelihood import OutcomeTerms, draw_mass, draw_terms, loss_terms, win_terms
-from connectfour.ranking.posterior import BETA, MU, SIGMA, joint_posterior
+from connectfour.rating.likelihood import OutcomeTerms, draw_mass, draw_terms, loss_terms, win_terms
+from connectfour.rating.posterior import BETA, MU, SIGMA, joint_posterior
 
 Games = dict[tuple[str, str], Score]
 

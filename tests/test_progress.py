@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from callbacks.progress import ProgressCallback
-from connectfour.config import StopSettings
-from connectfour.learning.progress import ProgressRow, minutes_left, rewind
-from connectfour.observer import ConsoleObserver
-from connectfour.training.curves import draw_learning
+from callbacks.progress import ProgressCallback, row_of
+from connectfour.runs.curves import draw_learning
+from connectfour.runs.progress import minutes_left, rewind
+from connectfour.settings.schema import StopSettings
+from connectfour.system.observer import ConsoleObserver
 
 
 def result(iteration: int, *, frozen: str | None = None, graded: float = math.nan) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
 
 def test_time_left_is_that_of_the_nearest_limit() -> None:
     """Minutes by the clock, env steps at the present speed; the league's size cannot be predicted."""
-    row = ProgressRow.from_result(result(10))
+    row = row_of(result(10))
     assert minutes_left(row, StopSettings(minutes=5)) == 4
     assert minutes_left(row, StopSettings(minutes=5, env_steps=130_000)) == 1
     assert minutes_left(row, StopSettings(minutes=None, league_size=10)) is None

@@ -16,17 +16,17 @@ import pytest
 
 from connectfour.errors import RankingError
 from connectfour.games.result import Result
+from connectfour.match_log.lines import Ended, RankedPlayer
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.matches.runner import MatchRunner
 from connectfour.matches.sandbox import Batch, Rules
-from connectfour.ranking.entrants import ANCHORS, find_entrants
-from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents
-from connectfour.ranking.log_lines import Ended, RankedPlayer
-from connectfour.ranking.match_log import MatchLog
-from connectfour.ranking.plan import Limits, Plan
-from connectfour.ranking.session import rank
-from connectfour.ranking.tournament import Progress, Tournament
+from connectfour.rehearsal.level_game import Agent, ErrorRates, LevelGame, make_agents
+from connectfour.tournament.entrants import ANCHORS, find_entrants
+from connectfour.tournament.plan import Limits, Plan
+from connectfour.tournament.session import rank
+from connectfour.tournament.tournament import Progress, Tournament
 from tests.level_games import OneFails
 from tests.runs import make_run
 
@@ -213,9 +213,9 @@ def test_a_player_that_keeps_failing_is_set_aside(tmp_path: Path, fault: Any, ki
 
 _KILLED = """
 import os, signal, sys
-from connectfour.ranking.match_log import MatchLog
-from connectfour.ranking.plan import Limits, Plan
-from connectfour.ranking.session import rank
+from connectfour.match_log.log import MatchLog
+from connectfour.tournament.plan import Limits, Plan
+from connectfour.tournament.session import rank
 
 append, batches = MatchLog.append, 0
 
@@ -255,12 +255,12 @@ import contextlib, json, os, signal, sys
 from pathlib import Path
 from ray.cluster_utils import Cluster
 import ray
-from connectfour.ranking.level_game import ErrorRates, make_agents
-from connectfour.ranking.log_lines import RankedPlayer
-from connectfour.ranking.match_log import MatchLog
+from connectfour.rehearsal.level_game import ErrorRates, make_agents
+from connectfour.match_log.lines import RankedPlayer
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.runner import MatchRunner
-from connectfour.ranking.plan import Limits, Plan
-from connectfour.ranking.tournament import Tournament
+from connectfour.tournament.plan import Limits, Plan
+from connectfour.tournament.tournament import Tournament
 from tests.level_games import WaitingGame
 
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})

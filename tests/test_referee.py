@@ -10,7 +10,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from connectfour.config import NetworkSettings
 from connectfour.games.connect_four.bitboard import Boards
 from connectfour.games.observation import Observation
 from connectfour.games.result import Result
@@ -22,6 +21,7 @@ from connectfour.players.contract import Player
 from connectfour.players.names import pack_heuristic
 from connectfour.players.network_player import NetworkPlayer
 from connectfour.players.packed import PackedPlayer
+from connectfour.settings.schema import NetworkSettings
 from heuristics import State, make_heuristic
 
 

@@ -15,9 +15,9 @@ from connectfour.cli.ranking_output import print_rehearsal
 from connectfour.errors import RankingError
 from connectfour.games.result import Result, Score
 from connectfour.matches.records import GameSpec
-from connectfour.observer import ConsoleObserver
-from connectfour.ranking.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
-from connectfour.ranking.rehearsal import Rehearsal, rehearse
+from connectfour.rehearsal.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
+from connectfour.rehearsal.rehearsal import Rehearsal, rehearse
+from connectfour.system.observer import ConsoleObserver
 
 
 def test_the_better_agent_wins_more_often_and_less_so_the_closer_the_levels() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import ray
 
-from connectfour.replay.replay import Replay
-from connectfour.replay.shard import ReplayShard
-from connectfour.replay.spans import Spans
-from connectfour.replay.sum_tree import SumTree
-from connectfour.replay.writer import ReplayWriter
+from connectfour.apex.replay.replay import Replay
+from connectfour.apex.replay.shard import ReplayShard
+from connectfour.apex.replay.sum_tree import SumTree
+from connectfour.apex.replay.writer import ReplayWriter
+from connectfour.apex.spans import Spans
 from tests.leagues import wait_for_death
 
 

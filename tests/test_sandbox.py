@@ -18,7 +18,7 @@ from connectfour.matches.records import GameSpec
 from connectfour.matches.sandbox import Batch, OnDemand, Rules, Sandbox, SandboxError
 from connectfour.players.names import pack_heuristic
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.level_game import ErrorRates, LevelGame, make_agents
+from connectfour.rehearsal.level_game import ErrorRates, LevelGame, make_agents
 
 AGENTS = make_agents(2, seed=0)
 NAMES = (AGENTS[0].name, AGENTS[1].name)
@@ -146,7 +146,7 @@ def test_an_error_survives_its_way_through_ray() -> None:
 
 _ORPHANED = """
 import sys, threading
-from connectfour.ranking.level_game import ErrorRates, LevelGame
+from connectfour.rehearsal.level_game import ErrorRates, LevelGame
 from tests.test_sandbox import Sandbox, agents, batch
 sandbox = Sandbox()
 sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from connectfour.games.result import Score
-from connectfour.ranking.posterior import JointPosterior, joint_posterior
-from connectfour.ranking.schedule import PAIRINGS, Pair, Pairing, next_round
+from connectfour.rating.posterior import JointPosterior, joint_posterior
+from connectfour.tournament.schedule import PAIRINGS, Pair, Pairing, next_round
 
 NAMES = [f"p{number}" for number in range(9)]
 

@@ -146,9 +146,9 @@ def test_stock_ppo_can_use_environment_and_module(tmp_path: Path) -> None:
     from ray.rllib.algorithms.ppo import PPOConfig
     from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-    from connectfour.config import NetworkSettings
     from connectfour.games.connect_four.env import ENV_NAME
     from connectfour.learning.rl_module import ActionMaskingRLModule
+    from connectfour.settings.schema import NetworkSettings
 
     stock = (
         PPOConfig()

@@ -13,11 +13,11 @@ import pytest
 import trueskill
 
 from connectfour.games.result import Result
+from connectfour.match_log.lines import RankedPlayer
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord, GameSpec
-from connectfour.ranking.log_lines import RankedPlayer
-from connectfour.ranking.match_log import MatchLog
-from connectfour.ranking.posterior import BETA, MU, SIGMA
-from connectfour.ranking.sequential import environment, rate_game, sequential_ratings
+from connectfour.rating.posterior import BETA, MU, SIGMA
+from connectfour.rating.sequential import environment, rate_game, sequential_ratings
 
 
 def log_of(results: Sequence[Result | None]) -> MatchLog:

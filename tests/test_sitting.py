@@ -15,7 +15,7 @@ from connectfour.app.tables import leaderboard_html, recorded_label
 from connectfour.games.connect_four.game import Game
 from connectfour.games.result import Result
 from connectfour.matches.records import GameRecord, GameSpec
-from connectfour.ranking.table import LeaderboardRow
+from connectfour.standings.table import LeaderboardRow
 from tests.doubles import Sure
 
 

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from connectfour.config import LeagueSettings, NetworkSettings
 from connectfour.errors import SnapshotError
 from connectfour.league.manifest import Manifest, members_in, write_manifest
 from connectfour.league.members import Member
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot, weights_sha256
+from connectfour.settings.schema import LeagueSettings, NetworkSettings
 
 
 class TestSnapshots:
@@ -96,7 +96,7 @@ class TestSnapshots:
         def fail(*args: object) -> None:
             raise OSError("disk full")
 
-        monkeypatch.setattr("connectfour.files.os.fsync", fail)
+        monkeypatch.setattr("connectfour.system.files.os.fsync", fail)
         with pytest.raises(OSError, match="disk full"):
             write_manifest(file, Manifest(**dict(pool.to_state()), main=Member(id="main", kind="main")))
         assert file.read_bytes() == before

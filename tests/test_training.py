@@ -10,13 +10,13 @@ from types import ModuleType
 import pytest
 from ray import tune
 
-from connectfour.config import NetworkSettings, RunSettings
 from connectfour.errors import ClusterError, ConfigError, RunFolderError, TrainingError
 from connectfour.league.snapshots import decode_snapshot, weights_sha256
-from connectfour.load_config import load_settings
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.observer import Observer
 from connectfour.players.names import pack_player
+from connectfour.settings.reading import load_settings
+from connectfour.settings.schema import NetworkSettings, RunSettings
+from connectfour.system.observer import Observer
 from connectfour.training.loggers import known_logger, logger_callback
 from connectfour.training.memory import check_memory, encoder_weights, needed_bytes
 from connectfour.training.train import TrainingResult, resume, train

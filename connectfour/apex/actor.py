@@ -11,9 +11,9 @@ from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 
 from connectfour.apex.exploration import epsilons, nearly_greedy
+from connectfour.apex.replay.writer import ReplayWriter
+from connectfour.apex.spans import Spans
 from connectfour.apex.transitions import TransitionBuilder, Transitions
-from connectfour.replay.spans import Spans
-from connectfour.replay.writer import ReplayWriter
 
 
 @dataclass(frozen=True)

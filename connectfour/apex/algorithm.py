@@ -27,9 +27,9 @@ from connectfour.apex.actor import Order, Report
 from connectfour.apex.balance import Balance
 from connectfour.apex.learner import WEIGHTS, ApexLearner
 from connectfour.apex.options import ApexOptions
+from connectfour.apex.replay.replay import Batch, Replay
+from connectfour.apex.spans import Spans
 from connectfour.apex.timeline import Timeline
-from connectfour.replay.replay import Batch, Replay
-from connectfour.replay.spans import Spans
 
 _TAG = "act"
 _PATIENCE_S = 0.05

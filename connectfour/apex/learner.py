@@ -18,8 +18,8 @@ from ray.rllib.utils.torch_utils import convert_to_torch_tensor
 from torch import Tensor
 from typing_extensions import override
 
-from connectfour.annealed_learner import AnnealedLearner
 from connectfour.apex.transitions import ACTION, DISCOUNT, NEXT, RETURN
+from connectfour.rllib.annealed_learner import AnnealedLearner
 
 Q_VALUES = "q_values"
 """Output of a module's training pass: masked Q-values (N, actions) float32."""

@@ -8,12 +8,12 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.rl_module import DEFAULT_MODULE_ID, RLModuleSpec
 from typing_extensions import override
 
-from connectfour.annealed_learner import schedule
 from connectfour.apex.actor import Actor
 from connectfour.apex.gym_actor import GymActor
 from connectfour.apex.learner import ApexLearner
 from connectfour.apex.q_module import DuelingMLP
 from connectfour.errors import ConfigError
+from connectfour.rllib.annealed_learner import schedule
 
 
 class ApexOptions(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are untyped here

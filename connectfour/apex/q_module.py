@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from connectfour.apex.learner import Q_VALUES
-from connectfour.q_values import dueling
+from connectfour.apex.q_values import dueling
 
 
 class DuelingMLP(TorchRLModule):  # type: ignore[misc]  # Ray's classes are untyped here

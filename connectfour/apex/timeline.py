@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from connectfour.replay.spans import Span, Spans
+from connectfour.apex.spans import Span, Spans
 
 _SPANS_KEPT = 2000
 WAITING = "wait"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.replay.shard import Columns
+from connectfour.apex.replay.shard import Columns
 
 ACTION, RETURN, DISCOUNT = "action", "return", "discount"
 """Columns of a transition, besides the observation's and those of the next observation."""

@@ -22,8 +22,8 @@ from connectfour.matches.records import GameRecord
 from connectfour.players.names import pack_heuristic
 from connectfour.players.onnx_model import pack_onnx
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.table import LeaderboardRow, read_leaderboard
-from connectfour.run_folder import RunFolder
+from connectfour.runs.folder import RunFolder
+from connectfour.standings.table import LeaderboardRow, read_leaderboard
 
 INDEX, MODELS, GAMES = "players.json", "models", "games.jsonl"
 

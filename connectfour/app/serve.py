@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from connectfour.app.address import check_free
 from connectfour.app.bundle import Bundle
 from connectfour.app.page import HEAD, THEME, build_page
-from connectfour.interrupt import stop_signals
+from connectfour.system.signals import stop_signals
 
 _FILES = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/gradio_api/startup-events"}
 _ALLOWED = {"GET": _FILES, "HEAD": {"/"}, "POST": {"/gradio_api/run/predict"}}

@@ -10,7 +10,7 @@ from connectfour.app.bundle import RecordedGame
 from connectfour.app.sitting import View
 from connectfour.games.result import Result
 from connectfour.matches.records import GameRecord
-from connectfour.ranking.table import LeaderboardRow
+from connectfour.standings.table import LeaderboardRow
 
 _EMPTY = "<p>This run has not been ranked: <code>connectfour rank RUN</code> writes a leaderboard.</p>"
 _SCORES = {Result.WIN: "1:0", Result.DRAW: "½:½", Result.LOSS: "0:1", None: "-"}

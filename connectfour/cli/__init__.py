@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from connectfour.errors import ConnectFourError
-from connectfour.package_check import check_packages
+from connectfour.system.package_check import check_packages
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from connectfour.observer import ConsoleObserver
+from connectfour.system.observer import ConsoleObserver
 
 
 def export_onnx(

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from connectfour.observer import ConsoleObserver, plain_console
+from connectfour.system.observer import ConsoleObserver, plain_console
 
 
 def play(
@@ -35,7 +35,7 @@ def play(
     from connectfour.games.connect_four.game import Game
     from connectfour.players.names import build_player, pack_player
     from connectfour.players.policy import PolicyPlayer
-    from connectfour.ranking.members import default_opponent
+    from connectfour.standings.best import default_opponent
     from connectfour.terminal.prompt import TerminalGame
 
     game = Game.parse(moves)
@@ -56,7 +56,7 @@ def replay(
 ) -> None:
     """Draw a recorded game as a GIF or MP4, or its last position with numbered discs as a PNG."""
     from connectfour.games.connect_four.game import Game
-    from connectfour.ranking.recorded import find_game, read_games
+    from connectfour.standings.recorded import find_game, read_games
     from connectfour.terminal.drawing import Film, check_film_file, write_film
 
     check_film_file(output)
@@ -82,7 +82,7 @@ def app(
     from connectfour.app.address import check_free
     from connectfour.errors import ServerError
     from connectfour.export.bundling import plan_bundle, write_bundle
-    from connectfour.run_folder import RunFolder, newest_run
+    from connectfour.runs.folder import RunFolder, newest_run
 
     for library in ("gradio", "starlette"):
         if find_spec(library) is None:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from connectfour.cli import ranking_output
-from connectfour.observer import ConsoleObserver, plain_console
-from connectfour.ranking.schedule import PAIRINGS, Pairing
+from connectfour.system.observer import ConsoleObserver, plain_console
+from connectfour.tournament.schedule import PAIRINGS, Pairing
 
 AddressOption = Annotated[
     str | None, typer.Option(help="Ray cluster to use, as for ray.init (auto: the one running on this machine).")
@@ -104,8 +104,8 @@ def rank(
     and minimax:4 always take part. Games played in training do not count.
     """
     from connectfour.matches.arena import ConnectFour
-    from connectfour.ranking import session
-    from connectfour.ranking.plan import Limits, Plan
+    from connectfour.tournament import session
+    from connectfour.tournament.plan import Limits, Plan
 
     if replay:
         ranking_output.print_ranking(session.rebuild_tables(output or session.default_output(players or [])))
@@ -147,9 +147,9 @@ def rehearse(
     address: AddressOption = None,
 ) -> None:
     """Rank agents with known levels in a noisy game with injected errors, and report how accurate the order is."""
-    from connectfour.ranking.level_game import ErrorRates
-    from connectfour.ranking.rehearsal import Rehearsal
-    from connectfour.ranking.rehearsal import rehearse as rehearse_rankings
+    from connectfour.rehearsal.level_game import ErrorRates
+    from connectfour.rehearsal.rehearsal import Rehearsal
+    from connectfour.rehearsal.rehearsal import rehearse as rehearse_rankings
 
     rates = ErrorRates(error_rate, invalid_rate, crash_rate, hang_rate, lost_rate)
     pairings = PAIRINGS if compare else (pairing,)

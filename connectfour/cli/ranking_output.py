@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from connectfour.games.result import SeatScores
-from connectfour.observer import plain_console
+from connectfour.system.observer import plain_console
 
 if TYPE_CHECKING:
     from connectfour.grading.grade import Grade
-    from connectfour.ranking.rehearsal import Rehearsal, RehearsalResult, RehearsedRanking
-    from connectfour.ranking.session import Ranking
+    from connectfour.rehearsal.rehearsal import Rehearsal, RehearsalResult, RehearsedRanking
+    from connectfour.tournament.session import Ranking
 
 
 _LEGEND = """\
@@ -54,7 +54,7 @@ def grade_table(title: str, grades: Mapping[str, Grade]) -> Table:
 
 def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
     """Print the leaderboard, the faults, and notes on a ranking."""
-    from connectfour.ranking.display import fault_table, standings_table
+    from connectfour.standings.display import fault_table, standings_table
 
     console = console or plain_console()
     log = ranking.log
@@ -85,7 +85,7 @@ def print_rehearsal(
     rehearsal: Rehearsal, result: RehearsalResult, figure: Path | None, console: Console | None = None
 ) -> None:
     """Print accuracy by number of games and, for a single ranking, its order and faults."""
-    from connectfour.ranking.display import fault_table
+    from connectfour.standings.display import fault_table
 
     console = console or plain_console()
     if len(rehearsal.pairings) * len(rehearsal.seeds) == 1:
@@ -104,7 +104,7 @@ def print_rehearsal(
 
 def _truth_table(ranking: RehearsedRanking) -> Table:
     """Return the recovered order next to the true one."""
-    from connectfour.ranking.leaderboard import posterior_of, standings
+    from connectfour.standings.leaderboard import posterior_of, standings
 
     levels = {agent.name: agent.level for agent in ranking.agents}
     truth = sorted(levels, key=lambda name: -levels[name])

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from connectfour.config import describe, get_setting
 from connectfour.errors import ConfigError
-from connectfour.load_config import load_settings
-from connectfour.observer import plain_console
+from connectfour.settings.reading import load_settings
+from connectfour.settings.schema import describe, get_setting
+from connectfour.system.observer import plain_console
 
 if TYPE_CHECKING:
     from connectfour.training.train import TrainingResult

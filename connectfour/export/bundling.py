@@ -14,18 +14,18 @@ from pathlib import Path
 from connectfour.app.bundle import GAMES, INDEX, MODELS, BundledPlayer, BundleIndex
 from connectfour.errors import ExportError, PlayerError
 from connectfour.export.model_files import write_model_files
-from connectfour.files import write_atomically
+from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord
-from connectfour.observer import Observer
 from connectfour.players.names import pack_heuristic
 from connectfour.players.onnx_model import pack_onnx
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.entrants import find_entrants
-from connectfour.ranking.match_log import MatchLog
-from connectfour.ranking.members import ratings
-from connectfour.ranking.recorded import best_games
-from connectfour.ranking.table import LeaderboardRow
-from connectfour.run_folder import RunFolder
+from connectfour.runs.folder import RunFolder
+from connectfour.standings.best import ratings
+from connectfour.standings.recorded import best_games
+from connectfour.standings.table import LeaderboardRow
+from connectfour.system.files import write_atomically
+from connectfour.system.observer import Observer
+from connectfour.tournament.entrants import find_entrants
 
 _LADDER = ("random", "always_same", "beat_last", "linear", "tactical", "minimax:2", "minimax:4", "minimax:6")
 """Heuristics from the weakest to the strongest."""

@@ -14,11 +14,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from connectfour.errors import ExportError, PlayerError
-from connectfour.files import write_atomically
-from connectfour.machine import usable_cores
-from connectfour.observer import Observer
 from connectfour.players.onnx_model import check_model
 from connectfour.players.packed import PackedPlayer
+from connectfour.system.files import write_atomically
+from connectfour.system.machine import usable_cores
+from connectfour.system.observer import Observer
 from connectfour.version import __version__
 
 

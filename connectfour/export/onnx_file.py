@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from connectfour.errors import ExportError
 from connectfour.export.onnx_graph import onnx_graph
-from connectfour.files import write_atomically
 from connectfour.games.connect_four.bitboard import CELLS, Boards, pick_legal
 from connectfour.games.observation import Observation
 from connectfour.league.snapshots import decode_snapshot
@@ -22,7 +21,8 @@ from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import check_model, open_session
 from connectfour.players.packed import PackedPlayer
-from connectfour.ranking.members import best_player
+from connectfour.standings.best import best_player
+from connectfour.system.files import write_atomically
 from connectfour.version import __version__
 
 _TOLERANCE = 1e-4

@@ -19,10 +19,10 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from connectfour.config import NetworkSettings
 from connectfour.errors import ExportError
 from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.onnx_model import INPUTS, OUTPUTS
+from connectfour.settings.schema import NetworkSettings
 
 _EXPORTER_LOCK = Lock()
 """Torch's exporter runs in one thread at a time."""

@@ -26,8 +26,8 @@ from packaging.utils import canonicalize_name
 from connectfour.app.bundle import INDEX, BundledPlayer
 from connectfour.errors import ExportError
 from connectfour.export.bundling import check_bundle_folder, plan_bundle, write_bundle
-from connectfour.files import write_atomically
-from connectfour.observer import Observer
+from connectfour.system.files import write_atomically
+from connectfour.system.observer import Observer
 
 _PACKAGES = ("connectfour", "heuristics")
 _SOURCE = Path(__file__).resolve().parents[2]

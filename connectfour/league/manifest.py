@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from connectfour.errors import RunFolderError, SnapshotError
-from connectfour.files import write_atomically
 from connectfour.league.members import Member
-from connectfour.run_folder import RunFolder
+from connectfour.runs.folder import RunFolder
+from connectfour.system.files import write_atomically
 
 SCHEMA_VERSION: Literal[3] = 3
 

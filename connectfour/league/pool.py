@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from connectfour.config import LeagueSettings, RunSettings, guest_id
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.league.manifest import PayoffRow, PoolState
 from connectfour.league.matchmaking import Matchmaker, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.recent import RecentResults
+from connectfour.settings.schema import LeagueSettings, RunSettings, guest_id
 
 
 class OpponentPool:

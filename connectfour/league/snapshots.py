@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from connectfour.config import NetworkSettings
 from connectfour.errors import SnapshotError
-from connectfour.files import write_atomically
 from connectfour.league.members import Member
-from connectfour.run_folder import MANIFEST
+from connectfour.runs.folder import MANIFEST
+from connectfour.settings.schema import NetworkSettings
+from connectfour.system.files import write_atomically
 
 Weights = Mapping[str, NDArray[Any]]
 

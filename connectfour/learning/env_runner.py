@@ -29,8 +29,6 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.allocator import keep_freed_memory
-from connectfour.config import RunSettings
 from connectfour.games.connect_four.bitboard import Boards, Columns, Outcome, mover_reward, pick_legal
 from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.openings import OpeningStock
@@ -43,6 +41,8 @@ from connectfour.league.pool import first_matchmaker
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rollout import Rollout
 from connectfour.networks.network import NetworkOutput, Prepared
+from connectfour.settings.schema import RunSettings
+from connectfour.system.allocator import keep_freed_memory
 from heuristics import State
 
 Rows = NDArray[np.int64] | slice

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from connectfour.config import NetworkSettings
 from connectfour.league.snapshots import Snapshot, decode_snapshot
 from connectfour.players.names import pack_player
+from connectfour.settings.schema import NetworkSettings
 
 
 def read_guest(spec: str) -> Snapshot:

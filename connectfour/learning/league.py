@@ -21,8 +21,6 @@ from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 from typing_extensions import override
 
-from connectfour.allocator import keep_freed_memory
-from connectfour.config import RunSettings
 from connectfour.errors import ConfigError, SnapshotError
 from connectfour.games.result import SeatScores
 from connectfour.grading.grade import grade
@@ -43,7 +41,10 @@ from connectfour.league.snapshots import (
 from connectfour.learning.guests import read_guest
 from connectfour.learning.sync import collect_results, load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
-from connectfour.run_folder import CHECKPOINT_POLICY, RunFolder, write_checkpoint_index
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY, write_checkpoint_index
+from connectfour.runs.folder import RunFolder
+from connectfour.settings.schema import RunSettings
+from connectfour.system.allocator import keep_freed_memory
 
 
 class LeagueCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here

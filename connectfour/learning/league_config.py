@@ -12,13 +12,13 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.env.env_runner import EnvRunner
 
-from connectfour.config import AnyRunSettings, RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import ENV_NAME
 from connectfour.league.members import MAIN
 from connectfour.learning.modules import module_of_agent, module_specs
 from connectfour.learning.stock_env_runner import StockEnvRunner
-from connectfour.load_config import check_setting_name, set_value, validate_settings
+from connectfour.settings.reading import check_setting_name, set_value, validate_settings
+from connectfour.settings.schema import AnyRunSettings, RunSettings
 
 # A resumed run must not repeat the games of its first iterations: each restart shifts all seeds by a prime.
 _SEED_STEP = 10_007

@@ -7,7 +7,6 @@ from typing import Any
 import gymnasium as gym
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from connectfour.config import RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import AGENTS, ConnectFourEnv
 from connectfour.games.connect_four.packing import MAX_PLIES
@@ -16,6 +15,7 @@ from connectfour.league.members import MAIN, guest_module, heuristic_module, slo
 from connectfour.learning.guests import guest_networks
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rl_module import module_class
+from connectfour.settings.schema import RunSettings
 from heuristics import make_heuristic
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from connectfour.apex.learner import Q_VALUES
-from connectfour.config import NetworkSettings
 from connectfour.games.observation import Observation
 from connectfour.networks.network import ConnectFourNetwork
+from connectfour.settings.schema import NetworkSettings
 
 _PREFIX = "network."
 

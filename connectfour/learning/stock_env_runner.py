@@ -7,8 +7,8 @@ from typing import Any
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.env.multi_agent_env_runner import MultiAgentEnvRunner
 
-from connectfour.config import RunSettings
 from connectfour.league.pool import first_matchmaker
+from connectfour.settings.schema import RunSettings
 
 
 class StockEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here

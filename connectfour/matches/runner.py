@@ -26,7 +26,7 @@ from connectfour.errors import RankingError
 from connectfour.matches.records import Fault, GameRecord
 from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError
 from connectfour.players.packed import PackedPlayer
-from connectfour.ray_session import cluster_size
+from connectfour.system.ray_session import cluster_size
 
 _START_SECONDS = 180.0
 _MOST_FAILED_BATCHES = 5

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from connectfour.config import NetworkSettings
 from connectfour.games.connect_four.bitboard import CELLS
 from connectfour.networks.features import PLANES, MirrorFeatures
+from connectfour.settings.schema import NetworkSettings
 
 
 class MirrorLayer(nn.Module):

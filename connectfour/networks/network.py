@@ -15,12 +15,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from connectfour.config import NetworkSettings
+from connectfour.apex.q_values import dueling
 from connectfour.networks.encoders import DenseEncoder, MirrorEncoder, ResidualEncoder
 from connectfour.networks.features import MirrorFeatures, RawPlanes
 from connectfour.networks.heads import MirrorPolicyHead, MirrorValueHead, linear_heads
 from connectfour.networks.masks import mask_logits
-from connectfour.q_values import dueling
+from connectfour.settings.schema import NetworkSettings
 
 Prepared = tuple[Tensor, ...]
 """Features of N positions, as ``ConnectFourNetwork.prepare`` returns them."""

@@ -12,7 +12,8 @@ from connectfour.league.members import Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.contract import Player
 from connectfour.players.packed import PackedPlayer
-from connectfour.run_folder import CHECKPOINT_POLICY, RunFolder, read_checkpoint
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY, read_checkpoint
+from connectfour.runs.folder import RunFolder
 from heuristics import make_heuristic
 
 
@@ -91,6 +92,30 @@ def pack_member(run: RunFolder, member: Member, name: str) -> PackedPlayer:
     data = SnapshotStore(run.league).read(member)
     kind = "snapshot" if member.kind == "guest" else member.kind
     return PackedPlayer(name, kind, data, member.iteration, member.graded)
+
+
+def pack_members(run: RunFolder, prefix: str = "") -> list[PackedPlayer]:
+    """Return the heuristics of a run, every frozen policy, and the policy of its newest checkpoint, ``main@ITERATION``.
+
+    Guests are left out: they are members of the run that they come from. Names begin with ``prefix``.
+
+    Raises:
+        RunFolderError: the folder holds no run.
+        SnapshotError: the manifest or a snapshot is damaged.
+    """
+    packed = []
+    for member in read_members(run.path).values():
+        if member.kind == "heuristic":
+            packed.append(pack_heuristic(member.id))
+        elif member.kind != "guest":
+            name = f"main@{member.iteration}" if member.kind == "main" else member.id
+            packed.append(pack_member(run, member, prefix + name))
+    return packed
+
+
+def is_player(spec: str) -> bool:
+    """Return whether ``spec`` names a player rather than a run folder."""
+    return ":" in spec and not Path(spec).is_dir()
 
 
 def _pack_snapshot(location: str) -> PackedPlayer:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from connectfour.errors import PictureError
-from connectfour.files import replacing
 from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
 from connectfour.games.connect_four.game import Cell, Game
+from connectfour.system.files import replacing
 
 FORMATS = (".gif", ".mp4", ".png")
 _VIDEO_PACKAGES = ("imageio", "imageio_ffmpeg")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from connectfour.config import ApexRunSettings, NetworkSettings, PPORunSettings, RunSettings
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.packing import ACTIONS
-from connectfour.machine import memory_bytes
+from connectfour.settings.schema import ApexRunSettings, NetworkSettings, PPORunSettings, RunSettings
+from connectfour.system.machine import memory_bytes
 
 # Per position: packed, logits, and about 20 bytes of other fields; once as recorded, once as samples.
 _BYTES_PER_POSITION = 2 * (16 + 4 * ACTIONS + 20)

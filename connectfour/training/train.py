@@ -13,20 +13,21 @@ from ray import tune
 from callbacks.progress import ProgressCallback
 from callbacks.self_play import SelfPlayCallback
 from connectfour import errors
-from connectfour.config import ApexRunSettings, PPORunSettings, RunSettings, StopSettings, guest_id
 from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
-from connectfour.interrupt import stop_signals
 from connectfour.league.manifest import read_manifest
 from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
 from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
-from connectfour.learning.progress import ProgressRow, limit_reached, rewind
-from connectfour.load_config import load_settings
-from connectfour.observer import ConsoleObserver, Observer
-from connectfour.ray_session import ray_session, runs_here, silence
-from connectfour.run_folder import CheckpointInfo, RunFolder
-from connectfour.training.curves import draw_learning
+from connectfour.runs.checkpoints import CheckpointInfo
+from connectfour.runs.curves import draw_learning
+from connectfour.runs.folder import RunFolder
+from connectfour.runs.progress import ProgressRow, limit_reached, rewind
+from connectfour.settings.reading import load_settings
+from connectfour.settings.schema import ApexRunSettings, PPORunSettings, RunSettings, StopSettings, guest_id
+from connectfour.system.observer import ConsoleObserver, Observer
+from connectfour.system.ray_session import ray_session, runs_here, silence
+from connectfour.system.signals import stop_signals
 from connectfour.training.loggers import Logger, known_logger, logger_callback
 from connectfour.training.memory import check_memory
 

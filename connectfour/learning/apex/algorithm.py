@@ -5,10 +5,8 @@ from __future__ import annotations
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from typing_extensions import override
 
-from connectfour.annealed_learner import schedule
 from connectfour.apex.actor import Report
 from connectfour.apex.algorithm import Apex, ApexConfig
-from connectfour.config import ApexRunSettings
 from connectfour.games.result import SeatScores
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
@@ -16,6 +14,8 @@ from connectfour.learning.apex.env_runner import ApexEnvRunner
 from connectfour.learning.apex.learner import SelfPlayApexLearner
 from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.league_config import LeagueConfig
+from connectfour.rllib.annealed_learner import schedule
+from connectfour.settings.schema import ApexRunSettings
 
 _PLIES_PER_ORDER = 16
 

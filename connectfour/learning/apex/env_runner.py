@@ -12,7 +12,6 @@ from typing_extensions import override
 from connectfour.apex.actor import Actor, Order
 from connectfour.apex.exploration import explore
 from connectfour.apex.transitions import Steps, Transitions
-from connectfour.config import ApexRunSettings
 from connectfour.games.connect_four.bitboard import Columns
 from connectfour.games.observation import Observation
 from connectfour.games.result import SeatScores
@@ -21,6 +20,7 @@ from connectfour.league.members import MAIN
 from connectfour.learning.env_runner import SelfPlayEnvRunner, rows_by_player, sample_logits
 from connectfour.learning.rl_module import as_tensors
 from connectfour.learning.rollout import Rollout
+from connectfour.settings.schema import ApexRunSettings
 
 PACKED = "packed"
 """Column of packed observations."""

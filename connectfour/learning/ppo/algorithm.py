@@ -18,8 +18,6 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.annealed_learner import schedule
-from connectfour.config import PPORunSettings
 from connectfour.league.members import MAIN
 from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.league_config import LeagueConfig
@@ -27,6 +25,8 @@ from connectfour.learning.ppo.env_runner import PPOEnvRunner
 from connectfour.learning.ppo.learner import SelfPlayLearner
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.sampling import LockstepSampler
+from connectfour.rllib.annealed_learner import schedule
+from connectfour.settings.schema import PPORunSettings
 
 
 class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's classes are untyped here

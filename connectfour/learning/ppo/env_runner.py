@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from connectfour.config import PPORunSettings
 from connectfour.games.connect_four.packing import PACKED_SHAPE, pack
 from connectfour.learning.env_runner import SelfPlayEnvRunner
 from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.ppo.lookahead import action_values, improved_policy
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.rollout import Rollout
+from connectfour.settings.schema import PPORunSettings
 
 
 class PPOEnvRunner(SelfPlayEnvRunner):

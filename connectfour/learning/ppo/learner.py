@@ -21,10 +21,10 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor
 from typing_extensions import override
 
-from connectfour.annealed_learner import AnnealedLearner
 from connectfour.games.connect_four.packing import expand
 from connectfour.league.members import MAIN
 from connectfour.learning.ppo.samples import Samples
+from connectfour.rllib.annealed_learner import AnnealedLearner
 
 IMPROVED_POLICY = "improved_policy"
 """Column of a minibatch with the policy targets from lookahead."""

@@ -1,0 +1,133 @@
+"""``ReplayShard``: one part of a distributed replay, a ring of transitions with priorities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from connectfour.apex.replay.sum_tree import Float64s, SumTree
+from connectfour.apex.spans import Spans
+
+Columns = dict[str, NDArray[Any]]
+"""Arrays by name that all begin with the axis (N,), one row per transition."""
+
+_SMALLEST_PRIORITY = 1e-6
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """N transitions drawn from a shard.
+
+    Attributes:
+        columns: the transitions.
+        ids: number of each transition in the order of arrival, (N,) int64.
+        weights: importance weights (N,) float32, before they are divided by their maximum.
+        held: number of transitions in the shard.
+        spans: how the shard has spent its time since it was last asked for a sample.
+    """
+
+    columns: Columns
+    ids: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    held: int
+    spans: Spans
+
+
+class ReplayShard:
+    """Keeps the newest ``capacity`` transitions and draws them by priority (Schaul et al. 2016).
+
+    The probability of a transition is proportional to ``(|TD error| + 1e-6) ** alpha``. The first batch determines
+    which columns there are; all memory is allocated then.
+    """
+
+    def __init__(self, capacity: int, alpha: float, seed: int = 0) -> None:
+        """Build an empty shard."""
+        self._alpha = alpha
+        self._rng = np.random.default_rng(seed)
+        self._tree = SumTree(capacity)
+        self._columns: Columns = {}
+        self._ids = np.full(capacity, -1, np.int64)
+        self._added = 0
+        self.spans = Spans()
+
+    @property
+    def capacity(self) -> int:
+        """The most transitions that fit."""
+        return self._tree.capacity
+
+    def __len__(self) -> int:
+        """Return the number of transitions held."""
+        return min(self._added, self.capacity)
+
+    def add(self, columns: Columns, td_errors: NDArray[np.floating]) -> None:
+        """Add N transitions with the TD errors (N,) that set their priorities; the oldest make room."""
+        with self.spans.measure("add"):
+            newest = slice(max(0, len(td_errors) - self.capacity), None)
+            columns, td_errors = {name: array[newest] for name, array in columns.items()}, td_errors[newest]
+            if not self._columns:
+                self._columns = {
+                    name: np.zeros((self.capacity, *array.shape[1:]), array.dtype) for name, array in columns.items()
+                }
+            count, start = len(td_errors), self._added % self.capacity
+            until_end = min(count, self.capacity - start)
+            # The ring is written in at most two contiguous pieces.
+            for source, target in (
+                (slice(0, until_end), slice(start, start + until_end)),
+                (slice(until_end, count), slice(0, count - until_end)),
+            ):
+                for name, array in columns.items():
+                    self._columns[name][target] = array[source]
+                self._ids[target] = self._added + np.arange(source.start, source.stop)
+                if source.stop > source.start:
+                    self._tree[np.arange(target.start, target.stop)] = self._weight(td_errors[source])
+            self._added += count
+
+    def sample(self, count: int, beta: float) -> Sampled | None:
+        """Draw ``count`` transitions with replacement; None while the shard is empty.
+
+        The importance weights are ``(len(shard) * probability) ** -beta``.
+        """
+        if not self._added:
+            return None
+        with self.spans.measure("sample"):
+            rows = self._tree.draw(count, self._rng)
+            probability = self._tree[rows] / self._tree.total
+            weights = (len(self) * probability) ** -beta
+            columns = {name: array[rows] for name, array in self._columns.items()}
+        return Sampled(columns, self._ids[rows], weights.astype(np.float32), len(self), self.spans.take())
+
+    def update_priorities(self, ids: NDArray[np.int64], td_errors: NDArray[np.floating]) -> None:
+        """Set the priorities of transitions by their new TD errors; those that have left the ring are skipped."""
+        with self.spans.measure("update priorities"):
+            rows = ids % self.capacity
+            held = self._ids[rows] == ids
+            self._tree[rows[held]] = self._weight(td_errors[held])
+
+    def _weight(self, td_errors: NDArray[np.floating]) -> Float64s:
+        return (np.abs(td_errors.astype(np.float64)) + _SMALLEST_PRIORITY) ** self._alpha
+
+    def describe(self) -> dict[str, float]:
+        """Return the number of transitions held, all those ever added, and the size of the arrays in bytes."""
+        arrays = [*self._columns.values(), self._ids, self._tree[:]]
+        return {"size": len(self), "added": self._added, "bytes": sum(array.nbytes for array in arrays)}
+
+    def get_state(self) -> Columns:
+        """Return the contents, the oldest transition first, as arrays by name."""
+        order = (np.arange(len(self)) + max(0, self._added - self.capacity)) % self.capacity
+        state = {f"column.{name}": array[order] for name, array in self._columns.items()}
+        return {**state, "weight": self._tree[order]}
+
+    def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Replace the contents by what ``get_state`` returned; a smaller shard keeps the newest transitions."""
+        weights = state["weight"][-self.capacity :]
+        columns = {name.removeprefix("column."): array for name, array in state.items() if name != "weight"}
+        self._columns, self._added = {}, 0
+        self._ids[:] = -1
+        self._tree = SumTree(self.capacity)
+        if len(weights):
+            self.add({name: array[-self.capacity :] for name, array in columns.items()}, np.zeros(len(weights)))
+            self._tree[np.arange(len(weights))] = weights

@@ -1,1 +1,0 @@
-"""Ranks players by games: log, ratings, schedule, tournament, tables, rehearsal."""

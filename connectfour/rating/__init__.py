@@ -1,0 +1,1 @@
+"""Skills from results: the joint posterior, sequential TrueSkill, and their likelihoods. Mathematics only."""

@@ -1,0 +1,1 @@
+"""What every learner shares of RLlib's classes."""

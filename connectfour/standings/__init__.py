@@ -1,0 +1,1 @@
+"""Tables, pictures and the best of a run, computed from a log."""

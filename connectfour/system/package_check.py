@@ -1,0 +1,29 @@
+"""A check that ``callbacks`` and ``heuristics`` are ours: a user's file of the same name would shadow them."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from connectfour.errors import HiddenPackageError
+
+_HOME = Path(__file__).resolve().parents[2]
+_OURS = ("callbacks", "heuristics")
+
+
+def check_packages() -> None:
+    """Check that Python finds this project's own ``callbacks`` and ``heuristics``.
+
+    Raises:
+        HiddenPackageError: something else of that name comes first on the path; the message names it.
+    """
+    for name in _OURS:
+        if name in sys.modules and sys.modules[name].__spec__ is None:
+            continue
+        spec = find_spec(name)
+        origin = Path(spec.origin).resolve() if spec and spec.origin else None
+        if origin != _HOME / name / "__init__.py":
+            raise HiddenPackageError(
+                f"{origin or name} shadows this project's package {name}: rename it, or run from another folder"
+            )

@@ -1,0 +1,126 @@
+"""Runs Ray for the duration of a command: on this machine over loopback, or on a cluster given by address."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from ray._private import ray_constants
+
+from connectfour.errors import ClusterError
+from connectfour.system.machine import usable_cores
+
+_RAY = {
+    # Ray starts its workers at nice 15; on a machine with any other load, training would starve.
+    "RAY_worker_niceness": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_TUNE = {
+    # Tune prints its own summaries and catches Ctrl-C; the league does both itself.
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+
+
+def silence() -> None:
+    """Let Ray and RLlib log errors only; the league itself handles Tune's output and Ctrl-C."""
+    for name, value in _TUNE.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+
+
+def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
+    """Start Ray on this machine, or connect to a cluster, with the settings that suit the league.
+
+    On this machine Ray listens on loopback only, without a dashboard, and its workers run at normal priority. Ray
+    settings already in the environment are kept. If Ray is already running in this process, nothing changes.
+
+    Args:
+        address: a Ray cluster, as for ``ray.init`` (``"auto"``: the one running on this machine); None starts Ray here.
+        cpus: minimum number of logical cores that Ray offers, even if the machine has fewer.
+
+    Raises:
+        ClusterError: no cluster answers at ``address``.
+    """
+    if ray.is_initialized():
+        return
+    for name, value in _RAY.items():
+        os.environ.setdefault(name, value)
+    silence()
+    if address:
+        _connect(address)
+        return
+    _bind_to_loopback()
+    ray.init(
+        address="local",
+        num_cpus=max(cpus, usable_cores()),
+        include_dashboard=False,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+
+
+@contextmanager
+def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
+    """Use this process's Ray if it is running; otherwise start it, or connect, for as long as the context lasts.
+
+    Arguments and errors are those of ``start_ray``; without ``address``, ``RAY_ADDRESS`` names the cluster.
+
+    Raises:
+        ClusterError: Ray was started elsewhere with fewer than ``cpus`` cores; work would wait for them forever.
+    """
+    starts = not ray.is_initialized()
+    if starts:
+        start_ray(_named(address), cpus=cpus)
+    try:
+        offered = cluster_size()[1]
+        if offered < cpus:
+            raise ClusterError(
+                f"{cpus} cores are needed and Ray offers {offered:g}: start Ray with more, or use fewer env runners or "
+                "learners"
+            )
+        yield
+    finally:
+        if starts:
+            ray.shutdown()
+
+
+def runs_here(address: str | None = None) -> bool:
+    """Return whether work in ``ray_session(address)`` stays on this machine, as far as can be known in advance."""
+    return cluster_size()[0] == 1 if ray.is_initialized() else not _named(address)
+
+
+def _named(address: str | None) -> str | None:
+    return address or os.environ.get("RAY_ADDRESS") or None
+
+
+def _bind_to_loopback() -> None:
+    """Keep Ray from opening its ports on every interface, which it does regardless of its address.
+
+    The option is named after the systems on which loopback is the default. Ray's driver reads it once, at import;
+    its other processes read it from the environment.
+    """
+    os.environ.setdefault(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, "0")
+    ray_constants.ENABLE_RAY_CLUSTER = os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] not in {"0", "false"}
+
+
+def _connect(address: str) -> None:
+    host, _, port = address.rpartition("/")[2].rpartition(":")
+    try:
+        if host and port.isdecimal():  # Ray itself would keep trying for minutes
+            socket.create_connection((host, int(port)), timeout=10).close()
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError, OverflowError):
+        raise ClusterError(
+            f"no Ray cluster answers at {address!r}: start one with ray start --head, or leave out the address"
+        ) from None
+
+
+def cluster_size() -> tuple[int, float]:
+    """Return the number of nodes and their total number of cores."""
+    return sum(node["Alive"] for node in ray.nodes()), float(ray.cluster_resources().get("CPU", 0))

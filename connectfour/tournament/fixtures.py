@@ -1,0 +1,69 @@
+"""Draws the games of a pair: alternating seats, and openings that are the same in every run."""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from functools import lru_cache
+
+import numpy as np
+
+from connectfour.games.connect_four.notation import format_moves
+from connectfour.games.connect_four.openings import random_opening_moves
+from connectfour.match_log.log import MatchLog, Seating
+from connectfour.matches.records import GameSpec
+from connectfour.tournament.plan import Plan
+from connectfour.tournament.schedule import Pair
+
+_OPENINGS_AT_ONCE = 32
+
+
+class Fixtures:
+    """The games that were drawn so far, played or not."""
+
+    def __init__(self, log: MatchLog, plan: Plan) -> None:
+        """Continue after the games of ``log``."""
+        self._plan = plan
+        self._next_id = log.next_id
+        self._drawn: Counter[Seating] = Counter((game.first, game.second) for game in log.games)
+
+    @property
+    def by_pair(self) -> Counter[Pair]:
+        """Number of games by pair."""
+        games: Counter[Pair] = Counter()
+        for (first, second), count in self._drawn.items():
+            games[min(first, second), max(first, second)] += count
+        return games
+
+    def draw(self, pair: Pair, count: int) -> tuple[GameSpec, ...]:
+        """Return the next ``count`` games of ``pair``; both seatings get the same openings."""
+        games = []
+        for _ in range(count):
+            seating = min(_seatings(pair), key=lambda each: self._drawn[each])
+            opening = _opening(self._plan, pair, self._drawn[seating])
+            self._drawn[seating] += 1
+            games.append(GameSpec(self._next_id, *seating, opening))
+            self._next_id += 1
+        return tuple(games)
+
+
+def _seatings(pair: Pair) -> tuple[Seating, Seating]:
+    """Return both seatings of a pair; which one comes first is pseudorandom but fixed."""
+    one, other = pair
+    return (pair, (other, one)) if _hash(pair) % 2 else ((other, one), pair)
+
+
+def _hash(pair: Pair) -> int:
+    return zlib.crc32("\n".join(pair).encode())
+
+
+def _opening(plan: Plan, pair: Pair, number: int) -> str:
+    """Return opening ``number`` of a pair."""
+    block, row = divmod(number, _OPENINGS_AT_ONCE)
+    return _block_of_openings(plan.opening_plies, plan.seed, pair, block)[row]
+
+
+@lru_cache(maxsize=1024)
+def _block_of_openings(plies: int, seed: int, pair: Pair, block: int) -> list[str]:
+    rng = np.random.default_rng((seed, _hash(pair), block))
+    return [format_moves(columns) for columns in random_opening_moves(_OPENINGS_AT_ONCE, plies, rng)]

@@ -1,0 +1,174 @@
+"""Ranks players by games: from their names to a leaderboard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from connectfour.errors import ConfigError, RankingError
+from connectfour.match_log.lines import GameSettings
+from connectfour.match_log.log import MatchLog
+from connectfour.players.packed import PackedPlayer
+from connectfour.runs.folder import RunFolder
+from connectfour.standings.figures import draw_leaderboard
+from connectfour.standings.leaderboard import Standing, write_tables
+from connectfour.standings.recorded import read_games
+from connectfour.system.observer import ConsoleObserver, Observer
+from connectfour.system.signals import stop_signals
+from connectfour.tournament.display import LiveRanking, status_line
+from connectfour.tournament.entrants import find_entrants, register
+from connectfour.tournament.outputs import check_folder
+from connectfour.tournament.plan import Limits, Plan
+from connectfour.tournament.tournament import Progress, Tournament
+
+_GAMES_PER_PLAYER = 100
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A ranking whose tables are on disk.
+
+    Attributes:
+        folder: where its log, tables and picture are.
+        log: every game.
+        standings: the leaderboard, the strongest first.
+        unrated: ids of games that the package ``trueskill`` could not rate; they count in everything else.
+        stalled: whether it ended because more games no longer make skills more certain.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    folder: RunFolder
+    log: MatchLog
+    standings: list[Standing]
+    unrated: tuple[int, ...]
+    stalled: bool = False
+    interrupted: bool = False
+
+    @property
+    def title(self) -> str:
+        """What was ranked, and the number of games."""
+        return f"{self.folder.path.resolve().name}: {len(self.log.games):,} games"
+
+
+def default_output(specs: Sequence[str]) -> Path:
+    """Return the first run folder among ``specs``, or ``ranking``."""
+    return next((Path(spec) for spec in specs if Path(spec).is_dir()), Path("ranking"))
+
+
+def rank(
+    specs: Sequence[str | Path],
+    output: str | Path | None = None,
+    limits: Limits | None = None,
+    plan: Plan | None = None,
+    *,
+    deadline: float = 60.0,
+    address: str | None = None,
+    observer: Observer | None = None,
+) -> Ranking:
+    """Rank players and the members of runs, resuming a ranking that is already in ``output``.
+
+    The heuristics random, tactical, minimax:2 and minimax:4 always take part. Ctrl-C ends the ranking after the games
+    under way.
+
+    Args:
+        specs: run folders, each standing for its members, and players such as ``heuristic:linear``.
+        output: folder of the log, the tables and the picture; by default the first run folder, else ``ranking``.
+        limits: when to stop; by default after 100 games per player.
+        plan: how to play.
+        deadline: seconds for a batch of games; a player who exceeds it loses the game.
+        address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
+        observer: receives progress reports; by default they are printed.
+
+    Raises:
+        PlayerError, RunFolderError, SnapshotError: a spec names no player, or a file is damaged.
+        ConfigError: ``specs`` is empty.
+        RankingError: ``output`` cannot be written; its log is damaged, in use, or holds other games or other players
+            with the same names; or games cannot be played.
+        ClusterError: no cluster answers at ``address``.
+    """
+    names = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
+    if not names:
+        raise ConfigError("there is nobody to rank: name a run folder or players, for example heuristic:linear")
+    folder = RunFolder(Path(output or default_output(names)))
+    check_folder(folder)
+    players = find_entrants(names)
+    plan = plan or Plan()
+    limits = limits or Limits(matches=_GAMES_PER_PLAYER * len(players))
+    with MatchLog.writing(folder.match_log) as log, observer or ConsoleObserver() as reporting:
+        settings = GameSettings(repr(plan.rules), plan.opening_plies)
+        _check_log(log, settings, players)
+        from connectfour.matches.runner import MatchRunner
+        from connectfour.system.ray_session import ray_session
+
+        with ray_session(address):
+            _register(log, settings, players, reporting)
+            tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
+            already = f", {len(log.games):,} games already played" if log.games else ""
+            reporting.say(f"{len(players)} players{already}; Ctrl-C stops, and the same command resumes.")
+            promise = "Stopping after the games under way; the same command resumes"
+            progress = play(tournament, limits, reporting, promise)
+            reporting.show(partial(status_line, progress, limits), urgent=True)
+        return _write_results(folder, log, tournament)
+
+
+def play(tournament: Tournament, limits: Limits, observer: Observer, promise: str) -> Progress:
+    """Play a tournament to its limits, or to Ctrl-C, which prints ``promise``; report to ``observer``.
+
+    Raises:
+        RankingError: games cannot be played.
+    """
+
+    def show(progress: Progress) -> None:
+        observer.show(partial(status_line, progress, limits), partial(LiveRanking, progress, limits))
+
+    with stop_signals(tournament.interrupt, promise):
+        return tournament.run(limits, show)
+
+
+def rebuild_tables(folder: str | Path) -> Ranking:
+    """Rebuild all tables and the picture from the log in ``folder``.
+
+    Raises:
+        RankingError: there is no log, it is damaged, or ``folder`` cannot be written.
+    """
+    run = RunFolder(Path(folder))
+    log = read_games(run.path)
+    check_folder(run)
+    return _write_results(run, log)
+
+
+def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | None = None) -> Ranking:
+    leaderboard = write_tables(log, folder.path)
+    ranking = Ranking(
+        folder,
+        log,
+        leaderboard.standings,
+        unrated=leaderboard.sequential.unrated,
+        stalled=log.ended is not None and log.ended.reason == "stalled",
+        interrupted=tournament is not None and tournament.interrupted,
+    )
+    draw_leaderboard(log, ranking.standings, folder.leaderboard_picture, ranking.title)
+    return ranking
+
+
+def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer]) -> None:
+    """Refuse a log whose games are played differently, or whose names belong to other players."""
+    if log.settings not in {None, settings}:
+        raise RankingError(
+            f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
+        )
+    for name, player in players.items():
+        if name in log.players and log.players[name].sha256 != player.sha256:
+            raise RankingError(f"another player in {log.path} has the name {name}: choose another --output")
+
+
+def _register(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer], observer: Observer) -> None:
+    """Log the settings, and new players with their grades."""
+    if log.settings is None:
+        log.append([settings])
+    new = [player for name, player in players.items() if name not in log.players]
+    if new:
+        observer.say(f"Grading {len(new)} players on solved positions ...")
+        log.append([register(player) for player in new])
