@@ -22,9 +22,9 @@ from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.observation import Observation
 from connectfour.league.snapshots import Snapshot, encode_snapshot
 from connectfour.networks.network import ConnectFourNetwork
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.network_player import build_network_player
-from connectfour.players.onnx_model import build_onnx_player, pack_onnx
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.onnx_model import build_onnx_player, encode_onnx
 from connectfour.players.policy import PolicyPlayer
 from connectfour.settings.schema import NetworkSettings
 
@@ -38,9 +38,9 @@ def rivals(folder: Path) -> tuple[PolicyPlayer, PolicyPlayer]:
     settings = NetworkSettings()
     weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(settings).state_dict().items()}
     encoded = encode_snapshot(Snapshot(settings, weights), iteration=1, env_steps=1)
-    packed = PackedPlayer("main", "main", encoded.data)
+    packed = EncodedPlayer("main", "main", encoded.data)
     export_onnx(packed, folder / "model.onnx")
-    exported = build_onnx_player(pack_onnx(str(folder / "model.onnx")))
+    exported = build_onnx_player(encode_onnx(str(folder / "model.onnx")))
     return exported, build_network_player(packed, greedy=False, fast=False)
 
 

@@ -18,7 +18,7 @@ from ray.rllib.utils.replay_buffers.prioritized_replay_buffer import Prioritized
 from rich.console import Console
 from rich.table import Table
 
-from connectfour.apex.replay.shard import Columns, ReplayShard
+from connectfour.apex.replay.shard import Fields, ReplayShard
 from connectfour.system.ray_session import ray_session
 
 RESULTS = Path(__file__).parent / "replay.json"
@@ -30,7 +30,7 @@ _SECONDS = 3.0
 _ALPHA, _BETA = 0.6, 0.4
 
 
-def transitions(count: int) -> Columns:
+def transitions(count: int) -> Fields:
     """Return transitions as they are in Connect Four: two packed positions, action, return and discount."""
     rng = np.random.default_rng(0)
     positions = rng.integers(2**49, size=(2, count, 2)).astype(np.uint64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Bits, Columns, Mask, pick_legal
+from connectfour.games.connect_four.bitboard import Bits, Mask, Moves, pick_legal
 from heuristics.base import Heuristic, State
 
 
@@ -20,7 +20,7 @@ class AlwaysSame(Heuristic):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         """Repeat the column in ``state`` where it is legal, and draw a new one elsewhere."""
         kept = state[:, 0] - 1
         keep = (kept >= 0) & legal[np.arange(len(legal)), kept]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import CENTER_FIRST, COLUMNS, Bits, Columns, Mask, from_planes
+from connectfour.games.connect_four.bitboard import CENTER_FIRST, COLUMNS, Bits, Mask, Moves, from_planes
 from connectfour.games.observation import Observation
 
 State = NDArray[np.int64]
@@ -33,7 +33,7 @@ class Heuristic(ABC):
         """Return the memory at the start of ``boards`` games, (boards, state_size)."""
         return np.zeros((boards, self.state_size), dtype=np.int64)
 
-    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Moves, State]:
         """Choose a column on each board.
 
         Args:
@@ -42,7 +42,7 @@ class Heuristic(ABC):
             rng: random number generator.
 
         Returns:
-            Columns (N,) and the new state.
+            Moves (N,) and the new state.
         """
         own, occupied = from_planes(observation.planes)
         return self.choose(own, occupied, observation.action_mask != 0, state, rng.random(len(own)))
@@ -50,7 +50,7 @@ class Heuristic(ABC):
     @abstractmethod
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         """Choose columns on bitboards.
 
         Args:
@@ -61,15 +61,15 @@ class Heuristic(ABC):
             uniform: one number in [0, 1) per board (N,), the only source of randomness.
 
         Returns:
-            Columns (N,) and the new state.
+            Moves (N,) and the new state.
         """
 
 
 _CENTER_RANK = np.argsort(CENTER_FIRST)
 
 
-def best_column(scores: NDArray[np.integer], legal: Mask) -> Columns:
+def best_column(scores: NDArray[np.integer], legal: Mask) -> Moves:
     """Return the legal column (N,) with the highest score (N, 7); ties go to the column nearest the center."""
     ranked = scores.astype(np.int64) * COLUMNS - _CENTER_RANK
-    columns: Columns = np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)
+    columns: Moves = np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)
     return columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Columns, Mask, landing_cells
+from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Mask, Moves, landing_cells
 from heuristics.base import Heuristic, State, best_column
 
 _DISTANCE = np.abs(np.arange(COLUMNS)[:, None] - np.arange(COLUMNS)[None, :])
@@ -25,7 +25,7 @@ class BeatLast(Heuristic):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         """Find the opponent's last disc and play on top of it."""
         before = state[:, 0].astype(np.uint64) | own
         new = occupied & ~before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Bits, Columns, Mask, four_lines, landing_cells
+from connectfour.games.connect_four.bitboard import Bits, Mask, Moves, four_lines, landing_cells
 from heuristics.base import Heuristic, State, best_column
 
 _LINES = four_lines()
@@ -22,7 +22,7 @@ class Linear(Heuristic):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         """Score each column by the longest open line through its landing cell, or -1 without one."""
         opponent = own ^ occupied
         open_line = (opponent[:, None] & _LINES) == 0

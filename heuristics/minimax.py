@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import COLUMNS, Bits, Columns, Mask, Moves
+from connectfour.games.connect_four.bitboard import COLUMNS, Bits, EveryMove, Mask, Moves
 from heuristics.base import Heuristic, State, best_column
 
 _NODES_AT_ONCE = 1 << 20
@@ -27,7 +27,7 @@ class Minimax(Heuristic):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         """Play the column with the highest value."""
         chunk = max(1, _NODES_AT_ONCE // COLUMNS**self.depth)
         values = [
@@ -42,7 +42,7 @@ def _column_values(own: Bits, occupied: Bits, depth: int) -> NDArray[np.int8]:
 
     A win with the first of these plies is worth ``depth``; full columns are worth less than any loss.
     """
-    moves = Moves(own, occupied)
+    moves = EveryMove(own, occupied)
     values = np.where(moves.wins, depth, np.where(moves.legal, 0, -depth - 1)).astype(np.int8)
     if depth > 1:
         values[moves.goes_on] = -_column_values(*moves.children(), depth - 1).max(axis=1)

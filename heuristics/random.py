@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Bits, Columns, Mask, pick_legal
+from connectfour.games.connect_four.bitboard import Bits, Mask, Moves, pick_legal
 from heuristics.base import Heuristic, State
 
 
@@ -16,6 +16,6 @@ class Random(Heuristic):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         """Draw one legal column per board."""
         return pick_legal(legal, uniform), state

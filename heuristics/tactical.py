@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import BOARD, Bits, Columns, Mask, has_four, landing_cells
+from connectfour.games.connect_four.bitboard import BOARD, Bits, Mask, Moves, has_four, landing_cells
 from heuristics.base import Heuristic, State, best_column
 
 _WIN, _BLOCK, _SAFE = 4, 2, 1
@@ -21,7 +21,7 @@ class Tactical(Heuristic):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         """Score each column: a win counts more than a block, and a block more than safety."""
         opponent = (own ^ occupied)[:, None]
         landing = landing_cells(occupied)

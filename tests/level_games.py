@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from connectfour.matches.records import GameRecord
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.rehearsal.level_game import Agent, LevelGame
 
 
@@ -23,9 +23,9 @@ class OneFails(LevelGame):
 
     fault: Literal["raise", "hang", "die"] = "raise"
 
-    def build(self, packed: PackedPlayer) -> Agent:
+    def build(self, encoded: EncodedPlayer) -> Agent:
         """Build an agent."""
-        name, level = json.loads(packed.data)
+        name, level = json.loads(encoded.data)
         return Agent(name, level, misbehavior=_FAULTS[self.fault] if name == "broken" else None)
 
 

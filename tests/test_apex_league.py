@@ -19,7 +19,7 @@ from connectfour.league.snapshots import decode_snapshot, weights_sha256
 from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
 from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights
-from connectfour.players.names import pack_player, parse_player
+from connectfour.players.names import encode_player, parse_player
 from connectfour.settings.reading import load_settings
 from connectfour.system.observer import Observer
 from connectfour.training.train import TrainingResult, resume, train
@@ -211,7 +211,7 @@ def test_a_run_has_a_guest_of_the_other_learner(apex_run: TrainingResult, ppo_ru
     assert '"id": "ppo-v1"' in manifest
     assert '"first": "ppo-v1"' in manifest
     copy, original = (
-        decode_snapshot(pack_player(spec).data, spec)
+        decode_snapshot(encode_player(spec).data, spec)
         for spec in (f"snapshot:{apex_run.run.path}/ppo-v1", f"snapshot:{ppo_run.run.path}/v1")
     )
     assert weights_sha256(copy.weights) == weights_sha256(original.weights)
@@ -236,13 +236,13 @@ def test_ppo_has_a_guest_that_apex_trained(apex_run: TrainingResult, build: Buil
     found = hashes_on_learner(algorithm)
     assert len(set(found.values())) > 1
     assert weights_sha256(module_weights(algorithm, "guest_0")) == (
-        weights_sha256(decode_snapshot(pack_player(f"snapshot:{apex_run.run.path}/main").data, "main").weights)
+        weights_sha256(decode_snapshot(encode_player(f"snapshot:{apex_run.run.path}/main").data, "main").weights)
     )
 
 
 def test_guests_never_leave_and_are_never_the_best_of_the_run(apex_run: TrainingResult) -> None:
     """``snapshot:RUN/best`` is a policy that the run trained."""
-    assert pack_player(f"snapshot:{apex_run.run.path}/best").name != "apex/ppo-v1"
+    assert encode_player(f"snapshot:{apex_run.run.path}/best").name != "apex/ppo-v1"
 
 
 def test_a_q_network_is_exported_and_plays_like_torch(apex_run: TrainingResult, tmp_path: Path) -> None:

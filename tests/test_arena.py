@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import Boards, Columns
+from connectfour.games.connect_four.bitboard import Boards, Moves
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.observation import Observation
 from connectfour.games.result import Result, Score
@@ -24,7 +24,7 @@ class Fixed:
         """Start at the first column."""
         return np.zeros((boards, 1), dtype=np.int64)
 
-    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Moves, State]:
         """Play the next one."""
         rng.random(len(observation))
         return self._columns[state[:, 0]], state + 1

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from connectfour.errors import PositionsError
-from connectfour.games.connect_four.bitboard import CELLS, CENTER_FIRST, Bits, Boards, Columns, Mask, Outcome, mirror
+from connectfour.games.connect_four.bitboard import CELLS, CENTER_FIRST, Bits, Boards, Mask, Moves, Outcome, mirror
 from connectfour.games.connect_four.notation import format_moves
 from connectfour.grading.grade import answer, grade, grade_columns, wilson_interval
 from connectfour.grading.positions import FULL, HALVES, GradedPositions, load_positions
@@ -146,7 +146,7 @@ class Watcher(Random):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Columns, State]:
+    ) -> tuple[Moves, State]:
         self.shown.append([int(word).bit_count() for word in occupied])
         return super().choose(own, occupied, legal, state, uniform)
 

@@ -24,7 +24,7 @@ from connectfour.grading.positions import load_positions
 from connectfour.league.manifest import read_members
 from connectfour.league.snapshots import decode_snapshot
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.players.names import pack_player, parse_player
+from connectfour.players.names import encode_player, parse_player
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import open_session
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY, write_checkpoint_index
@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(run: Path) -> Path:
     """The run's v0001 as a file."""
-    export_onnx(pack_player(f"snapshot:{run}/v1"), run / "v1.onnx")
+    export_onnx(encode_player(f"snapshot:{run}/v1"), run / "v1.onnx")
     return run / "v1.onnx"
 
 
@@ -146,38 +146,38 @@ def test_a_checkpoint_is_exported(run: Path, tmp_path: Path) -> None:
     shutil.copyfile(run / "league" / "main.safetensors", checkpoint / CHECKPOINT_POLICY)
     write_checkpoint_index(checkpoint, iteration=3, env_steps=1, minutes=0.0, league_size=1)
     assert export_onnx(f"checkpoint:{checkpoint}", tmp_path / "model.onnx").player == "main@3"
-    main = build_network(decode_snapshot(pack_player(f"snapshot:{run}/main").data, "main")).eval()
+    main = build_network(decode_snapshot(encode_player(f"snapshot:{run}/main").data, "main")).eval()
     verify((tmp_path / "model.onnx").read_bytes(), main)
 
 
 def test_the_best_network_is_the_first_on_the_leaderboard(ranked_run: Path, tmp_path: Path) -> None:
     """Or the best graded if there is no leaderboard. Names may be longer because several runs were ranked together."""
     best = next(row.player for row in read_leaderboard(ranked_run) if row.player[0] in "vm" and row.player[1] != "i")
-    packed, why = best_player(str(ranked_run))
-    assert packed.name == best
+    encoded, why = best_player(str(ranked_run))
+    assert encoded.name == best
     assert re.fullmatch(r"rank \d of .*leaderboard.csv", why)
     run = tmp_path / "demo"
     shutil.copytree(ranked_run, run, ignore=shutil.ignore_patterns("app"))
     for file, before, after in (("leaderboard.csv", ",{},", ",demo/{},"), ("matches.jsonl", '"{}"', '"demo/{}"')):
         text = (run / file).read_text()
         (run / file).write_text(text.replace(before.format(best), after.format(best)))
-    assert best_player(str(run)) == (packed, why.replace(str(ranked_run), str(run)))
+    assert best_player(str(run)) == (encoded, why.replace(str(ranked_run), str(run)))
     (run / "leaderboard.csv").unlink()
-    packed, why = best_player(str(run))
-    assert packed.name == "demo/v0001"
+    encoded, why = best_player(str(run))
+    assert encoded.name == "demo/v0001"
     assert "graded best" in why
 
 
 def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here it has the weights of another snapshot. The file that was there before stays."""
-    other = build_network(decode_snapshot(pack_player(f"snapshot:{run}/v2").data, "other"))
+    other = build_network(decode_snapshot(encode_player(f"snapshot:{run}/v2").data, "other"))
     monkeypatch.setattr(onnx_file, "onnx_graph", lambda _: onnx_graph.onnx_graph(other))
     output = tmp_path / "model.onnx"
     output.write_text("before")
     with pytest.raises(
         ExportError, match=r"onnxruntime does not play as Torch does at batch size 1 .*: nothing is written"
     ):
-        export_onnx(pack_player(f"snapshot:{run}/v1"), output)
+        export_onnx(encode_player(f"snapshot:{run}/v1"), output)
     assert output.read_text() == "before"
     assert [file.name for file in tmp_path.iterdir()] == ["model.onnx"]
 
@@ -216,7 +216,7 @@ def test_every_batch_size_is_verified(
 
     monkeypatch.setattr(onnx_file, "open_session", Wrong)
     with pytest.raises(ExportError, match=message):
-        export_onnx(pack_player(f"snapshot:{run}/v1"), tmp_path / "model.onnx")
+        export_onnx(encode_player(f"snapshot:{run}/v1"), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""``connectfour play`` and ``connectfour replay`` as a user meets them."""
+"""``connectfour play`` and ``connectfour film`` as a user meets them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from connectfour.cli.playing import replay
+from connectfour.cli.playing import film
 from connectfour.errors import PictureError
 from connectfour.games.connect_four.game import Game
 from connectfour.standings import recorded
@@ -142,7 +142,7 @@ def test_a_recorded_game_becomes_a_picture(suffix: str, ranked_run: Path, tmp_pa
     """One frame per move, and the last one shows the end; no other file is left in the folder."""
     game = best_games(read_games(ranked_run), 1)[0]
     output = tmp_path / f"game.{suffix}"
-    done = call("replay", ranked_run, "--output", output)
+    done = call("film", ranked_run, "--output", output)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"game {game.id}, {game.first} against {game.second}, {game.ending}" in done.stdout
     assert [file.name for file in tmp_path.iterdir()] == [output.name]
@@ -202,12 +202,12 @@ def test_frames_show_what_happens() -> None:
         (("--output", "{tmp}/none/game.gif"), "none does not exist: create it, or name another folder"),
     ],
 )
-def test_a_replay_that_cannot_be_drawn_gets_a_sentence(
+def test_a_film_that_cannot_be_drawn_gets_a_sentence(
     options: tuple[str, ...], message: str, ranked_run: Path, tmp_path: Path
 ) -> None:
     """And leaves no file."""
     named = [option.format(tmp=tmp_path) for option in options]
-    done = call("replay", ranked_run, *([] if "--output" in named else ["--output", tmp_path / "game.gif"]), *named)
+    done = call("film", ranked_run, *([] if "--output" in named else ["--output", tmp_path / "game.gif"]), *named)
     assert done.returncode in {9, 12}
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -217,7 +217,7 @@ def test_a_replay_that_cannot_be_drawn_gets_a_sentence(
 def test_a_folder_without_games_gets_a_sentence(ranked_run: Path, tmp_path: Path) -> None:
     """Here a run that was never ranked."""
     shutil.copytree(ranked_run / "league", tmp_path / "run" / "league")
-    done = call("replay", tmp_path / "run", "--output", tmp_path / "game.gif")
+    done = call("film", tmp_path / "run", "--output", tmp_path / "game.gif")
     assert done.returncode == 9
     assert "matches.jsonl does not exist: name a folder written by connectfour rank" in done.stderr
 
@@ -235,7 +235,7 @@ def without_video(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pictures_need_no_video_package(suffix: str, without_video: None, ranked_run: Path, tmp_path: Path) -> None:
     """GIF and PNG are written by Pillow."""
     output = tmp_path / f"game.{suffix}"
-    replay(ranked_run, output)
+    film(ranked_run, output)
     with Image.open(output) as image:
         image.verify()
 
@@ -251,7 +251,7 @@ def test_a_film_without_the_video_extra_is_refused_first(
     monkeypatch.setattr(drawing, "draw_frame", refuse)
     monkeypatch.setattr(recorded, "read_games", refuse)
     with pytest.raises(PictureError, match=r"needs imageio_ffmpeg: pip install 'connectfour-league\[video\]'"):
-        replay(ranked_run, tmp_path / "game.mp4")
+        film(ranked_run, tmp_path / "game.mp4")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -261,7 +261,7 @@ def test_a_film_that_cannot_be_written_is_refused_first(
     """A folder with the name of a film, and a folder without permission."""
     (tmp_path / "game.gif").mkdir()
     with pytest.raises(PictureError, match=r"game.gif cannot be written: name a file in a writable folder"):
-        replay(ranked_run, tmp_path / "game.gif")
+        film(ranked_run, tmp_path / "game.gif")
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(PictureError, match=r"game.png cannot be written"):
-        replay(ranked_run, tmp_path / "game.png")
+        film(ranked_run, tmp_path / "game.png")

@@ -14,7 +14,7 @@ from connectfour.export.onnx_file import export_onnx
 from connectfour.games.connect_four.bitboard import Boards, Outcome
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.players.contract import Player
-from connectfour.players.names import pack_player, parse_player
+from connectfour.players.names import encode_player, parse_player
 from connectfour.runs.checkpoints import CHECKPOINT_INDEX, CHECKPOINT_POLICY, write_checkpoint_index
 from connectfour.runs.folder import RunFolder
 from heuristics import HEURISTICS
@@ -55,7 +55,7 @@ def player(request: pytest.FixtureRequest, run: Path) -> Player:
     """Every kind of player there is."""
     spec, greedy = request.param
     if spec.startswith("onnx:") and not (run / "model.onnx").exists():
-        export_onnx(pack_player(f"snapshot:{run}/v1"), run / "model.onnx")
+        export_onnx(encode_player(f"snapshot:{run}/v1"), run / "model.onnx")
     return parse_player(spec.format(run=run), greedy=greedy)
 
 
@@ -110,17 +110,17 @@ def test_a_batch_may_be_empty(player: Player) -> None:
 
 def test_a_checkpoint_plays_the_policy_that_it_holds(run: Path) -> None:
     """It is the same player as main of its run, and knows its run and iteration."""
-    checkpoint, main = pack_player(f"checkpoint:{run / CHECKPOINT}"), pack_player(f"snapshot:{run}/main")
+    checkpoint, main = encode_player(f"checkpoint:{run / CHECKPOINT}"), encode_player(f"snapshot:{run}/main")
     assert checkpoint.name == "demo/main@3"
     assert checkpoint.iteration == 3
     assert checkpoint.sha256 == main.sha256
-    assert checkpoint.sha256 != pack_player(f"snapshot:{run}/v1").sha256
+    assert checkpoint.sha256 != encode_player(f"snapshot:{run}/v1").sha256
 
 
 def test_a_checkpoint_outside_a_run_is_a_player_too(run: Path, tmp_path: Path) -> None:
     """Its name then lacks the run."""
     copytree(run / CHECKPOINT, tmp_path / "copy")
-    assert pack_player(f"checkpoint:{tmp_path}/copy").name == "main@3"
+    assert encode_player(f"checkpoint:{tmp_path}/copy").name == "main@3"
 
 
 def test_a_folder_without_a_checkpoint_is_refused(run: Path) -> None:
@@ -165,7 +165,7 @@ def test_a_checkpoint_with_a_damaged_policy_is_refused(run: Path, tmp_path: Path
     policy = checkpoint / CHECKPOINT_POLICY
     policy.write_bytes(b"x" * policy.stat().st_size)
     with pytest.raises(SnapshotError, match=f"{policy} is not a snapshot"):
-        pack_player(f"checkpoint:{checkpoint}")
+        encode_player(f"checkpoint:{checkpoint}")
 
 
 @pytest.mark.parametrize(

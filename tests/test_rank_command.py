@@ -52,11 +52,11 @@ def test_players_alone_are_ranked_and_the_leaderboard_printed(ranking: tuple[Pat
     assert f"every game: {folder}/matches.jsonl" in printed
 
 
-def test_replay_rebuilds_the_tables(ranking: tuple[Path, str], tmp_path: Path) -> None:
+def test_the_log_alone_rebuilds_the_tables(ranking: tuple[Path, str], tmp_path: Path) -> None:
     """From a copy of the log alone, byte for byte, without naming players."""
     folder, _ = ranking
     (tmp_path / "matches.jsonl").write_bytes((folder / "matches.jsonl").read_bytes())
-    done = call("rank", "--replay", "--output", tmp_path)
+    done = call("rank", "--rebuild", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     for name in ("leaderboard.csv", "crosstable.csv"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
@@ -109,7 +109,7 @@ def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(
         ("rank nowhere", 3, "nowhere is not a run folder"),
         ("rank", 2, "name a run folder or players"),
         ("rank heuristic:linear --until-sigma 0", 2, "the limit sigma is 0: choose a number above 0"),
-        ("rank --replay --output nowhere", 9, "matches.jsonl does not exist"),
+        ("rank --rebuild --output nowhere", 9, "matches.jsonl does not exist"),
         ("rank heuristic:linear --output file", 9, "file is a file, not a folder: choose another --output"),
         ("rank heuristic:linear --output file/new", 9, "file is a file, not a folder"),
         ("rank heuristic:linear --output taken", 9, "taken/leaderboard.csv cannot be written"),

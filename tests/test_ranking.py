@@ -44,7 +44,7 @@ def play(
     path = folder / "matches.jsonl"
     with MatchLog.writing(path) as log:
         log.append([RankedPlayer(agent.name, "agent") for agent in agents if agent.name not in log.players])
-        runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=deadline)
+        runner = MatchRunner({agent.name: agent.encoded() for agent in agents}, deadline=deadline)
         tournament = Tournament([agent.name for agent in agents], log, runner, Plan(rules, opening_plies=0, **plan))
         progress = tournament.run(limits, lambda _: None)
     return MatchLog.read(path), progress, tournament
@@ -103,10 +103,10 @@ def test_another_player_of_the_same_name_is_refused(run: Path) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 def test_every_kind_of_fault_is_distinguished() -> None:
-    """Players lose by their faults; games that the machines spoil are replayed under the same ids."""
+    """Players lose by their faults; games that the machines spoil are retried under the same ids."""
     agents = make_agents(4, 1)
     rules = LevelGame(ErrorRates(error=0.1, invalid=0.3, crash=0.04, hang=0.03, lost=0.01))
-    runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=1.5)
+    runner = MatchRunner({agent.name: agent.encoded() for agent in agents}, deadline=1.5)
     for number, (one, other) in enumerate(islice(cycle(combinations(agents, 2)), 150), start=1):
         names = (one.name, other.name)
         runner.submit(Batch(names, (GameSpec(number, *names),), rules, (0, number)))
@@ -127,9 +127,9 @@ def test_every_kind_of_fault_is_distinguished() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_games_of_a_withdrawn_player_are_not_replayed(tmp_path: Path) -> None:
+def test_games_of_a_withdrawn_player_are_not_retried(tmp_path: Path) -> None:
     """Its hanging batch is neither split nor repeated."""
-    agents = {agent.name: agent.packed() for agent in [*make_agents(1, 1), Agent("broken", 50.0)]}
+    agents = {agent.name: agent.encoded() for agent in [*make_agents(1, 1), Agent("broken", 50.0)]}
     runner = MatchRunner(agents, deadline=0.5)
     names = ("agent_1", "broken")
     games = tuple(GameSpec(number, *names) for number in range(1, 17))
@@ -185,7 +185,7 @@ def test_a_ranking_that_ended_stays_ended(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 def test_of_a_batch_only_the_game_that_hangs_is_lost(tmp_path: Path) -> None:
-    """The others are replayed, one by one, under their ids."""
+    """The others are retried, one by one, under their ids."""
     rules = LevelGame(ErrorRates(hang=0.02))
     log, progress, _ = play(tmp_path, make_agents(2, 1), Limits(matches=64), rules, 1.5, batch_games=32)
     assert sorted(game.id for game in log.games) == list(range(1, 65))
@@ -287,7 +287,7 @@ def show(progress):
 
 with MatchLog.writing(Path(sys.argv[1])) as log:
     log.append([RankedPlayer(agent.name, "agent") for agent in agents])
-    runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=120)
+    runner = MatchRunner({agent.name: agent.encoded() for agent in agents}, deadline=120)
     plan = Plan(WaitingGame(ErrorRates(), str(waiting)), opening_plies=0, batch_games=2)
     progress = Tournament([agent.name for agent in agents], log, runner, plan).run(Limits(matches=40), show)
     print(json.dumps({"removed_at": removed_at, "lost": progress.lost}))
@@ -297,7 +297,7 @@ cluster.shutdown()
 
 
 def test_a_node_removed_without_grace_loses_nothing(tmp_path: Path) -> None:
-    """Its games are replayed on the other node under the same ids."""
+    """Its games are retried on the other node under the same ids."""
     log = tmp_path / "matches.jsonl"
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     command = [sys.executable, "-c", _TWO_NODES, str(log)]

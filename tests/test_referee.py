@@ -18,9 +18,9 @@ from connectfour.matches.records import Fault, GameSpec
 from connectfour.matches.referee import ask
 from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.contract import Player
-from connectfour.players.names import pack_heuristic
+from connectfour.players.encoded import EncodedPlayer
+from connectfour.players.names import encode_heuristic
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.players.packed import PackedPlayer
 from connectfour.settings.schema import NetworkSettings
 from heuristics import State, make_heuristic
 
@@ -158,9 +158,9 @@ def test_a_fault_ends_only_the_game_in_which_it_happens(kind: str) -> None:
 def test_records_hold_the_whole_game() -> None:
     """Moves from the empty board on, who won, and how."""
     rules = ConnectFour()
-    packed: dict[str, PackedPlayer] = {name: pack_heuristic(name) for name in ("tactical", "random")}
+    encoded: dict[str, EncodedPlayer] = {name: encode_heuristic(name) for name in ("tactical", "random")}
     games = [GameSpec(5, "random", "tactical", "4433"), GameSpec(6, "tactical", "random", "4433")]
-    players = (rules.build(packed["tactical"]), rules.build(packed["random"]))
+    players = (rules.build(encoded["tactical"]), rules.build(encoded["random"]))
     records = rules.play(players, ("tactical", "random"), games, np.random.default_rng(0), lambda index: None)
     assert [(record.id, record.first, record.opening) for record in records] == [
         (5, "random", "4433"),

@@ -70,7 +70,7 @@ def test_a_rehearsal_recovers_the_order_and_draws_its_accuracy(tmp_path: Path) -
     printed = text.getvalue()
     assert re.search(r"Ray: 1 node, \d+ cores", printed)
     assert len(re.findall(r"100/100 games, 0 pending, .*games/s.* s for games, .* s for log and ratings", printed)) == 8
-    assert "replayed: exception" in printed
+    assert "retried: exception" in printed
     assert "Share of pairs in the right order, 10 agents, mean of 4 seeds:" in printed
     assert f"{fmean(found['random'][30]):.3f}" in printed
     assert f"Accuracy by number of games: {figure}" in printed

@@ -16,8 +16,8 @@ import pytest
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameSpec
 from connectfour.matches.sandbox import Batch, OnDemand, Rules, Sandbox, SandboxError
-from connectfour.players.names import pack_heuristic
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
+from connectfour.players.names import encode_heuristic
 from connectfour.rehearsal.level_game import ErrorRates, LevelGame, make_agents
 
 AGENTS = make_agents(2, seed=0)
@@ -39,7 +39,7 @@ def batch(rules: Rules, games: int = 1, names: tuple[str, str] = NAMES, opening:
 
 def agents() -> dict[str, OnDemand]:
     """The two agents."""
-    return {agent.name: OnDemand(agent.packed().sha256, agent.packed) for agent in AGENTS}
+    return {agent.name: OnDemand(agent.encoded().sha256, agent.encoded) for agent in AGENTS}
 
 
 def process_id(sandbox: Sandbox) -> int:
@@ -62,19 +62,22 @@ def test_players_travel_once(sandbox: Sandbox) -> None:
     """The process keeps players, and recognizes them by their hashes rather than by their names."""
     fetched: list[str] = []
 
-    def on_demand(name: str, packed: PackedPlayer) -> OnDemand:
-        def fetch() -> PackedPlayer:
+    def on_demand(name: str, encoded: EncodedPlayer) -> OnDemand:
+        def fetch() -> EncodedPlayer:
             fetched.append(name)
-            return packed
+            return encoded
 
-        return OnDemand(packed.sha256, fetch)
+        return OnDemand(encoded.sha256, fetch)
 
     names = ("one", "two")
-    packed = {"one": on_demand("one", pack_heuristic("tactical")), "two": on_demand("two", pack_heuristic("random"))}
-    tactical_wins = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), packed, 30)]
-    sandbox.play(batch(ConnectFour(), 2, names), packed, 30)
+    encoded = {
+        "one": on_demand("one", encode_heuristic("tactical")),
+        "two": on_demand("two", encode_heuristic("random")),
+    }
+    tactical_wins = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), encoded, 30)]
+    sandbox.play(batch(ConnectFour(), 2, names), encoded, 30)
     assert fetched == ["one", "two"]
-    swapped = {"one": packed["two"], "two": on_demand("other two", pack_heuristic("tactical"))}
+    swapped = {"one": encoded["two"], "two": on_demand("other two", encode_heuristic("tactical"))}
     random_loses = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), swapped, 30)]
     assert sum(filter(None, tactical_wins)) > 4
     assert sum(filter(None, random_loses)) < -4
@@ -120,20 +123,23 @@ def test_a_process_killed_from_outside_is_nobodys_fault(sandbox: Sandbox) -> Non
 
 def test_what_the_rules_raise_is_nobodys_fault(sandbox: Sandbox) -> None:
     """Here an opening that cannot be parsed; the error is in the detail."""
-    packed = {name: OnDemand(name, partial(pack_heuristic, name)) for name in ("random", "linear")}
+    encoded = {name: OnDemand(name, partial(encode_heuristic, name)) for name in ("random", "linear")}
     with pytest.raises(SandboxError) as raised:
-        sandbox.play(batch(ConnectFour(), 1, ("random", "linear"), opening="x"), packed, 30)
+        sandbox.play(batch(ConnectFour(), 1, ("random", "linear"), opening="x"), encoded, 30)
     assert raised.value.kind == "infrastructure"
     assert "ValueError" in raised.value.detail
 
 
 def test_a_player_that_cannot_be_built_is_at_fault(sandbox: Sandbox) -> None:
     """A snapshot without a valid file; its opponent is not to blame."""
-    broken = PackedPlayer("broken", "snapshot", b"no weights")
-    packed = {"random": OnDemand("random", partial(pack_heuristic, "random")), "broken": OnDemand("x", lambda: broken)}
+    broken = EncodedPlayer("broken", "snapshot", b"no weights")
+    encoded = {
+        "random": OnDemand("random", partial(encode_heuristic, "random")),
+        "broken": OnDemand("x", lambda: broken),
+    }
     for names in (("random", "broken"), ("broken", "random")):
         with pytest.raises(SandboxError) as raised:
-            sandbox.play(batch(ConnectFour(), 1, names), packed, 30)
+            sandbox.play(batch(ConnectFour(), 1, names), encoded, 30)
         assert (raised.value.kind, raised.value.mover) == ("exception", "broken")
         assert "SnapshotError: broken is not a snapshot" in raised.value.detail
 

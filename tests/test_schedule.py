@@ -10,7 +10,7 @@ import pytest
 
 from connectfour.games.result import Score
 from connectfour.rating.posterior import JointPosterior, joint_posterior
-from connectfour.tournament.schedule import PAIRINGS, Pair, Pairing, next_round
+from connectfour.tournament.pairing import PAIRINGS, Pair, Pairing, next_round
 
 NAMES = [f"p{number}" for number in range(9)]
 

@@ -13,7 +13,7 @@ from ray import tune
 from connectfour.errors import ClusterError, ConfigError, RunFolderError, TrainingError
 from connectfour.league.snapshots import decode_snapshot, weights_sha256
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.players.names import pack_player
+from connectfour.players.names import encode_player
 from connectfour.settings.reading import load_settings
 from connectfour.settings.schema import NetworkSettings, RunSettings
 from connectfour.system.observer import Observer
@@ -41,8 +41,8 @@ def test_training_returns_what_a_program_continues_with(trained: TrainingResult)
 
 def test_a_checkpoint_is_the_policy_that_the_run_saved(trained: TrainingResult) -> None:
     """``checkpoint:PATH`` and ``snapshot:RUN/main`` have the same weights."""
-    checkpoint = pack_player(f"checkpoint:{trained.checkpoint.path}")
-    main = pack_player(f"snapshot:{trained.run.path}/main")
+    checkpoint = encode_player(f"checkpoint:{trained.checkpoint.path}")
+    main = encode_player(f"snapshot:{trained.run.path}/main")
     hashes = {weights_sha256(decode_snapshot(player.data, player.name).weights) for player in (checkpoint, main)}
     assert len(hashes) == 1
     assert checkpoint.name == f"run/main@{trained.last.iteration}"

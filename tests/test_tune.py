@@ -16,7 +16,7 @@ from connectfour.errors import ConfigError
 from connectfour.league.snapshots import decode_snapshot
 from connectfour.learning.apex.algorithm import SelfPlayApexConfig
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
-from connectfour.players.names import pack_player, parse_player
+from connectfour.players.names import encode_player, parse_player
 from tests.leagues import LOCKSTEP, Build, tiny_settings
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -68,7 +68,7 @@ def test_league_and_network_settings_are_searched_with_asha(tmp_path: Path) -> N
     widths = []
     for result in results:
         drawn = result.config["searched"]
-        player = pack_player(f"checkpoint:{result.checkpoint.path}")
+        player = encode_player(f"checkpoint:{result.checkpoint.path}")
         assert decode_snapshot(player.data, player.name).network.width == drawn["network.width"]
         assert "opponent_3" in result.config["policies"]
         assert "opponent_4" not in result.config["policies"]

@@ -44,7 +44,7 @@ class Report:
         lost: transitions that did not arrive, because their shard died.
         metrics: RLlib's metrics.
         spans: how it spent its time since the previous report.
-        returns: returns of finished episodes on nearly greedy boards.
+        returns: returns of finished episodes on nearly greedy environments.
         extra: anything else, for subclasses of the algorithm.
     """
 
@@ -60,19 +60,19 @@ class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
     """An env runner that explores; its ``sample`` returns ``Transitions``.
 
     Attributes:
-        epsilon: exploration probability of each board, (N,).
-        measured: which boards explore so little that their results measure the policy, (N,).
+        epsilon: exploration probability of each environment, (N,).
+        measured: which environments explore so little that their results measure the policy, (N,).
         transitions: builds n-step transitions.
         returns: returns for the next report.
     """
 
     def become_actor(self, discount: float) -> None:
         """Prepare for acting; ``discount`` is negative in zero-sum games (see ``connectfour.apex.transitions``)."""
-        config, boards = self.config, self.config.num_envs_per_env_runner
+        config, envs = self.config, self.config.num_envs_per_env_runner
         runners = max(1, config.num_env_runners)
         position = max(0, (self.worker_index or 1) - 1)
-        everywhere = epsilons(runners * boards, config.epsilon, config.epsilon_alpha)
-        # Every runner gets the full range of epsilons, so that no runner has only heavily exploring boards.
+        everywhere = epsilons(runners * envs, config.epsilon, config.epsilon_alpha)
+        # Every runner gets the full range of epsilons, so that no runner has only heavily exploring environments.
         self.epsilon = everywhere[position::runners]
         self.measured = nearly_greedy(everywhere)[position::runners]
         self.transitions = TransitionBuilder(config.n_step, discount)

@@ -57,8 +57,9 @@ class ApexConfig(ApexOptions):
 class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
     """Double Q-learning with distributed prioritized replay and actors that run alongside the learner.
 
-    In the result, ``env_runners/episode_return_mean`` is the mean over the latest 20 episodes on nearly greedy boards,
-    ``replay_buffer`` describes the replay, and ``waiting`` gives the share of its time that each process waits.
+    In the result, ``env_runners/episode_return_mean`` is the mean over the latest 20 episodes in nearly greedy
+    environments, ``replay_buffer`` describes the replay, and ``waiting`` gives the share of its time that each process
+    waits.
 
     Attributes:
         replay: the shards.

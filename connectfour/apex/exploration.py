@@ -1,4 +1,4 @@
-"""Exploration: each board has its own probability of a random action."""
+"""Exploration: each environment has its own probability of a random action."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 _NEARLY_GREEDY = 0.02
 
 
-def epsilons(boards: int, first: float, alpha: float) -> NDArray[np.float64]:
-    """Return the exploration probability of each board, ``first ** (1 + alpha * i / (boards - 1))``, (boards,).
+def epsilons(envs: int, first: float, alpha: float) -> NDArray[np.float64]:
+    """Return the exploration probability of each environment, ``first ** (1 + alpha * i / (envs - 1))``, (envs,).
 
     Board 0 explores most (Horgan et al. 2018).
     """
-    return np.asarray(first ** (1 + alpha * np.arange(boards) / max(1, boards - 1)))
+    return np.asarray(first ** (1 + alpha * np.arange(envs) / max(1, envs - 1)))
 
 
 def nearly_greedy(epsilon: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which boards explore so little (at most 2 % of actions) that their results measure the policy.
+    """Return which environments explore so little (at most 2 % of actions) that their results measure the policy.
 
-    If there are none, the boards that explore least count.
+    If there are none, the environments that explore least count.
     """
     threshold = max(_NEARLY_GREEDY, float(epsilon.min()))
     nearly: NDArray[np.bool_] = epsilon <= threshold
@@ -32,9 +32,9 @@ def explore(
     """Return ``greedy`` (N,) with some actions replaced by random legal ones.
 
     Args:
-        greedy: the best legal action of each board.
+        greedy: the best legal action of each environment.
         legal: nonzero where an action is legal, (N, actions).
-        epsilon: exploration probability of each board, (N,).
+        epsilon: exploration probability of each environment, (N,).
         rng: random number generator.
     """
     exploring = rng.random(len(greedy)) < epsilon

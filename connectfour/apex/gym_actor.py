@@ -49,8 +49,8 @@ class GymActor(Actor):
             ConfigError: the environment's spaces are of another kind.
         """
         super().__init__(config=config, **kwargs)
-        boards = config.num_envs_per_env_runner
-        self.env = gym.vector.SyncVectorEnv([_creator(config)] * boards)
+        envs = config.num_envs_per_env_runner
+        self.env = gym.vector.SyncVectorEnv([_creator(config)] * envs)
         observations, actions = self.env.single_observation_space, self.env.single_action_space
         if not isinstance(actions, gym.spaces.Discrete) or len(observations.shape or ()) != 1:
             raise ConfigError(
@@ -58,12 +58,12 @@ class GymActor(Actor):
                 "Discrete actions; write an Actor of your own for others"
             )
         torch.set_num_threads(1)
-        self._legal = np.ones((boards, int(actions.n)), np.int8)
+        self._legal = np.ones((envs, int(actions.n)), np.int8)
         self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
         self._weights_seq_no = 0
-        self._returns = np.zeros(boards)
+        self._returns = np.zeros(envs)
         self._observation, _ = self.env.reset(seed=int(self._rng.integers(2**31)))
-        self._resets = np.zeros(boards, np.bool_)
+        self._resets = np.zeros(envs, np.bool_)
         self.make_module()
         self.become_actor(config.gamma)
 
@@ -92,7 +92,7 @@ class GymActor(Actor):
 
     def _step(self) -> Steps:
         """Step every environment; one whose episode has just ended resets instead."""
-        boards = np.arange(len(self._legal))
+        rows = np.arange(len(self._legal))
         with torch.inference_mode():
             q = self.module[DEFAULT_MODULE_ID].q_values(torch.from_numpy(self._observation)).numpy()
         action = explore(q.argmax(axis=1), self._legal, self.epsilon, self._rng)
@@ -107,7 +107,7 @@ class GymActor(Actor):
             terminated=terminated[None],
             cut=self._resets[None],
             real=~resets[None],
-            q_taken=q[boards, action][None],
+            q_taken=q[rows, action][None],
             q_best=q.max(axis=1)[None],
         )
 

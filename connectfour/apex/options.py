@@ -81,8 +81,8 @@ class ApexOptions(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are u
             replay_ratio: how often each transition is learned from on average; whichever side is ahead waits.
             anneal_env_steps: length of the schedules of the learning rate and the importance exponent.
             lr_end: learning rate at their end; by default the learning rate does not change.
-            epsilon: exploration probability of the board that explores most.
-            epsilon_alpha: exponent that spreads exploration over the boards.
+            epsilon: exploration probability of the environment that explores most.
+            epsilon_alpha: exponent that spreads exploration over the environments.
             kwargs: RLlib's own options, such as ``lr``, ``gamma`` and ``grad_clip``.
         """
         self._set(

@@ -1,4 +1,4 @@
-"""n-step transitions from the steps of N boards in lockstep.
+"""n-step transitions from the steps of N environments in lockstep.
 
 A discount has a sign. With one agent it is positive. Where two players take turns in a zero-sum game, the value of the
 next position belongs to the opponent, so the discount is minus gamma. An n-step return is then the player's own
@@ -13,10 +13,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.apex.replay.shard import Columns
+from connectfour.apex.replay.shard import Fields
 
 ACTION, RETURN, DISCOUNT = "action", "return", "discount"
-"""Columns of a transition, besides the observation's and those of the next observation."""
+"""Fields of a transition, besides the observation's and those of the next observation."""
 
 NEXT = "next."
 """Prefix of the next observation's columns."""
@@ -26,7 +26,7 @@ Float32s = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Steps:
-    """T steps on N boards; all arrays begin with the axes (T, N).
+    """T steps on N environments; all arrays begin with the axes (T, N).
 
     Attributes:
         observation: columns of the observation before the action.
@@ -39,7 +39,7 @@ class Steps:
         q_best: Q-value of the best legal action, float32.
     """
 
-    observation: Columns
+    observation: Fields
     action: NDArray[np.integer]
     reward: Float32s
     terminated: NDArray[np.bool_]
@@ -80,7 +80,7 @@ class Transitions:
         td_errors: their TD errors (N,) float32 under the network that acted, from which initial priorities follow.
     """
 
-    columns: Columns
+    columns: Fields
     td_errors: Float32s
 
     def __len__(self) -> int:
@@ -89,7 +89,7 @@ class Transitions:
 
 
 class TransitionBuilder:
-    """Builds n-step transitions from consecutive rollouts of the same boards.
+    """Builds n-step transitions from consecutive rollouts of the same environments.
 
     A transition is complete when its next observation has been acted on, because its Q-values give the TD error. The
     last n steps of a rollout therefore wait for the next one.

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from connectfour.errors import NotationError, PlayerError
 from connectfour.games.connect_four.game import Game
 from connectfour.matches.records import GameRecord
-from connectfour.players.names import pack_heuristic
-from connectfour.players.onnx_model import pack_onnx
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
+from connectfour.players.names import encode_heuristic
+from connectfour.players.onnx_model import encode_onnx
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.table import LeaderboardRow, read_leaderboard
 
@@ -98,7 +98,7 @@ class Bundle:
         self.title = index.title
         self.players = {player.id: player for player in index.players}
 
-    def pack(self, player_id: str) -> PackedPlayer:
+    def pack(self, player_id: str) -> EncodedPlayer:
         """Read the player ``player_id``.
 
         Raises:
@@ -107,7 +107,7 @@ class Bundle:
         if player_id not in self.players:
             raise PlayerError(f"there is no player {player_id!r} here: choose one from the list")
         file = self.players[player_id].file
-        return pack_onnx(str(self.folder / MODELS / Path(file).name)) if file else pack_heuristic(player_id)
+        return encode_onnx(str(self.folder / MODELS / Path(file).name)) if file else encode_heuristic(player_id)
 
     @property
     def leaderboard(self) -> list[LeaderboardRow]:

@@ -40,7 +40,7 @@ for _command in (
     ranking.match,
     ranking.grade,
     playing.play,
-    playing.replay,
+    playing.film,
     playing.app,
     exporting.export_onnx,
     exporting.space,
@@ -48,3 +48,4 @@ for _command in (
     training.settings,
 ):
     app.command()(_command)
+app.command("replay", hidden=True)(playing.film)  # its name in earlier releases

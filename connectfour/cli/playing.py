@@ -33,20 +33,20 @@ def play(
 ) -> None:
     """Play in this terminal: 1 to 7 drops a disc, u undo, h hint, n new game, q quit."""
     from connectfour.games.connect_four.game import Game
-    from connectfour.players.names import build_player, pack_player
+    from connectfour.players.names import build_player, encode_player
     from connectfour.players.policy import PolicyPlayer
     from connectfour.standings.best import default_opponent
     from connectfour.terminal.prompt import TerminalGame
 
     game = Game.parse(moves)
-    agent = build_player(pack_player(opponent) if opponent else default_opponent())
+    agent = build_player(encode_player(opponent) if opponent else default_opponent())
     if isinstance(agent, PolicyPlayer):
         agent = agent.at(temperature)
     agent_seed = secrets.randbelow(2**32) if seed is None else seed
     TerminalGame(agent, 0 if first == "human" else 1, plain_console(), game=game, seed=agent_seed).run()
 
 
-def replay(
+def film(
     run: Annotated[Path, typer.Argument(help="Folder written by connectfour rank, such as a run.")],
     output: Annotated[Path, typer.Option(help="File to write: .gif, .mp4 (needs the extra video) or .png.")],
     game: Annotated[

@@ -10,7 +10,7 @@ import typer
 
 from connectfour.cli import ranking_output
 from connectfour.system.observer import ConsoleObserver, plain_console
-from connectfour.tournament.schedule import PAIRINGS, Pairing
+from connectfour.tournament.pairing import PAIRINGS, Pairing
 
 AddressOption = Annotated[
     str | None, typer.Option(help="Ray cluster to use, as for ray.init (auto: the one running on this machine).")
@@ -96,7 +96,7 @@ def rank(
     deadline: Annotated[float, typer.Option(min=0.1, help="Time limit per batch, in seconds.")] = 60.0,
     seed: SeedOption = 0,
     address: AddressOption = None,
-    replay: Annotated[bool, typer.Option(help="Play no games: rebuild all tables from the log.")] = False,
+    rebuild: Annotated[bool, typer.Option(help="Play no games: rebuild all tables from the log.")] = False,
 ) -> None:
     """Rank players by games against each other; run the same command again to resume.
 
@@ -107,7 +107,7 @@ def rank(
     from connectfour.tournament import session
     from connectfour.tournament.plan import Limits, Plan
 
-    if replay:
+    if rebuild:
         ranking_output.print_ranking(session.rebuild_tables(output or session.default_output(players or [])))
         return
     has_limits = matches is not None or until_sigma is not None or until_settled is not None
@@ -127,7 +127,7 @@ def rehearse(
     num_agents: Annotated[int, typer.Option(min=2, help="Number of agents, with levels from 0 to 100.")] = 10,
     num_matches: Annotated[int, typer.Option(min=1, help="Games per ranking.")] = 1000,
     error_rate: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of games that fail by no player's fault; they are replayed.")
+        float, typer.Option(min=0, max=0.9, help="Share of games that fail by no player's fault; they are retried.")
     ] = 0.1,
     invalid_rate: Annotated[
         float,
@@ -136,7 +136,7 @@ def rehearse(
     hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost because a player hangs.")] = 0.001,
     crash_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost to a crash.")] = 0.0,
     lost_rate: Annotated[
-        float, typer.Option(min=0, max=0.5, help="Share of games whose worker is lost; they are replayed.")
+        float, typer.Option(min=0, max=0.5, help="Share of games whose worker is lost; they are retried.")
     ] = 0.0,
     pairing: PairingOption = "thompson",
     compare: Annotated[bool, typer.Option(help="Rehearse all pairing schemes.")] = False,

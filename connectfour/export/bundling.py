@@ -16,9 +16,9 @@ from connectfour.errors import ExportError, PlayerError
 from connectfour.export.model_files import write_model_files
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord
-from connectfour.players.names import pack_heuristic
-from connectfour.players.onnx_model import pack_onnx
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
+from connectfour.players.names import encode_heuristic
+from connectfour.players.onnx_model import encode_onnx
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.best import ratings
 from connectfour.standings.recorded import best_games
@@ -46,7 +46,7 @@ class BundlePlan:
     """
 
     title: str
-    players: Sequence[PackedPlayer]
+    players: Sequence[EncodedPlayer]
     rated: Mapping[str, LeaderboardRow]
     games: Sequence[GameRecord]
     run: RunFolder | None
@@ -69,12 +69,12 @@ def plan_bundle(run: Path | None = None, model: Path | None = None, top: int | N
         RunFolderError, SnapshotError, RankingError: ``run`` is not a run, or its files are damaged.
         PlayerError: ``model`` is not the model of a player, or has the same name as another player.
     """
-    found = find_entrants([str(run)]) if run else {name: pack_heuristic(name) for name in _LADDER}
+    found = find_entrants([str(run)]) if run else {name: encode_heuristic(name) for name in _LADDER}
     rated = ratings(run, found.values()) if run else {}
     players = _strongest(found.values(), rated, top)
     title = f"Run {run.resolve().name}" if run else "Heuristics"
     if model:
-        added = pack_onnx(str(model))
+        added = encode_onnx(str(model))
         if added.name in found:
             raise PlayerError(f"{model} has the same name as the player {added.name}: rename the file")
         players.append(added)
@@ -122,14 +122,14 @@ def write_bundle(folder: Path, plan: BundlePlan, observer: Observer | None = Non
 
 
 def _strongest(
-    found: Iterable[PackedPlayer], rated: Mapping[str, LeaderboardRow], top: int | None
-) -> list[PackedPlayer]:
+    found: Iterable[EncodedPlayer], rated: Mapping[str, LeaderboardRow], top: int | None
+) -> list[EncodedPlayer]:
     """Return all heuristics and the ``top`` networks, the weakest first.
 
     Players without a rating come first: heuristics in the order of the ladder, then networks by their grades.
     """
 
-    def strength(player: PackedPlayer) -> tuple[bool, bool, float]:
+    def strength(player: EncodedPlayer) -> tuple[bool, bool, float]:
         if player.name in rated:
             return True, True, rated[player.name].mu
         if player.is_network:
@@ -142,11 +142,11 @@ def _strongest(
     return [player for player in ordered if not player.is_network or player.name in kept]
 
 
-def _file_name(player: PackedPlayer) -> str:
+def _file_name(player: EncodedPlayer) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_.@" else "-" for letter in player.name) + ".onnx"
 
 
-def _describe(player: PackedPlayer, file: Path | None, row: LeaderboardRow | None) -> BundledPlayer:
+def _describe(player: EncodedPlayer, file: Path | None, row: LeaderboardRow | None) -> BundledPlayer:
     kind, file_name = ("network", file.name) if file else ("heuristic", None)
     rating, interval = (row.mu, row.interval) if row else (None, None)
     return BundledPlayer(id=player.name, kind=kind, file=file_name, rating=rating, interval=interval)

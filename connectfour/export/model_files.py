@@ -14,15 +14,15 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from connectfour.errors import ExportError, PlayerError
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.onnx_model import check_model
-from connectfour.players.packed import PackedPlayer
 from connectfour.system.files import write_atomically
 from connectfour.system.machine import usable_cores
 from connectfour.system.observer import Observer
 from connectfour.version import __version__
 
 
-def write_model_files(players: Mapping[Path, PackedPlayer], observer: Observer) -> None:
+def write_model_files(players: Mapping[Path, EncodedPlayer], observer: Observer) -> None:
     """Write the ONNX file of each player to its path; files that are up to date stay as they are.
 
     Raises:
@@ -60,7 +60,7 @@ def _other_process() -> ProcessPoolExecutor:
     )
 
 
-def _is_up_to_date(path: Path, player: PackedPlayer) -> bool:
+def _is_up_to_date(path: Path, player: EncodedPlayer) -> bool:
     """Return whether ``path`` holds the model of ``player`` as this version writes it."""
     try:
         data = path.read_bytes()
@@ -70,7 +70,7 @@ def _is_up_to_date(path: Path, player: PackedPlayer) -> bool:
     return data == player.data or (metadata.get("sha256"), metadata.get("version")) == (player.data_sha256, __version__)
 
 
-def _write_batch(batch: Sequence[tuple[Path, PackedPlayer]]) -> list[Path]:
+def _write_batch(batch: Sequence[tuple[Path, EncodedPlayer]]) -> list[Path]:
     """Write the files of a few networks at once, and return their paths; runs in the other process."""
     import torch
 
@@ -79,7 +79,7 @@ def _write_batch(batch: Sequence[tuple[Path, PackedPlayer]]) -> list[Path]:
         return list(threads.map(_write_model_file, *zip(*batch, strict=True)))
 
 
-def _write_model_file(path: Path, player: PackedPlayer) -> Path:
+def _write_model_file(path: Path, player: EncodedPlayer) -> Path:
     if player.kind == "onnx":
         write_atomically(path, player.data)
     else:

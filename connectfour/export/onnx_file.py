@@ -18,9 +18,9 @@ from connectfour.games.connect_four.bitboard import CELLS, Boards, pick_legal
 from connectfour.games.observation import Observation
 from connectfour.league.snapshots import decode_snapshot
 from connectfour.networks.network import ConnectFourNetwork
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import check_model, open_session
-from connectfour.players.packed import PackedPlayer
 from connectfour.standings.best import best_player
 from connectfour.system.files import write_atomically
 from connectfour.version import __version__
@@ -55,7 +55,7 @@ class Export:
     difference: float
 
 
-def export_onnx(player: str | Path | PackedPlayer, output: str | Path = "model.onnx") -> Export:
+def export_onnx(player: str | Path | EncodedPlayer, output: str | Path = "model.onnx") -> Export:
     """Export a policy as one ONNX file, and verify that onnxruntime plays it as Torch does.
 
     The inputs are ``observation`` (batch, 6, 7, 2) int8 and ``action_mask`` (batch, 7) int8, as PettingZoo gives them.
@@ -76,20 +76,20 @@ def export_onnx(player: str | Path | PackedPlayer, output: str | Path = "model.o
     output = Path(output)
     if output.is_dir() or not output.parent.is_dir() or not os.access(output.parent, os.W_OK):
         raise ExportError(f"{output} cannot be written: name a file in an existing folder that is writable")
-    packed, reason = (player, "as given") if isinstance(player, PackedPlayer) else best_player(str(player))
-    if packed.kind not in {"snapshot", "main"}:
-        kind = "an ONNX model already" if packed.kind == "onnx" else f"a {packed.kind}, not a network"
-        raise ExportError(f"{packed.name} is {kind}: name a run folder, a snapshot or a checkpoint")
-    network = build_network(decode_snapshot(packed.data, packed.name)).eval()
+    encoded, reason = (player, "as given") if isinstance(player, EncodedPlayer) else best_player(str(player))
+    if encoded.kind not in {"snapshot", "main"}:
+        kind = "an ONNX model already" if encoded.kind == "onnx" else f"a {encoded.kind}, not a network"
+        raise ExportError(f"{encoded.name} is {kind}: name a run folder, a snapshot or a checkpoint")
+    network = build_network(decode_snapshot(encoded.data, encoded.name)).eval()
     model = onnx_graph(network)
     opset = next(each.version for each in model.opset_import if each.domain in {"", "ai.onnx"})
     model.producer_name, model.producer_version = "connectfour-league", __version__
-    metadata = {"player": packed.name, "sha256": packed.data_sha256, "opset": str(opset), "version": __version__}
+    metadata = {"player": encoded.name, "sha256": encoded.data_sha256, "opset": str(opset), "version": __version__}
     onnx.helper.set_model_props(model, metadata)
     data = model.SerializeToString()
     difference = verify(data, network)
     write_atomically(output, data)
-    return Export(packed.name, reason, output, len(data), opset, len(_positions()), difference)
+    return Export(encoded.name, reason, output, len(data), opset, len(_positions()), difference)
 
 
 @cache

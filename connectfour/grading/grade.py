@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.errors import PositionsError
-from connectfour.games.connect_four.bitboard import Columns, Mask
+from connectfour.games.connect_four.bitboard import Mask, Moves
 from connectfour.games.connect_four.packing import ACTIONS, MAX_PLIES
 from connectfour.grading.positions import FULL, GradedPositions, load_positions, play_moves
 from connectfour.players.contract import Player
@@ -107,7 +107,7 @@ def grade(player: Player, positions: GradedPositions | None = None, seed: int = 
     return grade_columns(decided, answer(player, decided, seed))
 
 
-def answer(player: Player, positions: GradedPositions, seed: int = 0) -> Columns:
+def answer(player: Player, positions: GradedPositions, seed: int = 0) -> Moves:
     """Return the column (N,) that ``player`` plays in each position.
 
     A player with a memory is first shown its earlier turns of the game.
@@ -124,7 +124,7 @@ def answer(player: Player, positions: GradedPositions, seed: int = 0) -> Columns
     return player.act(positions.boards.observe(), state, rng)[0]
 
 
-def grade_columns(positions: GradedPositions, columns: Columns) -> Grades:
+def grade_columns(positions: GradedPositions, columns: Moves) -> Grades:
     """Grade ``columns`` (N,), one per position; a full column or a number outside 0 to 6 preserves nothing."""
     inside = (columns >= 0) & (columns < ACTIONS)
     chosen = np.where(inside, positions.scores[np.arange(len(positions)), np.where(inside, columns, 0)], FULL)

@@ -29,7 +29,7 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.games.connect_four.bitboard import Boards, Columns, Outcome, mover_reward, pick_legal
+from connectfour.games.connect_four.bitboard import Boards, Moves, Outcome, mover_reward, pick_legal
 from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.openings import OpeningStock
 from connectfour.games.connect_four.packing import ACTIONS, Packed, expand, pack
@@ -158,7 +158,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
     def _sample_policies(
         self, observation: Observation, player: NDArray[np.int64], rollout: Rollout, ply: int
-    ) -> Columns:
+    ) -> Moves:
         """Sample every board's move from the logits of the network that plays it, and record main's outputs."""
         evaluate = self._evaluator(observation)
         logits = np.zeros((self.num_envs, ACTIONS), np.float32)
@@ -189,7 +189,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
         return evaluate
 
-    def _ask_heuristics(self, observation: Observation, player: NDArray[np.int64], action: Columns) -> None:
+    def _ask_heuristics(self, observation: Observation, player: NDArray[np.int64], action: Moves) -> None:
         """Overwrite ``action`` on the boards where a heuristic is to move."""
         for index, rows in rows_by_player(player):
             if index not in self._memory:
@@ -197,7 +197,7 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
             module, memory = self.module[self._players[index]], self._memory[index]
             action[rows], memory[rows] = module.heuristic.act(observation[rows], memory[rows], module.rng)
 
-    def _slip(self, observation: Observation, action: Columns, rollout: Rollout, ply: int) -> None:
+    def _slip(self, observation: Observation, action: Moves, rollout: Rollout, ply: int) -> None:
         """Replace some of main's moves against itself with random ones."""
         chance = self._rng.random(self.num_envs)
         rollout.slip[ply] = self._is_mirror & (chance < self.settings.rollout.slip_probability)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from connectfour.league.snapshots import Snapshot, decode_snapshot
-from connectfour.players.names import pack_player
+from connectfour.players.names import encode_player
 from connectfour.settings.schema import NetworkSettings
 
 
@@ -13,7 +13,7 @@ def read_guest(spec: str) -> Snapshot:
     Raises:
         PlayerError, RunFolderError, SnapshotError: there is no such policy, or its file is damaged.
     """
-    return decode_snapshot(pack_player(spec).data, spec)
+    return decode_snapshot(encode_player(spec).data, spec)
 
 
 def guest_networks(specs: tuple[str, ...]) -> list[NetworkSettings]:

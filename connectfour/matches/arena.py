@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Boards, Columns, Outcome, mover_reward
+from connectfour.games.connect_four.bitboard import Boards, Moves, Outcome, mover_reward
 from connectfour.games.connect_four.notation import format_moves
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.connect_four.packing import MAX_PLIES
@@ -17,8 +17,8 @@ from connectfour.games.result import Result, Score, SeatScores
 from connectfour.matches.records import Fault, GameRecord, GameSpec, Termination
 from connectfour.matches.referee import Answer, ask
 from connectfour.players.contract import Player
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import build_player
-from connectfour.players.packed import PackedPlayer
 
 NoteMover = Callable[[int | None], None]
 """Called with a player's index before its code runs, and with None afterward."""
@@ -65,7 +65,7 @@ class _Lockstep:
         self.rows, self.boards = np.arange(count), boards[:]
         self._ply = 0
 
-    def ask_players(self, rng: np.random.Generator) -> Columns:
+    def ask_players(self, rng: np.random.Generator) -> Moves:
         """Return the next column of each game; -1 where the player to move gave a faulty answer, which is recorded."""
         movers = (self._leads[self.rows] + self.boards.seat) % 2
         columns = np.zeros(len(self.rows), dtype=np.int64)
@@ -88,7 +88,7 @@ class _Lockstep:
         self._states[index][rows] = answer.state
         return answer
 
-    def play(self, columns: Columns) -> None:
+    def play(self, columns: Moves) -> None:
         """Play ``columns``, one per game, note what happens, and drop the games that end."""
         seats = self.boards.seat
         outcome = self.boards.play(columns)
@@ -154,9 +154,9 @@ class ConnectFour:
 
     greedy: bool = True
 
-    def build(self, packed: PackedPlayer) -> Player:
+    def build(self, encoded: EncodedPlayer) -> Player:
         """Build a player."""
-        return build_player(packed, greedy=self.greedy, fast=True)
+        return build_player(encoded, greedy=self.greedy, fast=True)
 
     def play(
         self,

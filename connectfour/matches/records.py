@@ -32,7 +32,7 @@ class GameSpec:
     """A game to be played.
 
     Attributes:
-        id: its number in the log; a game that is replayed keeps it.
+        id: its number in the log; a game that is retried keeps it.
         first: name of the player who moves first from the empty board.
         second: name of the other player.
         opening: the random moves before the players take over, as a move string.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import Columns
+from connectfour.games.connect_four.bitboard import Moves
 from connectfour.games.observation import Observation
 from connectfour.matches.records import Fault
 from connectfour.players.contract import Player
@@ -29,7 +29,7 @@ class Answer:
         faults: what is wrong, by row.
     """
 
-    columns: Columns
+    columns: Moves
     state: State
     faults: dict[int, Fault] = field(default_factory=dict)
 

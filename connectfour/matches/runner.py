@@ -1,9 +1,9 @@
 """Plays batches of games as Ray tasks, with a bounded number in flight, deadlines and retries.
 
 A player loses a game by its own faults. Machine faults (a lost worker or node, an exception outside the players'
-code) are charged to nobody: the games are replayed under the same ids, at most ``retries`` times.
+code) are charged to nobody: the games are retried under the same ids, at most ``retries`` times.
 
-If a player hangs or kills a batch, its games are replayed one by one, so that only the game with the fault is lost.
+If a player hangs or kills a batch, its games are retried one by one, so that only the game with the fault is lost.
 
 Unwanted tasks are forgotten, never canceled: in Ray 2.60, ``ray.cancel`` on a task that is about to finish crashes the
 driver ("Tried to complete task that was not pending"; https://github.com/ray-project/ray/pull/54798 describes the
@@ -25,7 +25,7 @@ from ray.exceptions import RayError
 from connectfour.errors import RankingError
 from connectfour.matches.records import Fault, GameRecord
 from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.system.ray_session import cluster_size
 
 _START_SECONDS = 180.0
@@ -39,9 +39,9 @@ _Stored = tuple[str, list[Any]]
 
 
 @ray.remote(max_retries=0, num_cpus=1)  # type: ignore[untyped-decorator]  # Ray's
-def _play(batch: Batch, packed: dict[str, _Stored], deadline: float) -> list[GameRecord] | SandboxError:
+def _play(batch: Batch, encoded: dict[str, _Stored], deadline: float) -> list[GameRecord] | SandboxError:
     """Play a batch in this worker's sandbox."""
-    on_demand = {name: OnDemand(sha256, partial(ray.get, *held)) for name, (sha256, held) in packed.items()}
+    on_demand = {name: OnDemand(sha256, partial(ray.get, *held)) for name, (sha256, held) in encoded.items()}
     try:
         return _sandbox.play(batch, on_demand, deadline)
     except SandboxError as error:
@@ -65,18 +65,18 @@ class MatchRunner:
     """Plays batches on the machine or cluster that Ray is connected to.
 
     Attributes:
-        lost: number of games replayed after machine faults, by kind.
+        lost: number of games retried after machine faults, by kind.
     """
 
-    def __init__(self, players: Mapping[str, PackedPlayer], *, deadline: float, retries: int = 3) -> None:
+    def __init__(self, players: Mapping[str, EncodedPlayer], *, deadline: float, retries: int = 3) -> None:
         """Put ``players`` into Ray's store.
 
         Args:
             players: by name.
             deadline: seconds for a batch, not counting the time to load players.
-            retries: how often games are replayed after machine faults.
+            retries: how often games are retried after machine faults.
         """
-        self._packed: dict[str, _Stored] = {
+        self._encoded: dict[str, _Stored] = {
             name: (player.sha256, [ray.put(player)]) for name, player in players.items()
         }
         self._deadline, self._retries = deadline, retries
@@ -102,7 +102,7 @@ class MatchRunner:
         self._launch()
 
     def withdraw(self, name: str) -> None:
-        """Drop the queued batches of player ``name``, and do not replay those in flight."""
+        """Drop the queued batches of player ``name``, and do not retry those in flight."""
         self._withdrawn.add(name)
         self._waiting = deque(attempt for attempt in self._waiting if self._wanted(attempt))
 
@@ -127,7 +127,7 @@ class MatchRunner:
         for reference, (attempt, latest) in list(self._flight.items()):
             if now > latest:  # the supervisor itself is stuck
                 del self._flight[reference]
-                records += self._replay(attempt, "lost worker", "no answer from the worker")
+                records += self._retry(attempt, "lost worker", "no answer from the worker")
         self._launch()
         return records
 
@@ -139,33 +139,33 @@ class MatchRunner:
     def _launch(self) -> None:
         while self._waiting and len(self._flight) < self.capacity:
             attempt = self._waiting.popleft()
-            packed = {name: self._packed[name] for name in attempt.batch.names}
+            encoded = {name: self._encoded[name] for name in attempt.batch.names}
             batch = replace(attempt.batch, seed=attempt.seed)
-            reference = _play.remote(batch, packed, self._deadline)
+            reference = _play.remote(batch, encoded, self._deadline)
             # Batches that find no free core wait for those before them.
             turns = 1 + len(self._flight)
             self._flight[reference] = attempt, time.monotonic() + turns * (self._deadline + _START_SECONDS)
 
     def _result(self, reference: Any, attempt: _Attempt) -> list[GameRecord]:
-        """Return the games of a finished task, and queue those that have to be replayed."""
+        """Return the games of a finished task, and queue those that have to be retried."""
         try:
             found = ray.get(reference)
         except RayError as error:  # WorkerCrashedError, NodeDiedError, TaskCancelledError, ObjectLostError, ...
-            return self._replay(attempt, "lost worker", type(error).__name__)
+            return self._retry(attempt, "lost worker", type(error).__name__)
         if isinstance(found, list):
             self._failed_in_a_row = 0
-            return self._replay_unplayed(attempt, found)
+            return self._retry_unplayed(attempt, found)
         if found.mover is None:  # no player's code was running
-            return self._replay(attempt, "exception", found.detail)
+            return self._retry(attempt, "exception", found.detail)
         if len(attempt.batch.games) > 1:
-            self._replay_one_by_one(attempt, found)
+            self._retry_one_by_one(attempt, found)
             return []
         (game,) = attempt.batch.games
         seconds = self._deadline if found.kind == "timeout" else 0.0
         fault = Fault(found.kind, found.detail)
         return [GameRecord.lost(game, found.mover, fault, seconds=seconds, seed=attempt.seed)]
 
-    def _replay_one_by_one(self, attempt: _Attempt, error: SandboxError) -> None:
+    def _retry_one_by_one(self, attempt: _Attempt, error: SandboxError) -> None:
         if not self._wanted(attempt):
             return
         self.lost[f"split after {error.kind}"] += 1
@@ -174,17 +174,17 @@ class MatchRunner:
             for game in reversed(attempt.batch.games)
         )
 
-    def _replay_unplayed(self, attempt: _Attempt, records: Sequence[GameRecord]) -> list[GameRecord]:
-        """Return the games that were played, and replay those that could not be played."""
+    def _retry_unplayed(self, attempt: _Attempt, records: Sequence[GameRecord]) -> list[GameRecord]:
+        """Return the games that were played, and retry those that could not be played."""
         failed = {record.id: record for record in records if record.termination == "infrastructure"}
         played = [replace(record, seed=attempt.seed) for record in records if record.id not in failed]
         if failed:
             games = tuple(game for game in attempt.batch.games if game.id in failed)
             detail = next(iter(failed.values())).detail
-            played += self._replay(replace(attempt, batch=replace(attempt.batch, games=games)), "exception", detail)
+            played += self._retry(replace(attempt, batch=replace(attempt.batch, games=games)), "exception", detail)
         return played
 
-    def _replay(self, attempt: _Attempt, kind: str, detail: str) -> list[GameRecord]:
+    def _retry(self, attempt: _Attempt, kind: str, detail: str) -> list[GameRecord]:
         """Queue a batch again after a machine fault; after the last attempt, return games that do not count.
 
         Raises:

@@ -31,7 +31,7 @@ import numpy as np
 from connectfour.matches.arena import NoteMover
 from connectfour.matches.records import GameRecord, GameSpec, Termination
 from connectfour.players.contract import Player
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 
 _START_SECONDS = 120.0
 _NOBODY = 255
@@ -40,7 +40,7 @@ _NOBODY = 255
 class Rules(Protocol):
     """A game that can be ranked: Connect Four, or the game of known levels that rehearsals play."""
 
-    def build(self, packed: PackedPlayer) -> Player:
+    def build(self, encoded: EncodedPlayer) -> Player:
         """Build a player of this game."""
         ...
 
@@ -78,7 +78,7 @@ class OnDemand:
     """A player that is fetched only by processes that do not have it yet."""
 
     sha256: str
-    fetch: Callable[[], PackedPlayer]
+    fetch: Callable[[], EncodedPlayer]
 
 
 class SandboxError(Exception):
@@ -103,12 +103,12 @@ class Sandbox:
         """Set up without starting the process."""
         self._process: subprocess.Popen[bytes] | None = None
 
-    def play(self, batch: Batch, packed: Mapping[str, OnDemand], deadline: float) -> list[GameRecord]:
+    def play(self, batch: Batch, encoded: Mapping[str, OnDemand], deadline: float) -> list[GameRecord]:
         """Play a batch.
 
         Args:
             batch: the games.
-            packed: each player of the batch by name; the process keeps players for later batches.
+            encoded: each player of the batch by name; the process keeps players for later batches.
             deadline: seconds for the batch, not counting the time to load players.
 
         Raises:
@@ -117,7 +117,7 @@ class Sandbox:
         try:
             if self._process is None or self._process.poll() is not None:
                 self._start()
-            wanted = [packed[name] for name in batch.names]
+            wanted = [encoded[name] for name in batch.names]
             needed = {each.sha256: each.fetch() for each in wanted if each.sha256 not in self._known}
             self._pipe.send((batch, tuple(each.sha256 for each in wanted), needed))
             self._known.update(needed)
@@ -193,7 +193,7 @@ def main() -> None:
     _end_with(os.getppid())
     pipe, shared = Connection(int(sys.argv[1])), int(sys.argv[2])
     memory = mmap.mmap(shared, 1)
-    known: dict[str, PackedPlayer] = {}
+    known: dict[str, EncodedPlayer] = {}
     built: dict[tuple[Rules, str], Player] = {}
 
     def note_mover(index: int | None) -> None:

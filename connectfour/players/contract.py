@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import Columns
+from connectfour.games.connect_four.bitboard import Moves
 from connectfour.games.observation import Observation
 from heuristics import State
 
@@ -27,7 +27,7 @@ class Player(Protocol):
         """Return the memory at the start of ``boards`` games, (boards, k)."""
         ...
 
-    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Moves, State]:
         """Choose a column on each board.
 
         Args:
@@ -37,6 +37,6 @@ class Player(Protocol):
             rng: random number generator.
 
         Returns:
-            Columns (N,) and the new state.
+            Moves (N,) and the new state.
         """
         ...

@@ -11,7 +11,7 @@ from connectfour.league.manifest import read_members
 from connectfour.league.members import Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.contract import Player
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY, read_checkpoint
 from connectfour.runs.folder import RunFolder
 from heuristics import make_heuristic
@@ -29,14 +29,14 @@ def parse_player(spec: str, *, greedy: bool = False) -> Player:
         RunFolderError: the run of a snapshot does not exist.
         SnapshotError: the run has no such snapshot, or its file is damaged.
     """
-    return build_player(pack_player(spec), greedy=greedy)
+    return build_player(encode_player(spec), greedy=greedy)
 
 
-def build_player(packed: PackedPlayer, *, greedy: bool = False, fast: bool = False) -> Player:
+def build_player(encoded: EncodedPlayer, *, greedy: bool = False, fast: bool = False) -> Player:
     """Build a player from its data.
 
     Args:
-        packed: the player.
+        encoded: the player.
         greedy: networks play their most probable column instead of sampling.
         fast: networks compute in bfloat16 if the processor has instructions for it, as in training.
 
@@ -44,18 +44,18 @@ def build_player(packed: PackedPlayer, *, greedy: bool = False, fast: bool = Fal
         PlayerError: the data of an ONNX player is not a valid model.
         SnapshotError: the data of a network is not a snapshot, or its weights do not fit its architecture.
     """
-    if packed.kind == "heuristic":
-        return make_heuristic(packed.data.decode())
-    if packed.kind == "onnx":
+    if encoded.kind == "heuristic":
+        return make_heuristic(encoded.data.decode())
+    if encoded.kind == "onnx":
         from connectfour.players.onnx_model import build_onnx_player  # loads onnxruntime
 
-        return build_onnx_player(packed, greedy=greedy)
+        return build_onnx_player(encoded, greedy=greedy)
     from connectfour.players.network_player import build_network_player  # loads Torch
 
-    return build_network_player(packed, greedy=greedy, fast=fast)
+    return build_network_player(encoded, greedy=greedy, fast=fast)
 
 
-def pack_player(spec: str) -> PackedPlayer:
+def encode_player(spec: str) -> EncodedPlayer:
     """Find a player by name; see ``parse_player`` for ``spec`` and errors."""
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in _KINDS or not rest:
@@ -66,19 +66,19 @@ def pack_player(spec: str) -> PackedPlayer:
     return _KINDS[kind](rest)
 
 
-def pack_heuristic(name: str) -> PackedPlayer:
+def encode_heuristic(name: str) -> EncodedPlayer:
     """Find a heuristic by name.
 
     Raises:
         PlayerError: the heuristic does not exist.
     """
     try:
-        return PackedPlayer(make_heuristic(name).name, "heuristic", name.encode())
+        return EncodedPlayer(make_heuristic(name).name, "heuristic", name.encode())
     except ValueError as error:
         raise PlayerError(str(error)) from None
 
 
-def pack_member(run: RunFolder, member: Member, name: str) -> PackedPlayer:
+def encode_member(run: RunFolder, member: Member, name: str) -> EncodedPlayer:
     """Read the weights of a member of the league in ``run``.
 
     Args:
@@ -91,10 +91,10 @@ def pack_member(run: RunFolder, member: Member, name: str) -> PackedPlayer:
     """
     data = SnapshotStore(run.league).read(member)
     kind = "snapshot" if member.kind == "guest" else member.kind
-    return PackedPlayer(name, kind, data, member.iteration, member.graded)
+    return EncodedPlayer(name, kind, data, member.iteration, member.graded)
 
 
-def pack_members(run: RunFolder, prefix: str = "") -> list[PackedPlayer]:
+def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
     """Return the heuristics of a run, every frozen policy, and the policy of its newest checkpoint, ``main@ITERATION``.
 
     Guests are left out: they are members of the run that they come from. Names begin with ``prefix``.
@@ -103,14 +103,14 @@ def pack_members(run: RunFolder, prefix: str = "") -> list[PackedPlayer]:
         RunFolderError: the folder holds no run.
         SnapshotError: the manifest or a snapshot is damaged.
     """
-    packed = []
+    encoded = []
     for member in read_members(run.path).values():
         if member.kind == "heuristic":
-            packed.append(pack_heuristic(member.id))
+            encoded.append(encode_heuristic(member.id))
         elif member.kind != "guest":
             name = f"main@{member.iteration}" if member.kind == "main" else member.id
-            packed.append(pack_member(run, member, prefix + name))
-    return packed
+            encoded.append(encode_member(run, member, prefix + name))
+    return encoded
 
 
 def is_player(spec: str) -> bool:
@@ -118,7 +118,7 @@ def is_player(spec: str) -> bool:
     return ":" in spec and not Path(spec).is_dir()
 
 
-def _pack_snapshot(location: str) -> PackedPlayer:
+def _encode_snapshot(location: str) -> EncodedPlayer:
     """Find ``RUN/v3``, ``RUN/v0003``, ``RUN/main`` or ``RUN/best``, where RUN is a run folder.
 
     ``main`` is the policy of the newest checkpoint. ``best`` is the policy with the best grade on the dev half of the
@@ -136,10 +136,10 @@ def _pack_snapshot(location: str) -> PackedPlayer:
     if member_id not in frozen:
         choice = f"choose one of {', '.join([*frozen, 'best'])}" if frozen else "it has none yet, so train it longer"
         raise SnapshotError(f"{run.path} has no snapshot {name!r}: {choice}")
-    return pack_member(run, members[member_id], f"{run.path.resolve().name}/{member_id}")
+    return encode_member(run, members[member_id], f"{run.path.resolve().name}/{member_id}")
 
 
-def _pack_checkpoint(location: str) -> PackedPlayer:
+def _encode_checkpoint(location: str) -> EncodedPlayer:
     """Find the policy of main in an RLlib checkpoint.
 
     It is called ``RUN/main@ITERATION`` in tables, or ``main@ITERATION`` if the checkpoint is not in a run folder.
@@ -159,18 +159,18 @@ def _pack_checkpoint(location: str) -> PackedPlayer:
         ) from None
     decode_snapshot(data, str(path / CHECKPOINT_POLICY))
     runs = (f"{folder.name}/" for folder in path.resolve().parents if RunFolder(folder).manifest.is_file())
-    return PackedPlayer(f"{next(runs, '')}main@{info.iteration}", "main", data, info.iteration)
+    return EncodedPlayer(f"{next(runs, '')}main@{info.iteration}", "main", data, info.iteration)
 
 
-def _pack_onnx(location: str) -> PackedPlayer:
-    from connectfour.players.onnx_model import pack_onnx  # loads onnxruntime
+def _encode_onnx(location: str) -> EncodedPlayer:
+    from connectfour.players.onnx_model import encode_onnx  # loads onnxruntime
 
-    return pack_onnx(location)
+    return encode_onnx(location)
 
 
-_KINDS: dict[str, Callable[[str], PackedPlayer]] = {
-    "heuristic": pack_heuristic,
-    "snapshot": _pack_snapshot,
-    "checkpoint": _pack_checkpoint,
-    "onnx": _pack_onnx,
+_KINDS: dict[str, Callable[[str], EncodedPlayer]] = {
+    "heuristic": encode_heuristic,
+    "snapshot": _encode_snapshot,
+    "checkpoint": _encode_checkpoint,
+    "onnx": _encode_onnx,
 }

@@ -8,7 +8,7 @@ from connectfour.errors import SnapshotError
 from connectfour.games.observation import Observation
 from connectfour.league.snapshots import Snapshot, decode_snapshot
 from connectfour.networks.network import ConnectFourNetwork, NetworkOutput, Precision
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.policy import Evaluation, PolicyPlayer
 
 _BATCH_MULTIPLE = 32
@@ -50,11 +50,11 @@ def build_network(snapshot: Snapshot, precision: Precision = "float32") -> Conne
     return network
 
 
-def build_network_player(packed: PackedPlayer, *, greedy: bool, fast: bool) -> NetworkPlayer:
+def build_network_player(encoded: EncodedPlayer, *, greedy: bool, fast: bool) -> NetworkPlayer:
     """Build the player of a snapshot; see ``connectfour.players.names.build_player`` for ``greedy`` and ``fast``.
 
     Raises:
         SnapshotError: the data is not a snapshot, or its weights do not fit its architecture.
     """
-    network = build_network(decode_snapshot(packed.data, packed.name), "auto" if fast else "float32")
-    return NetworkPlayer(packed.name, network, temperature=0.0 if greedy else 1.0)
+    network = build_network(decode_snapshot(encoded.data, encoded.name), "auto" if fast else "float32")
+    return NetworkPlayer(encoded.name, network, temperature=0.0 if greedy else 1.0)

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from connectfour.errors import PlayerError
 from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
 from connectfour.games.observation import Observation
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.policy import Evaluation, PolicyPlayer
 
 MAX_BYTES = 256 * 2**20
@@ -32,7 +32,7 @@ OUTPUTS = {
 """Element type and shape by name; the shape leaves out the batch axis, which is dynamic."""
 
 
-def pack_onnx(location: str) -> PackedPlayer:
+def encode_onnx(location: str) -> EncodedPlayer:
     """Read a model's file.
 
     Raises:
@@ -45,7 +45,7 @@ def pack_onnx(location: str) -> PackedPlayer:
         raise PlayerError(f"{path} has {path.stat().st_size:,} bytes; models may have at most {MAX_BYTES:,}")
     data = path.read_bytes()
     check_model(data, str(path))
-    return PackedPlayer(path.stem, "onnx", data)
+    return EncodedPlayer(path.stem, "onnx", data)
 
 
 def check_model(data: bytes, source: str) -> onnx.ModelProto:
@@ -120,11 +120,11 @@ class OnnxPlayer(PolicyPlayer):
         return Evaluation(*self._session.run(["logits", "value"], inputs))
 
 
-def build_onnx_player(packed: PackedPlayer, *, greedy: bool = False) -> OnnxPlayer:
+def build_onnx_player(encoded: EncodedPlayer, *, greedy: bool = False) -> OnnxPlayer:
     """Build the player of a model.
 
     Raises:
         PlayerError: it is not the model of a player.
     """
-    check_model(packed.data, packed.name)
-    return OnnxPlayer(packed.name, open_session(packed.data, packed.name), temperature=0.0 if greedy else 1.0)
+    check_model(encoded.data, encoded.name)
+    return OnnxPlayer(encoded.name, open_session(encoded.data, encoded.name), temperature=0.0 if greedy else 1.0)

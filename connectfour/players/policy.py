@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Columns
+from connectfour.games.connect_four.bitboard import Moves
 from connectfour.games.observation import Observation
 from heuristics import State
 
@@ -48,7 +48,7 @@ class PolicyPlayer(ABC):
         """Return an empty memory: a policy needs nothing but the position."""
         return np.zeros((boards, 0), dtype=np.int64)
 
-    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Columns, State]:
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Moves, State]:
         """Choose a column (N,) on each board, or -1 where the logits are NaN."""
         uniform = rng.random(len(observation))
         return sample_columns(self.evaluate(observation).logits, uniform, self.temperature), state
@@ -60,7 +60,7 @@ def probabilities(logits: NDArray[np.float32], temperature: float = 1.0) -> NDAr
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def sample_columns(logits: NDArray[np.float32], uniform: NDArray[np.float64], temperature: float) -> Columns:
+def sample_columns(logits: NDArray[np.float32], uniform: NDArray[np.float64], temperature: float) -> Moves:
     """Return a column (N,) for each row of ``logits``, or -1 where the logits are NaN.
 
     Args:

@@ -9,7 +9,7 @@ from statistics import fmean
 from matplotlib.figure import Figure
 
 from connectfour.standings.figures import save_figure
-from connectfour.tournament.schedule import Pairing
+from connectfour.tournament.pairing import Pairing
 
 _COLORS: dict[Pairing, str] = {"thompson": "#0072b2", "round_robin": "#d55e00", "random": "#999999"}
 

@@ -24,7 +24,7 @@ from connectfour.matches.arena import NoteMover
 from connectfour.matches.records import Fault, GameRecord, GameSpec
 from connectfour.matches.referee import ask
 from connectfour.players.contract import Player
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 from heuristics import State
 
 LEVELS = 100.0
@@ -44,7 +44,7 @@ class ErrorRates:
     """Probabilities that a game meets an error.
 
     Attributes:
-        error: the machinery around the players raises; the game is replayed.
+        error: the machinery around the players raises; the game is retried.
         invalid: a player answers with nonsense, plays a full column, or raises.
         crash: a player takes its process down.
         hang: a player does not answer.
@@ -64,9 +64,9 @@ class LevelGame:
 
     rates: ErrorRates
 
-    def build(self, packed: PackedPlayer) -> Player:
+    def build(self, encoded: EncodedPlayer) -> Player:
         """Build an agent."""
-        return Agent(*json.loads(packed.data))
+        return Agent(*json.loads(encoded.data))
 
     def play(
         self,
@@ -128,9 +128,9 @@ class Agent:
     level: float
     misbehavior: Misbehavior | None = None
 
-    def packed(self) -> PackedPlayer:
-        """Return the agent as a packed player."""
-        return PackedPlayer(self.name, "agent", json.dumps([self.name, self.level]).encode())
+    def encoded(self) -> EncodedPlayer:
+        """Return the agent as an encoded player."""
+        return EncodedPlayer(self.name, "agent", json.dumps([self.name, self.level]).encode())
 
     def initial_state(self, boards: int) -> State:
         """Return an empty memory."""

@@ -19,8 +19,8 @@ from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.ray_session import cluster_size, ray_session
 from connectfour.tournament.display import status_line
 from connectfour.tournament.outputs import check_picture
+from connectfour.tournament.pairing import Pairing
 from connectfour.tournament.plan import Limits, Plan
-from connectfour.tournament.schedule import Pairing
 from connectfour.tournament.session import play
 from connectfour.tournament.tournament import Tournament
 
@@ -138,7 +138,7 @@ def _play_ranking(
     plan = Plan(LevelGame(rehearsal.rates), pairing, opening_plies=0, batch_games=1, seed=seed)
     with TemporaryDirectory() as folder, MatchLog.writing(RunFolder(Path(folder)).match_log) as log:
         log.append([RankedPlayer(agent.name, "agent") for agent in agents])
-        runner = MatchRunner({agent.name: agent.packed() for agent in agents}, deadline=rehearsal.deadline)
+        runner = MatchRunner({agent.name: agent.encoded() for agent in agents}, deadline=rehearsal.deadline)
         tournament = Tournament([agent.name for agent in agents], log, runner, plan)
         progress = play(tournament, limits, observer, "Stopping after the games under way")
     times = (

@@ -22,11 +22,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectfour.settings.schema import RunSettings, get_setting
 from connectfour.errors import RunFolderError
 from connectfour.runs.checkpoints import CHECKPOINT_INDEX, CheckpointInfo, read_checkpoint
-from connectfour.system.files import locked, write_atomically
 from connectfour.settings.reading import dump_settings, load_settings
+from connectfour.settings.schema import RunSettings, get_setting
+from connectfour.system.files import locked, write_atomically
 
 MANIFEST = "manifest.json"
 """File in a league folder that names its members."""

@@ -49,4 +49,4 @@ def read_leaderboard(folder: Path) -> list[LeaderboardRow]:
                 LeaderboardRow.model_validate({name: cell or None for name, cell in line.items()}) for line in lines
             ]
     except (ValidationError, UnicodeDecodeError, csv.Error):
-        raise RankingError(f"{file} is damaged: rebuild it with connectfour rank --replay --output {folder}") from None
+        raise RankingError(f"{file} is damaged: rebuild it with connectfour rank --rebuild --output {folder}") from None

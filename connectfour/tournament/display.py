@@ -23,7 +23,7 @@ def status_line(progress: Progress, limits: Limits) -> str:
     terminations = progress.log.terminations
     kinds: tuple[str, ...] = (*PLAYER_FAULTS, "infrastructure")
     errors = {kind: terminations[kind] for kind in kinds if terminations[kind]}
-    errors |= {f"replayed: {kind}": count for kind, count in progress.lost.items()}
+    errors |= {f"retried: {kind}": count for kind, count in progress.lost.items()}
     listed = ", ".join(f"{count:,} {kind}" for kind, count in errors.items()) or "no errors"
     speed = f"{progress.games_per_second:,.0f} games/s"
     left = f", {_format_minutes(progress.seconds_left)} left" if progress.seconds_left else ""

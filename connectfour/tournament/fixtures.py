@@ -12,8 +12,8 @@ from connectfour.games.connect_four.notation import format_moves
 from connectfour.games.connect_four.openings import random_opening_moves
 from connectfour.match_log.log import MatchLog, Seating
 from connectfour.matches.records import GameSpec
+from connectfour.tournament.pairing import Pair
 from connectfour.tournament.plan import Plan
-from connectfour.tournament.schedule import Pair
 
 _OPENINGS_AT_ONCE = 32
 

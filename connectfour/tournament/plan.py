@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from connectfour.errors import ConfigError
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.sandbox import Rules
-from connectfour.tournament.schedule import Pairing
+from connectfour.tournament.pairing import Pairing
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from connectfour.errors import ConfigError, RankingError
 from connectfour.match_log.lines import GameSettings
 from connectfour.match_log.log import MatchLog
-from connectfour.players.packed import PackedPlayer
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.figures import draw_leaderboard
 from connectfour.standings.leaderboard import Standing, write_tables
@@ -153,7 +153,7 @@ def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | No
     return ranking
 
 
-def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer]) -> None:
+def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, EncodedPlayer]) -> None:
     """Refuse a log whose games are played differently, or whose names belong to other players."""
     if log.settings not in {None, settings}:
         raise RankingError(
@@ -164,7 +164,7 @@ def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, Pack
             raise RankingError(f"another player in {log.path} has the name {name}: choose another --output")
 
 
-def _register(log: MatchLog, settings: GameSettings, players: Mapping[str, PackedPlayer], observer: Observer) -> None:
+def _register(log: MatchLog, settings: GameSettings, players: Mapping[str, EncodedPlayer], observer: Observer) -> None:
     """Log the settings, and new players with their grades."""
     if log.settings is None:
         log.append([settings])

@@ -21,8 +21,8 @@ from connectfour.matches.sandbox import Batch
 from connectfour.rating.posterior import JointPosterior
 from connectfour.standings.leaderboard import posterior_of
 from connectfour.tournament.fixtures import Fixtures
+from connectfour.tournament.pairing import Pair, next_round
 from connectfour.tournament.plan import Limits, Plan
-from connectfour.tournament.schedule import Pair, next_round
 from connectfour.tournament.stopping import Stopping
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Progress:
         log: what was played so far.
         posterior: the ratings, perhaps a few games old.
         pending: games under way.
-        lost: games replayed after machine faults, by kind.
+        lost: games retried after machine faults, by kind.
         games_per_second: speed since the start.
         rating_seconds: time spent on ratings, pairing and the log.
         seconds: time since the start.

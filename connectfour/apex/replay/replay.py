@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ray.exceptions import RayActorError
 from safetensors.numpy import load_file, save_file
 
-from connectfour.apex.replay.shard import Columns, ReplayShard, Sampled
+from connectfour.apex.replay.shard import Fields, ReplayShard, Sampled
 from connectfour.apex.spans import Spans
 
 
@@ -28,7 +28,7 @@ class Batch:
         spans: how each of these actors has spent its time, by its number.
     """
 
-    columns: Columns
+    columns: Fields
     weights: NDArray[np.float32]
     origin: tuple[tuple[Any, NDArray[np.int64]], ...]
     held: int
@@ -137,7 +137,7 @@ class Replay:
         """Write the contents into ``folder``, a safetensors file per shard; one that has died is left out."""
         folder.mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(self.shards):
-            state: Columns | None = self._answer(number, shard, shard.get_state.remote())
+            state: Fields | None = self._answer(number, shard, shard.get_state.remote())
             if state is not None:
                 arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
                 save_file(arrays, folder / f"shard_{number}.safetensors")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from connectfour.apex.replay.sum_tree import Float64s, SumTree
 from connectfour.apex.spans import Spans
 
-Columns = dict[str, NDArray[Any]]
+Fields = dict[str, NDArray[Any]]
 """Arrays by name that all begin with the axis (N,), one row per transition."""
 
 _SMALLEST_PRIORITY = 1e-6
@@ -30,7 +30,7 @@ class Sampled:
         spans: how the shard has spent its time since it was last asked for a sample.
     """
 
-    columns: Columns
+    columns: Fields
     ids: NDArray[np.int64]
     weights: NDArray[np.float32]
     held: int
@@ -49,7 +49,7 @@ class ReplayShard:
         self._alpha = alpha
         self._rng = np.random.default_rng(seed)
         self._tree = SumTree(capacity)
-        self._columns: Columns = {}
+        self._columns: Fields = {}
         self._ids = np.full(capacity, -1, np.int64)
         self._added = 0
         self.spans = Spans()
@@ -63,7 +63,7 @@ class ReplayShard:
         """Return the number of transitions held."""
         return min(self._added, self.capacity)
 
-    def add(self, columns: Columns, td_errors: NDArray[np.floating]) -> None:
+    def add(self, columns: Fields, td_errors: NDArray[np.floating]) -> None:
         """Add N transitions with the TD errors (N,) that set their priorities; the oldest make room."""
         with self.spans.measure("add"):
             newest = slice(max(0, len(td_errors) - self.capacity), None)
@@ -115,7 +115,7 @@ class ReplayShard:
         arrays = [*self._columns.values(), self._ids, self._tree[:]]
         return {"size": len(self), "added": self._added, "bytes": sum(array.nbytes for array in arrays)}
 
-    def get_state(self) -> Columns:
+    def get_state(self) -> Fields:
         """Return the contents, the oldest transition first, as arrays by name."""
         order = (np.arange(len(self)) + max(0, self._added - self.capacity)) % self.capacity
         state = {f"column.{name}": array[order] for name, array in self._columns.items()}

@@ -10,7 +10,7 @@ import ray
 from numpy.typing import NDArray
 from ray.exceptions import RayActorError
 
-from connectfour.apex.replay.shard import Columns
+from connectfour.apex.replay.shard import Fields
 from connectfour.apex.spans import Spans
 
 
@@ -28,7 +28,7 @@ class ReplayWriter:
         self._under_way: dict[ray.ObjectRef, int] = {}
         self._lost = 0
 
-    def write(self, shards: Sequence[Any], columns: Columns, td_errors: NDArray[np.floating], spans: Spans) -> None:
+    def write(self, shards: Sequence[Any], columns: Fields, td_errors: NDArray[np.floating], spans: Spans) -> None:
         """Send N transitions to a shard, and measure how long that has to wait.
 
         Args:

@@ -32,7 +32,7 @@ COLUMNS = 7
 CELLS = ROWS * COLUMNS
 
 Bits = NDArray[np.uint64]
-Columns = NDArray[np.int64]
+Moves = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Planes = NDArray[np.int8]
 
@@ -51,8 +51,8 @@ _PLANE_BIT = np.array([[_STRIDE * c + (ROWS - 1 - r) for c in range(COLUMNS)] fo
 # The same for both planes, as indices into the 128 bits of ``own`` and the opponent's word side by side.
 _BIT_OF_EACH_PLANE = np.stack([_PLANE_BIT, 64 + _PLANE_BIT], axis=-1)
 
-CENTER_FIRST: Columns = np.array([3, 2, 4, 1, 5, 0, 6])
-"""Columns by distance from the center; ties go to the left."""
+CENTER_FIRST: Moves = np.array([3, 2, 4, 1, 5, 0, 6])
+"""Moves by distance from the center; ties go to the left."""
 
 
 class Outcome(IntEnum):
@@ -97,7 +97,7 @@ def landing_cells(occupied: Bits) -> Bits:
     return (occupied[:, None] + _BOTTOM) & _COLUMN
 
 
-def landing_cell(occupied: Bits, columns: Columns) -> Bits:
+def landing_cell(occupied: Bits, columns: Moves) -> Bits:
     """Return the cell where a disc in ``columns`` (N,) would land; 0 if the column is full or does not exist."""
     inside = (columns >= 0) & (columns < COLUMNS)
     column = np.where(inside, columns, 0)
@@ -138,7 +138,7 @@ def from_planes(planes: NDArray[np.integer]) -> tuple[Bits, Bits]:
     return words[:, 0].copy(), words[:, 0] | words[:, 1]
 
 
-def pick_legal(legal: NDArray[np.integer] | Mask, uniform: NDArray[np.float64]) -> Columns:
+def pick_legal(legal: NDArray[np.integer] | Mask, uniform: NDArray[np.float64]) -> Moves:
     """Return a column (N,) drawn uniformly from the legal ones in each row of ``legal`` (N, 7).
 
     Args:
@@ -147,12 +147,12 @@ def pick_legal(legal: NDArray[np.integer] | Mask, uniform: NDArray[np.float64]) 
     """
     count = np.cumsum(legal, axis=1, dtype=np.int8)
     wanted = (uniform * count[:, -1]).astype(np.int8)
-    columns: Columns = np.argmax(count > wanted[:, None], axis=1)
+    columns: Moves = np.argmax(count > wanted[:, None], axis=1)
     return columns
 
 
 @dataclass(frozen=True)
-class Moves:
+class EveryMove:
     """Every column tried in N positions of unfinished games.
 
     Attributes:
@@ -248,7 +248,7 @@ class Boards:
         """Return what the players to move see."""
         return Observation(to_planes(self.own, self.occupied), self.legal().astype(np.int8))
 
-    def play(self, columns: Columns) -> NDArray[np.int8]:
+    def play(self, columns: Moves) -> NDArray[np.int8]:
         """Drop one disc on every board and return the new ``outcome`` (N,).
 
         A column that is full or does not exist ends the game as ``ILLEGAL`` and leaves the discs unchanged.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Boards, Columns, pick_legal
+from connectfour.games.connect_four.bitboard import Boards, Moves, pick_legal
 
 # Random games often end before they reach the wanted length, so this many are started for each opening.
 _GAMES_PER_OPENING = 3
@@ -31,7 +31,7 @@ def random_openings(plies: NDArray[np.integer], rng: np.random.Generator) -> Boa
     return boards
 
 
-def random_opening_moves(count: int, plies: int, rng: np.random.Generator) -> Columns:
+def random_opening_moves(count: int, plies: int, rng: np.random.Generator) -> Moves:
     """Return the moves (count, plies) of ``count`` random openings whose games are not over."""
     found = np.zeros((0, plies), dtype=np.int64)
     while len(found) < count:

@@ -16,8 +16,8 @@ from connectfour.games.connect_four.bitboard import (
     CELLS,
     COLUMNS,
     Boards,
+    EveryMove,
     Mask,
-    Moves,
     legal_columns,
     to_planes,
 )
@@ -65,6 +65,6 @@ class Children:
 
 def children(packed: Packed) -> Children:
     """Try every action in packed positions (N, 2) from unfinished games."""
-    moves = Moves(packed[:, 0], packed[:, 1])
+    moves = EveryMove(packed[:, 0], packed[:, 1])
     values = np.where(moves.legal, moves.wins.astype(np.float32), np.float32(-1))
     return Children(values, moves.goes_on, np.stack(moves.children(), axis=1))

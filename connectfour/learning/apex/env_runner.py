@@ -12,7 +12,7 @@ from typing_extensions import override
 from connectfour.apex.actor import Actor, Order
 from connectfour.apex.exploration import explore
 from connectfour.apex.transitions import Steps, Transitions
-from connectfour.games.connect_four.bitboard import Columns
+from connectfour.games.connect_four.bitboard import Moves
 from connectfour.games.observation import Observation
 from connectfour.games.result import SeatScores
 from connectfour.league.matchmaking import Roster
@@ -83,12 +83,12 @@ class ApexEnvRunner(SelfPlayEnvRunner, Actor):
     @override
     def _sample_policies(
         self, observation: Observation, player: NDArray[np.int64], rollout: Rollout, ply: int
-    ) -> Columns:
+    ) -> Moves:
         """Choose every board's move, and record main's Q-values of all positions: also where an opponent moves."""
         q = self.module[MAIN].q_values(as_tensors(observation))
         rollout.logits[ply] = q.numpy()
         rollout.value[ply] = q.amax(dim=1).numpy()
-        action: Columns = q.argmax(dim=1).numpy()
+        action: Moves = q.argmax(dim=1).numpy()
         mine = player == _MAIN
         action[mine] = explore(action[mine], observation.action_mask[mine], self.epsilon[mine], self._rng)
         evaluate = self._evaluator(observation)

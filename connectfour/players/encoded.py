@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class PackedPlayer:
+class EncodedPlayer:
     """A player as data, from which any process on any machine can build it.
 
     Attributes:

@@ -1,0 +1,1 @@
+"""Everything that a run keeps on disk: its folder, progress rows, checkpoints, curves. No Ray, no Torch."""
