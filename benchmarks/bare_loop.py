@@ -16,9 +16,9 @@ from connectfour.games.connect_four.packing import PACKED_SHAPE, expand, pack
 from connectfour.games.observation import Observation
 from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.ppo.samples import Samples
+from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.learning.rollout import Rollout
 from connectfour.networks.network import ConnectFourNetwork, NetworkOutput
-from connectfour.settings.schema import PPORunSettings
 from connectfour.system.allocator import keep_freed_memory
 
 _LOG_OF_NOTHING = -50.0
@@ -33,7 +33,7 @@ class BareLoop:
         torch.manual_seed(settings.seed)
         self._settings = settings
         self._rng = np.random.default_rng(settings.seed)
-        self._network = ConnectFourNetwork(settings.network, precision=settings.precision)
+        self._network = ConnectFourNetwork(settings.architecture, precision=settings.precision)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.ppo.learning_rate)
         self._openings = OpeningStock(settings.rollout.mirror_opening_plies, self._rng)
         self._boards = self._openings.take(settings.rollout.envs_per_runner)

@@ -26,7 +26,7 @@ from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.network_player import build_network_player
 from connectfour.players.onnx_model import build_onnx_player, encode_onnx
 from connectfour.players.policy import PolicyPlayer
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 
 RESULTS = Path(__file__).parent / "inference.json"
 _BATCHES = (1, 64, 1024)
@@ -35,7 +35,7 @@ _BATCHES = (1, 64, 1024)
 def rivals(folder: Path) -> tuple[PolicyPlayer, PolicyPlayer]:
     """Return the same network on onnxruntime and on Torch, both in float32."""
     torch.manual_seed(0)
-    settings = NetworkSettings()
+    settings = Architecture()
     weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(settings).state_dict().items()}
     encoded = encode_snapshot(Snapshot(settings, weights), iteration=1, env_steps=1)
     packed = EncodedPlayer("main", "main", encoded.data)

@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from matplotlib.figure import Figure
 
-from callbacks.self_play import SelfPlayCallback
 from connectfour.apex.timeline import WAITING, Timeline
 from connectfour.learning.apex.algorithm import SelfPlayApexConfig
 from connectfour.settings.reading import load_settings
@@ -38,7 +37,7 @@ _COLORS = {
 def train(overrides: list[str]) -> tuple[Timeline, dict[str, float], float]:
     """Train, and return the timeline, the waiting shares, and the transitions learned from per second."""
     settings = load_settings(CONFIG, ["grading.every=0", *overrides])
-    config = SelfPlayApexConfig.from_settings(settings).callbacks(SelfPlayCallback)
+    config = SelfPlayApexConfig.from_settings(settings)
     with TemporaryDirectory() as folder:
         algorithm = config.league(folder=folder).build_algo()
         while not algorithm.updates:  # the replay fills
@@ -47,7 +46,7 @@ def train(overrides: list[str]) -> tuple[Timeline, dict[str, float], float]:
         updates, start = algorithm.updates, time.perf_counter()
         while (elapsed := time.perf_counter() - start) < _SECONDS:
             shares.append(algorithm.train()["waiting"])
-        speed = (algorithm.updates - updates) * algorithm.config.batch_size / elapsed
+        speed = (algorithm.updates - updates) * algorithm.config.apex.batch_size / elapsed
         timeline = algorithm.timeline
         algorithm.stop()
     names = sorted({name for each in shares for name in each})

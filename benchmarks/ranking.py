@@ -31,7 +31,7 @@ from connectfour.matches.sandbox import Batch
 from connectfour.networks.network import ConnectFourNetwork, Precision
 from connectfour.players.contract import Player
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.tournament import Tournament
 
@@ -58,7 +58,7 @@ def seconds_per_unit(*work: Callable[[], int]) -> list[float]:
 def snapshots(precision: Precision) -> tuple[Player, Player]:
     """Return two players with networks of the default size."""
     torch.manual_seed(0)
-    networks = [ConnectFourNetwork(NetworkSettings(), precision=precision) for _ in range(2)]
+    networks = [ConnectFourNetwork(Architecture(), precision=precision) for _ in range(2)]
     return NetworkPlayer("one", networks[0]), NetworkPlayer("other", networks[1])
 
 
@@ -115,7 +115,7 @@ def overhead() -> float:
     """Return the time of log, ratings and pairing relative to that of 2,000 games between ten snapshots."""
     torch.manual_seed(1)
     players: dict[str, Player] = {
-        f"p{number}": NetworkPlayer(f"p{number}", ConnectFourNetwork(NetworkSettings(), precision="auto"))
+        f"p{number}": NetworkPlayer(f"p{number}", ConnectFourNetwork(Architecture(), precision="auto"))
         for number in range(10)
     }
     with TemporaryDirectory() as folder, MatchLog.writing(Path(folder) / "matches.jsonl") as log:

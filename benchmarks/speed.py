@@ -33,14 +33,13 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bare_loop import BareLoop
-from callbacks.self_play import SelfPlayCallback
 from connectfour.league.matchmaking import Roster
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.ppo.env_runner import PPOEnvRunner
+from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.learning.rl_module import ActionMaskingRLModule
 from connectfour.networks.network import multiplies_bfloat16
 from connectfour.settings.reading import load_settings
-from connectfour.settings.schema import PPORunSettings
 from connectfour.system.ray_session import ray_session
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -67,7 +66,7 @@ def ppo_settings(*overrides: str) -> PPORunSettings:
 def league(*overrides: str) -> SelfPlayPPO:
     """Build the league's algorithm."""
     config = SelfPlayPPOConfig.from_settings(load_settings(None, ["stop.minutes=null", *overrides]))
-    algorithm: SelfPlayPPO = config.callbacks(SelfPlayCallback).league(folder=TemporaryDirectory().name).build_algo()
+    algorithm: SelfPlayPPO = config.league(folder=TemporaryDirectory().name).build_algo()
     return algorithm
 
 
@@ -121,7 +120,7 @@ def _stock_sampling(envs: int) -> Callable[[], float]:
 
 def _lockstep_sampling(envs: int) -> Callable[[], float]:
     settings = ppo_settings("rollout.env_runners=0", f"rollout.envs_per_runner={envs}", *SAME_WORK)
-    runner = PPOEnvRunner(config=SelfPlayPPOConfig.from_settings(settings).callbacks(SelfPlayCallback))
+    runner = PPOEnvRunner(config=SelfPlayPPOConfig.from_settings(settings))
 
     def sample() -> float:
         runner.sample()
@@ -179,7 +178,7 @@ def _trained(*overrides: str) -> float:
 def _training(algorithm: SelfPlayPPO) -> Callable[[], float]:
     def train() -> float:
         learned = algorithm.train()["learners"]["main"]
-        return float(learned["num_module_steps_trained"]) / int(algorithm.settings.ppo.epochs)
+        return float(learned["num_module_steps_trained"]) / int(algorithm.config.num_epochs)
 
     return train
 
@@ -208,9 +207,10 @@ def opponents(count: int) -> dict[str, float]:
         "grading.every=0",
     )
     modules = {f"v{slot:04d}": f"opponent_{slot}" for slot in range(count)}
-    roster = Roster(modules, (1 / count,) * count, 0.5, (0,))
-    algorithm.push_roster = lambda: algorithm.env_runner.matchmaker.follow(roster)  # type: ignore[method-assign]
-    algorithm.push_roster()
+    fixed = Roster(modules, (1 / count,) * count, 0.5, (0,))
+    follow = algorithm.env_runner.matchmaker.follow
+    algorithm.league.exchange.publish = lambda roster: follow(fixed)  # type: ignore[method-assign]  # noqa: ARG005
+    follow(fixed)
     (speed,) = per_second(_training(algorithm))
     return {"microseconds": 1e6 / speed, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 from ray.rllib.utils.metrics import LEARNER_RESULTS, REPLAY_BUFFER_RESULTS
+from ray.tune.result import SHOULD_CHECKPOINT
 
 from connectfour.league.members import MAIN
 from connectfour.runs.progress import ProgressRow, append_row, live_table, plain_line
-from connectfour.settings.schema import StopSettings
+from connectfour.settings.schema import Metric, RunSettings
 from connectfour.system.observer import Observer
+from connectfour.system.sealed import flush_tree
 
 
 class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -22,35 +25,70 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         last: the latest iteration.
     """
 
-    def __init__(self, file: Path, limits: StopSettings, observer: Observer | None = None) -> None:
-        """Write to ``file``; ``limits`` determine the time left."""
+    def __init__(self, file: Path, settings: RunSettings, observer: Observer | None = None) -> None:
+        """Write to ``file``; ``settings`` say what the learner reports and when training ends."""
         self._file = file
-        self._limits = limits
+        self._settings = settings
         self._observer = observer or Observer()
         self._replaced = 0
         self.last: ProgressRow | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Make it picklable, so that Tune can store the experiment: a copy has the same file but no observer."""
-        return ProgressCallback, (self._file, self._limits)
+        return ProgressCallback, (self._file, self._settings)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Record an iteration."""
-        row = self.last = row_of(result)
+        settings = self._settings
+        row = self.last = row_of(result, settings.metrics)
         append_row(self._file, row)
-        limits = self._limits
         replaced = int(result.get(REPLAY_BUFFER_RESULTS, {}).get("shards_replaced", 0))
         if replaced > self._replaced:
             self._observer.say(f"iteration {row.iteration}: a replay shard died; an empty one has taken its place")
         self._replaced = replaced
+        for name in result.get("missing", ()):
+            self._observer.say(f"iteration {row.iteration}: the league has lost the file of {name}")
         if row.frozen and self._observer.redraws:
             self._observer.say(f"iteration {row.iteration}: froze {row.frozen} at win rate {row.win_rate:.2f}")
-        self._observer.show(lambda: plain_line(row, limits), lambda: live_table(row, limits), urgent=bool(row.frozen))
+        self._observer.show(
+            lambda: plain_line(row, settings), lambda: live_table(row, settings), urgent=bool(row.frozen)
+        )
 
 
-def row_of(result: Mapping[str, Any]) -> ProgressRow:
+class CheckpointClock(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Asks for a checkpoint after the first iteration, and whenever the last one is some minutes old.
+
+    It also flushes every checkpoint to disk: Tune copies it into place without doing so.
+    """
+
+    def __init__(self, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Ask every ``minutes`` minutes of ``clock``, which counts seconds."""
+        self._minutes = minutes
+        self._clock = clock
+        self._last: float | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it picklable, so that Tune can store the experiment."""
+        return CheckpointClock, (self._minutes,)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Tune saves a checkpoint with this result if the result asks for it."""
+        if self._last is None or self._clock() - self._last >= 60 * self._minutes:
+            result[SHOULD_CHECKPOINT] = True
+
+    def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
+        """Note the time, and flush the files."""
+        self._last = self._clock()
+        folder = Path(checkpoint.path)
+        if folder.is_dir():
+            flush_tree(folder)
+
+
+def row_of(result: Mapping[str, Any], metrics: Sequence[Metric]) -> ProgressRow:
     """Pick the columns from a league's training result."""
     learner = result.get(LEARNER_RESULTS, {}).get(MAIN, {})
     return ProgressRow(
@@ -63,11 +101,7 @@ def row_of(result: Mapping[str, Any]) -> ProgressRow:
         draw_rate=round(float(result["draw_rate"]), 4),
         league_size=int(result["league_size"]),
         league_score=round(float(result["league_score"]), 4),
-        policy_loss=round(float(learner.get("policy_loss", "nan")), 5),
-        value_loss=round(float(learner.get("vf_loss", "nan")), 5),
-        entropy=round(float(learner.get("entropy", "nan")), 5),
-        q_loss=round(float(learner.get("q_loss", "nan")), 5),
-        td_error=round(float(learner.get("td_error", "nan")), 5),
         value_preserving=round(float(result["value_preserving"]), 4),
         frozen=result["frozen"] or "",
+        metrics={metric.column: round(float(learner.get(metric.key, "nan")), 5) for metric in metrics},
     )

@@ -2,62 +2,50 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
+from ray.rllib.callbacks.callbacks import RLlibCallback
 from typing_extensions import override
 
 from connectfour.games.connect_four.env import AGENTS
 from connectfour.games.result import Result
 from connectfour.league.members import MAIN
-from connectfour.learning.league import LeagueAlgorithm, LeagueCallback
 from connectfour.learning.stock_env_runner import StockEnvRunner
 
 if TYPE_CHECKING:
     from ray.rllib.env.env_runner_group import EnvRunnerGroup
     from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
 
+    from connectfour.learning.apex.algorithm import SelfPlayApex
+    from connectfour.learning.ppo.algorithm import SelfPlayPPO
 
-class SelfPlayCallback(LeagueCallback):
-    """Lets the league of a ``LeagueAlgorithm`` grow.
+    LeagueAlgorithm = SelfPlayPPO | SelfPlayApex
 
-    After every iteration it collects the results from env runners, lets the pool decide whether to freeze main, and
-    reports at the top level of the result: ``win_rate`` (points per game against the current pool, all opponents
-    weighted equally), ``newest_score`` (the lowest against a newest snapshot), ``draw_rate``, ``league_size``,
-    ``league_score``, ``opponent_scores``, ``frozen``, ``env_steps``, ``env_steps_per_second``, and the latest
-    ``value_preserving`` grade, which is updated every ``grading.every`` iterations.
+
+class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Lets the league of an algorithm grow; a league's configuration installs it.
+
+    After every iteration it adds to the top level of the result: ``win_rate`` (points per game against the current
+    pool, all opponents weighted equally), ``newest_score`` (the lowest against a newest snapshot), ``draw_rate``,
+    ``league_size``, ``league_score``, ``opponent_scores``, ``frozen``, ``env_steps``, ``env_steps_per_second``, and the
+    latest ``value_preserving`` grade, which is updated every ``grading.every`` iterations. Override ``should_freeze``
+    to freeze main by a rule of your own.
 
     On the stock env runner, which has episodes, it also draws one match-up per game and counts how it ended.
     """
 
+    def should_freeze(self, *, algorithm: LeagueAlgorithm, result: dict[str, Any]) -> bool:
+        """Return whether main joins the pool after this iteration; by default, the pool decides."""
+        return bool(algorithm.league.pool.should_freeze(algorithm.env_steps))
+
     @override
     def on_train_result(self, *, algorithm: LeagueAlgorithm, result: dict[str, Any], **kwargs: Any) -> None:
-        """Let the pool decide whether main is frozen, and report."""
-        pool = algorithm.pool
-        pool.record(algorithm.collect_results())
-        result.update(
-            win_rate=pool.win_rate,
-            newest_score=pool.newest_score,
-            draw_rate=pool.recent.draw_rate(pool.active),
-            opponent_scores={name: score.share for name in pool.active if (score := pool.recent.score(name)).games},
-            frozen=None,
-        )
-        every = algorithm.settings.grading.every
-        if every and (algorithm.iteration % every == 0 or math.isnan(algorithm.value_preserving)):
-            algorithm.grade_main()
-        if pool.should_freeze(algorithm.env_steps):
-            result["frozen"] = algorithm.freeze_main().id
-        algorithm.push_roster()
-        # There are no steps if every env runner failed.
-        steps = result.get(ENV_RUNNER_RESULTS, {}).get(NUM_ENV_STEPS_SAMPLED, 0)
-        result.update(
-            league_size=len(pool),
-            league_score=pool.league_score,
-            value_preserving=algorithm.value_preserving,
-            env_steps=algorithm.env_steps,
-            env_steps_per_second=steps / result["time_this_iter_s"],
-        )
+        """Record the iteration's games, freeze main if it is due, and report."""
+        league = algorithm.league
+        league.iteration_done(result)
+        if self.should_freeze(algorithm=algorithm, result=result):
+            result["frozen"] = league.freeze_main().id
+        league.next_iteration(result)
 
     @override
     def on_env_runners_recreated(
@@ -69,7 +57,7 @@ class SelfPlayCallback(LeagueCallback):
         **kwargs: Any,
     ) -> None:
         """Bring restarted env runners up to date before they sample."""
-        algorithm.sync_league(env_runner_group, env_runner_indices)
+        algorithm.league.sync(env_runner_group, env_runner_indices)
 
     @override
     def on_episode_created(

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from connectfour.grading.grade import grade as grade
     from connectfour.learning.apex.algorithm import SelfPlayApex as SelfPlayApex
     from connectfour.learning.apex.algorithm import SelfPlayApexConfig as SelfPlayApexConfig
+    from connectfour.learning.apex.settings import ApexRunSettings as ApexRunSettings
     from connectfour.learning.ppo.algorithm import SelfPlayPPO as SelfPlayPPO
     from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig as SelfPlayPPOConfig
+    from connectfour.learning.ppo.settings import PPORunSettings as PPORunSettings
     from connectfour.matches.arena import play_match as play_match
     from connectfour.players.names import parse_player as parse_player
     from connectfour.settings.reading import load_settings as load_settings
-    from connectfour.settings.schema import ApexRunSettings as ApexRunSettings
-    from connectfour.settings.schema import PPORunSettings as PPORunSettings
     from connectfour.system.ray_session import start_ray as start_ray
     from connectfour.tournament.session import rank as rank
     from connectfour.training.train import TrainingResult as TrainingResult
@@ -70,8 +70,8 @@ _HOME = {
     **dict.fromkeys(_ERRORS, "connectfour.errors"),
     "Apex": "connectfour.apex.algorithm",
     "ApexConfig": "connectfour.apex.algorithm",
-    "ApexRunSettings": "connectfour.settings.schema",
-    "PPORunSettings": "connectfour.settings.schema",
+    "ApexRunSettings": "connectfour.learning.apex.settings",
+    "PPORunSettings": "connectfour.learning.ppo.settings",
     "Result": "connectfour.games.result",
     "Score": "connectfour.games.result",
     "SeatScores": "connectfour.games.result",

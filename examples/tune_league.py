@@ -15,7 +15,7 @@ def search(trials: int, env_steps: int, overrides: list[str], storage: str | Non
     """Run the search; trials that play worse on solved positions are stopped early."""
     # Learning rate and entropy are annealed over the run, so its length belongs to the settings.
     settings = cf.load_settings(overrides=["stop.minutes=null", f"stop.env_steps={env_steps}", *overrides])
-    config = cf.SelfPlayPPOConfig.from_settings(settings).callbacks(cf.SelfPlayCallback)
+    config = cf.SelfPlayPPOConfig.from_settings(settings)
     # RLlib's own options are searched as usual, the settings of league and network by their dotted names.
     config.training(lr=tune.loguniform(1e-3, 5e-3))
     config.search({"network.width": tune.choice([256, 512]), "league.win_rate_threshold": tune.uniform(0.6, 0.8)})

@@ -9,15 +9,13 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from callbacks.self_play import SelfPlayCallback
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
-from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
+from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.learning.sync import module_weights, runner_hashes
 from connectfour.settings.reading import load_settings
-from connectfour.settings.schema import PPORunSettings
 
 Build = Callable[..., SelfPlayPPO]
 BuildApex = Callable[..., SelfPlayApex]
@@ -74,14 +72,12 @@ def apex_config(folder: Path, *overrides: str) -> SelfPlayApexConfig:
         ],
     )
     built = SelfPlayApexConfig.from_settings(settings)
-    built.callbacks(SelfPlayCallback)
     return built.league(folder=folder)
 
 
 def config(folder: Path, *overrides: str) -> SelfPlayPPOConfig:
     """Return the configuration of a tiny league in ``folder``."""
     built = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides))
-    built.callbacks(SelfPlayCallback)
     return built.league(folder=folder)
 
 
@@ -94,19 +90,19 @@ def wait_for_death(shard: Any) -> None:
         return
 
 
-def on_runners(algorithm: LeagueAlgorithm, function: Callable[[Any], Any]) -> list[Any]:
+def on_runners(algorithm: SelfPlayPPO | SelfPlayApex, function: Callable[[Any], Any]) -> list[Any]:
     """Call ``function`` on every env runner that samples."""
     group = algorithm.env_runner_group
     return list(group.foreach_env_runner(function, local_env_runner=group.num_remote_env_runners() == 0))
 
 
-def hashes_on_runners(algorithm: LeagueAlgorithm) -> list[dict[str, str]]:
+def hashes_on_runners(algorithm: SelfPlayPPO | SelfPlayApex) -> list[dict[str, str]]:
     """Return the hash of every network's weights on every env runner."""
-    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
+    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.league.settings.league.opponent_count))]
     return on_runners(algorithm, lambda runner: runner_hashes(runner, networks))
 
 
-def hashes_on_learner(algorithm: LeagueAlgorithm) -> dict[str, str]:
+def hashes_on_learner(algorithm: SelfPlayPPO | SelfPlayApex) -> dict[str, str]:
     """Return the hash of every network's weights on the learner."""
-    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.settings.league.opponent_count))]
+    networks = [MAIN, *(f"opponent_{slot}" for slot in range(algorithm.league.settings.league.opponent_count))]
     return {name: weights_sha256(module_weights(algorithm, name)) for name in networks}

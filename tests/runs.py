@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from connectfour.league.manifest import Manifest, write_manifest
+from connectfour.league.manifest import Manifest, read_members, write_manifest
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot
 from connectfour.match_log.log import MatchLog
@@ -18,7 +18,7 @@ from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameSpec
 from connectfour.networks.network import ConnectFourNetwork
 from connectfour.runs.folder import RunFolder
-from connectfour.settings.schema import LeagueSettings, NetworkSettings
+from connectfour.settings.schema import Architecture, LeagueSettings
 from connectfour.tournament.entrants import find_entrants, register
 from connectfour.tournament.session import rebuild_tables
 
@@ -32,7 +32,7 @@ def make_run(
     networks: Sequence[str] = ("v0001", "v0002", "main"),
 ) -> Path:
     """A run folder with ``networks`` of iterations 1, 2 and 3; the earlier the network, the better its grade."""
-    settings = NetworkSettings(encoder=encoder, width=16)
+    settings = Architecture(encoder=encoder, width=16)
     league = LeagueSettings(heuristics=list(heuristics), opponent_count=5) if heuristics else LeagueSettings()
     pool = OpponentPool(league)
     run = RunFolder(folder)
@@ -52,6 +52,11 @@ def make_run(
     manifest = Manifest(**dict(pool.to_state()), main=mains[0] if mains else None)
     write_manifest(run.manifest, manifest)
     return folder
+
+
+def member_file(run: Path, member_id: str) -> Path:
+    """Return the file of a member of the league in ``run``."""
+    return RunFolder(run).league / str(read_members(run)[member_id].file)
 
 
 def make_ranked_run(folder: Path) -> Path:

@@ -46,7 +46,7 @@ def corridor() -> ApexConfig:
     config = ApexConfig()
     config.environment(Corridor)
     config.env_runners(num_env_runners=1, num_envs_per_env_runner=4)
-    config.training(batch_size=64, updates_per_step=4, anneal_env_steps=10_000)
+    config.training(batch_size=64, updates_per_iteration=4, anneal_env_steps=10_000)
     config.replay(capacity=5000, learning_starts=200)
     config.rl_module(model_config={"hidden": (32,)})
     config.debugging(seed=0, log_level="ERROR")
@@ -93,9 +93,12 @@ def test_resets_and_truncations_are_not_transitions(algorithm: Apex) -> None:
             lambda config: config.env_runners(num_env_runners=0),
             r"num_env_runners = 0: Ape-X acts in remote env runners",
         ),
-        (lambda config: config.replay(capacity=10), r"a replay of 10 transitions is smaller than a batch of 64"),
-        (lambda config: config.replay(learning_starts=9000), r"learning starts at 9,000 transitions .* only 5,000"),
-        (lambda config: config.replay(shards=0), r"0 replay shards cannot hold anything"),
+        (lambda config: config.replay(capacity=10), r"replay\.capacity = 10 is smaller than batch_size = 64"),
+        (
+            lambda config: config.replay(learning_starts=9000),
+            r"replay\.learning_starts = 9000 is larger than replay\.capacity = 5000",
+        ),
+        (lambda config: config.replay(shards=0), r"shards = 0 is not allowed"),
         (
             lambda config: config.evaluation(evaluation_interval=1),
             r"evaluation_interval = 1: RLlib's evaluation counts",

@@ -80,7 +80,7 @@ def test_it_learns_freezes_and_reports(build_apex: BuildApex) -> None:
     assert result["replay_buffer"]["size"] > 1024
     assert set(result["waiting"]) == {"learner", "actor_1", "shard_1"}
     assert all(0 <= share <= 1 for share in result["waiting"].values())
-    member = algorithm.freeze_main()
+    member = algorithm.league.freeze_main()
     frozen = weights_sha256(module_weights(algorithm))
     assert hashes_on_learner(algorithm)[member.module] == frozen
     assert [hashes[member.module] for hashes in hashes_on_runners(algorithm)] == [frozen]
@@ -152,7 +152,7 @@ def test_a_killed_actor_comes_back_with_weights_and_roster(build_apex: BuildApex
     """Its orders carry everything."""
     algorithm = build_apex("rollout.mirror_share=0.0")
     learn(algorithm, 8)
-    algorithm.freeze_main()
+    algorithm.league.freeze_main()
     (before,) = on_runners(algorithm, process_id)
     ray.kill(algorithm.env_runner_group._worker_manager.actors()[1], no_restart=False)
     while on_runners(algorithm, process_id) in ([], [before]):
@@ -186,7 +186,7 @@ def test_a_checkpoint_brings_everything_back(build_apex: BuildApex, tmp_path: Pa
     setting = f"replay.in_checkpoints={str(contents).lower()}"
     algorithm = build_apex(setting, "apex.target_every=1000")
     learn(algorithm, 12)
-    algorithm.freeze_main()
+    algorithm.league.freeze_main()
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     held = algorithm.replay.describe()["size"]
     target = {
@@ -199,7 +199,7 @@ def test_a_checkpoint_brings_everything_back(build_apex: BuildApex, tmp_path: Pa
     for name, array in other.learner_group._learner._target.state_dict().items():
         np.testing.assert_array_equal(array.numpy(), target[name])
     assert other.env_steps == algorithm.env_steps
-    assert len(other.pool.snapshots) == 1
+    assert len(other.league.pool.snapshots) == 1
     restored = other.replay.describe()["size"]
     assert restored == (held if contents else 0)
     learn(other, 8)

@@ -17,7 +17,7 @@ from connectfour.learning.apex.learner import SelfPlayApexLearner
 from connectfour.learning.rl_module import as_tensors
 from connectfour.networks.masks import ILLEGAL_LOGIT
 from connectfour.networks.network import Q_TEMPERATURE, ConnectFourNetwork
-from connectfour.settings.schema import DuelingNetworkSettings
+from connectfour.settings.schema import Architecture
 from tests.leagues import BuildApex
 
 FULL_COLUMN = "444444"
@@ -66,7 +66,7 @@ def td_errors(learner: SelfPlayApexLearner, stored: dict[str, Any]) -> np.ndarra
 def test_a_dueling_network_is_a_player() -> None:
     """Its Q-values are V + A - mean A over the legal columns; logits and value follow from them."""
     torch.manual_seed(0)
-    network = ConnectFourNetwork(DuelingNetworkSettings(encoder="mlp", width=32))
+    network = ConnectFourNetwork(Architecture(head="dueling", encoder="mlp", width=32))
     observation = expand(np.concatenate([position(""), position(FULL_COLUMN), position("1234567")]))
     planes, mask = (torch.from_numpy(array) for array in (observation.planes, observation.action_mask))
     features = network.encode(planes)

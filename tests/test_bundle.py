@@ -107,7 +107,7 @@ def test_an_interrupted_ranking_does_not_prevent_a_bundle(ranked_run: Path, tmp_
     assert Bundle(tmp_path / "bundle").games == []
     assert Bundle(tmp_path / "bundle").leaderboard == [], "the leaderboard of the earlier bundle is removed"
     (run / "leaderboard.csv").write_text("rank,player\n1,v0001\n")
-    with pytest.raises(RankingError, match=r"leaderboard.csv is damaged: rebuild it with connectfour rank --replay"):
+    with pytest.raises(RankingError, match=r"leaderboard.csv is damaged: rebuild it with connectfour rank --rebuild"):
         plan_bundle(run)
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from connectfour.league.manifest import members_in
 from connectfour.league.snapshots import SnapshotStore
-from connectfour.runs.checkpoints import read_checkpoint
 from connectfour.runs.folder import RunFolder
 from connectfour.settings.reading import dump_settings
 from tests.commands import Finished, call, call_process, command
 from tests.leagues import tiny_settings
+from tests.runs import member_file
 
 TINY = tiny_settings(
     "rollout.env_runner=lockstep",
@@ -74,7 +74,9 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_command_that_resumes(run: Path) -
     assert "iteration 1: " in output
     shown = [line.partition(":")[0] for line in output.splitlines() if line.startswith("iteration")]
     assert len(shown) == len(set(shown)), "a signal in the middle of a line does not print it twice"
-    assert RunFolder(run).newest_checkpoint().iteration == int(rows(run)[-1]["iteration"])
+    checkpoint = RunFolder(run).newest_checkpoint()
+    assert checkpoint
+    assert checkpoint.iteration == int(rows(run)[-1]["iteration"])
 
 
 def test_the_run_folder_is_complete(run: Path) -> None:
@@ -210,27 +212,36 @@ def test_an_address_without_a_cluster_gets_one_sentence_from_the_process(tmp_pat
 
 def test_a_damaged_snapshot_is_refused_by_name(run: Path, tmp_path: Path) -> None:
     """One byte in the middle of the file."""
-    file = run / "league" / "v0002.safetensors"
+    file = member_file(run, "v0002")
     whole = file.read_bytes()
     damaged = bytearray(whole)
     damaged[len(whole) // 2] ^= 1
     try:
         file.write_bytes(damaged)
-        _refused(4, "v0002.safetensors is damaged", "match", f"snapshot:{run}/v2", "heuristic:random", cwd=tmp_path)
+        _refused(4, f"{file.name} is damaged", "match", f"snapshot:{run}/v2", "heuristic:random", cwd=tmp_path)
     finally:
         file.write_bytes(whole)
 
 
-def test_half_a_checkpoint_is_passed_over(run: Path) -> None:
-    """A kill while a checkpoint was being written leaves the one before as the newest."""
-    folder = RunFolder(run)
-    newest = folder.newest_checkpoint()
-    victim = max((file for file in newest.path.rglob("*.pkl")), key=lambda file: file.stat().st_size)
+@pytest.mark.parametrize("damage", ["cut", "zeroed", "missing"])
+def test_a_damaged_checkpoint_is_passed_over(damage: str, run: Path) -> None:
+    """The run resumes from the one before, and says which one it skipped and why."""
+    folder, said = RunFolder(run), list[str]()
+    newest = folder.newest_checkpoint(said.append)
+    assert newest
+    assert not said
+    victim = next(newest.path.glob("learner_group/learner/state.pkl"))
     whole = victim.read_bytes()
+    damaged = {"cut": whole[: len(whole) // 2], "zeroed": bytes(len(whole)), "missing": None}[damage]
     try:
-        victim.write_bytes(whole[: len(whole) // 2])
-        assert read_checkpoint(newest.path) is None
-        assert folder.newest_checkpoint().iteration < newest.iteration
+        victim.unlink()
+        if damaged is not None:
+            victim.write_bytes(damaged)
+        older = folder.newest_checkpoint(said.append)
+        assert older
+        assert older.iteration < newest.iteration
+        reason = "is missing" if damaged is None else "is damaged"
+        assert said == [f"Skipping the checkpoint {newest.path}: learner_group/learner/state.pkl {reason}."]
     finally:
         victim.write_bytes(whole)
 

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def _games(algorithm: SelfPlayPPO) -> int:
-    return sum(score.games for score in algorithm.pool.payoff.values())
+    return sum(score.games for score in algorithm.league.pool.payoff.values())
 
 
 def process_id(env_runner: Any) -> int:
@@ -67,7 +67,7 @@ def league(
 
 def test_fault_a_a_frozen_opponent_is_main_on_every_runner_at_once(league: SelfPlayPPO) -> None:
     """Right after a freeze, before any sync or sample, every env runner plays the frozen weights."""
-    member = league.freeze_main()
+    member = league.league.freeze_main()
     frozen = weights_sha256(module_weights(league))
     assert member.weights_sha256 == frozen
     for hashes in hashes_on_runners(league):
@@ -93,7 +93,7 @@ def test_a_learner_that_does_not_take_the_weights_is_noticed(build: Build, monke
     algorithm = build()
     monkeypatch.setattr(algorithm.learner_group, "set_weights", lambda weights: None)
     with pytest.raises(TrainingError, match="the learner did not load the weights of opponent_0"):
-        algorithm.freeze_main()
+        algorithm.league.freeze_main()
 
 
 def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_sample(
@@ -101,7 +101,7 @@ def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_samp
 ) -> None:
     """Every module on every runner is the learner's, and the learner's is the saved one."""
     league.train()
-    league.freeze_main()
+    league.league.freeze_main()
     saved = hashes_on_learner(league)
     league.save_to_path(str(tmp_path / "checkpoint"))
     restored = SelfPlayPPO.from_checkpoint(str(tmp_path / "checkpoint"))
@@ -130,14 +130,14 @@ def test_fault_c_restoring_into_the_original_config_keeps_the_league(
     league: SelfPlayPPO, settings: tuple[str, ...], build: Build, tmp_path: Path
 ) -> None:
     """Members, pay-off, rosters on the runners, counts: all go on, and the snapshot is played."""
-    member = league.freeze_main()
+    member = league.league.freeze_main()
     league.train()
-    state, iteration, steps = league.pool.to_state(), league.iteration, league.env_steps
+    state, iteration, steps = league.league.pool.to_state(), league.iteration, league.env_steps
     league.save_to_path(str(tmp_path / "checkpoint"))
     other = build(*settings, folder=tmp_path / "other")
-    assert member.id not in other.pool.members
+    assert member.id not in other.league.pool.members
     other.restore_from_path(str(tmp_path / "checkpoint"))
-    assert other.pool.to_state() == state
+    assert other.league.pool.to_state() == state.model_copy(update={"league": other.league.pool.id})
     assert (other.iteration, other.env_steps) == (iteration, steps)
     for roster in on_runners(other, lambda runner: runner.matchmaker.roster):
         assert roster.modules[member.id] == member.module
@@ -160,8 +160,8 @@ def test_fault_d_a_restarted_runner_gets_roster_and_weights(tmp_path: Path) -> N
     """After a crash the new env runner plays the league's match-ups from its first game on, not the original ones."""
     algorithm = config(tmp_path, "rollout.env_runners=1").callbacks(Witness).build_algo()
     algorithm.train()
-    algorithm.freeze_main()
-    algorithm.push_roster()
+    algorithm.league.freeze_main()
+    algorithm.league.exchange.publish(algorithm.league.roster)
     manager = algorithm.env_runner_group._worker_manager
     actor = manager.actors()[1]
     (before,) = on_runners(algorithm, process_id)
@@ -183,8 +183,8 @@ def test_a_runner_that_dies_while_it_samples_ahead_is_replaced(tmp_path: Path) -
     """Its batch is lost and nothing else: the new one plays the league's match-ups with the league's weights."""
     algorithm = config(tmp_path, "rollout.env_runner=lockstep", "rollout.env_runners=1").build_algo()
     algorithm.train()
-    algorithm.freeze_main()
-    algorithm.push_roster()
+    algorithm.league.freeze_main()
+    algorithm.league.exchange.publish(algorithm.league.roster)
     steps = algorithm.env_steps
     (before,) = on_runners(algorithm, process_id)
     ray.kill(algorithm.env_runner_group._worker_manager.actors()[1], no_restart=False)

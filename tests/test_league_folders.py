@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.columns import Columns
 
-from connectfour.errors import ConfigError, SnapshotError
+from callbacks.self_play import SelfPlayCallback
+from connectfour.errors import ConfigError, RunFolderError, SnapshotError
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.league.manifest import members_in
 from connectfour.league.members import MAIN
@@ -24,26 +28,26 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 def _manifest(algorithm: SelfPlayPPO) -> Path:
-    return algorithm.store.manifest
+    return algorithm.league.store.manifest
 
 
 def _games(algorithm: SelfPlayPPO) -> int:
-    return sum(score.games for score in algorithm.pool.payoff.values())
+    return sum(score.games for score in algorithm.league.pool.payoff.values())
 
 
 def test_missing_and_damaged_files_are_mended_from_the_checkpoint(build: Build, tmp_path: Path) -> None:
     """A league that moved without its files gets them back, and one with a changed byte is repaired."""
     algorithm = build()
     algorithm.train()
-    member = algorithm.freeze_main()
+    member = algorithm.league.freeze_main()
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     elsewhere = build(folder=tmp_path / "elsewhere")
     elsewhere.restore_from_path(str(tmp_path / "checkpoint"))
-    elsewhere.store.load(members_in(_manifest(elsewhere))[member.id])
-    file = algorithm.store.folder / str(member.file)
+    elsewhere.league.store.load(members_in(_manifest(elsewhere))[member.id])
+    file = algorithm.league.store.folder / str(member.file)
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     algorithm.restore_from_path(str(tmp_path / "checkpoint"))
-    algorithm.store.load(members_in(_manifest(algorithm))[member.id])
+    algorithm.league.store.load(members_in(_manifest(algorithm))[member.id])
 
 
 def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Path) -> None:
@@ -51,7 +55,8 @@ def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Pa
     algorithm = build()
     algorithm.train()
     algorithm.save_to_path(str(tmp_path / "first"))
-    algorithm.freeze_main()
+    algorithm.league.freeze_main()
+    algorithm.stop()
     resumed = config(tmp_path / "league").league(restore_from=tmp_path / "first").build_algo()
     resumed.save_to_path(str(tmp_path / "second"))
     resumed.stop()
@@ -59,8 +64,8 @@ def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Pa
     manifest = _manifest(algorithm).read_bytes()
     visitor = SelfPlayPPO.from_checkpoint(str(tmp_path / "second"))
     try:
-        assert visitor.store.folder != algorithm.store.folder
-        visitor.freeze_main()
+        assert visitor.league.store.folder != algorithm.league.store.folder
+        visitor.league.freeze_main()
         assert _manifest(algorithm).read_bytes() == manifest
     finally:
         visitor.stop()
@@ -69,17 +74,60 @@ def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Pa
 def test_a_new_league_in_a_used_folder_overwrites_nothing(build: Build) -> None:
     """What another attempt froze stays in the archive under its own name."""
     first = build()
-    kept = first.freeze_main()
+    kept = first.league.freeze_main()
+    first.stop()
     second = build()
-    assert second.freeze_main().id == "v0002"
-    assert second.store.load(members_in(_manifest(second))[kept.id])
-    assert len(second.pool) == 4, "the league counts its own freezes"
+    assert second.league.freeze_main().id == "v0002"
+    assert second.league.store.load(members_in(_manifest(second))[kept.id])
+    assert len(second.league.pool) == 4, "the league counts its own freezes"
 
 
-def test_the_callback_is_required(tmp_path: Path) -> None:
-    """Without it the league would never grow."""
-    with pytest.raises(ConfigError, match=r"add \.callbacks\(SelfPlayCallback\)"):
-        SelfPlayPPOConfig.from_settings(tiny_settings()).league(folder=tmp_path).build_algo()
+class Mine(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here
+    """A user's callback that has nothing to do with leagues."""
+
+
+class EveryIteration(SelfPlayCallback):
+    """A user's rule of freezing."""
+
+    def should_freeze(self, **kwargs: Any) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ([], [SelfPlayCallback]),
+        ([SelfPlayCallback], [SelfPlayCallback]),
+        ([Mine], [SelfPlayCallback, Mine]),
+        ([[Mine, SelfPlayCallback]], [Mine, SelfPlayCallback]),
+        ([EveryIteration], [EveryIteration]),
+        ([None], [SelfPlayCallback]),
+    ],
+)
+def test_a_users_callbacks_are_added_to_the_leagues(given: list[Any], expected: list[type]) -> None:
+    """Without its callback the league would never grow; a subclass takes its place."""
+    built = SelfPlayPPOConfig.from_settings(tiny_settings())
+    for each in given:
+        built.callbacks(each)
+    assert built.callbacks_class == expected
+    assert built.copy().update_from_dict({"callbacks": built.callbacks_class}).callbacks_class == expected
+
+
+def test_a_users_rule_freezes_main(tmp_path: Path) -> None:
+    """The callback is the hook into freezing."""
+    algorithm = config(tmp_path / "league").callbacks(EveryIteration).build_algo()
+    assert [algorithm.train()["frozen"] for _ in range(2)] == ["v0001", "v0002"]
+    algorithm.stop()
+
+
+def test_a_folder_has_one_trainer(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second one waits a while for the first to end, and is then refused with the first one's name."""
+    monkeypatch.setattr("connectfour.learning.league._MOST_SECONDS_OF_AN_OLD_TRAINER", 0.1)
+    first = build()
+    with pytest.raises(RunFolderError, match=rf"process {os.getpid()} on host \S+ is training in .*: wait for it or"):
+        build()
+    first.stop()
+    build().train()
 
 
 def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path) -> None:
@@ -88,7 +136,7 @@ def test_evaluation_runners_play_the_present_league(build: Build, tmp_path: Path
     evaluated.evaluation(evaluation_interval=1, evaluation_num_env_runners=0, evaluation_duration=2)
     algorithm = evaluated.build_algo()
     runner = algorithm.eval_env_runner_group.local_env_runner
-    member = algorithm.freeze_main()
+    member = algorithm.league.freeze_main()
     assert runner_hashes(runner, [member.module]) == {member.module: member.weights_sha256}, "at once, not at a sync"
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     saved = weights_sha256(module_weights(algorithm))
@@ -113,7 +161,7 @@ def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_p
     """The player loaded from the run's folder chooses main's most probable columns."""
     algorithm = build("precision=float32")
     algorithm.train()
-    algorithm.freeze_main()
+    algorithm.league.freeze_main()
     player = parse_player(f"snapshot:{tmp_path}/v1", greedy=True)
     observation = random_openings(np.full(100, 8), np.random.default_rng(0)).observe()
     columns, _ = player.act(observation, player.initial_state(100), np.random.default_rng(0))
@@ -129,21 +177,21 @@ def test_a_snapshot_frozen_after_the_checkpoint_is_not_lost(build: Build, tmp_pa
     """Going back keeps it in the archive, and its name is not used again."""
     algorithm = build()
     algorithm.train()
-    algorithm.freeze_main()
+    algorithm.league.freeze_main()
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     algorithm.train()
-    late = algorithm.freeze_main()
+    late = algorithm.league.freeze_main()
     algorithm.restore_from_path(str(tmp_path / "checkpoint"))
-    assert algorithm.pool.active.count(late.id) == 0
-    algorithm.store.load(members_in(_manifest(algorithm))[late.id])
-    assert algorithm.freeze_main().id == "v0003"
+    assert algorithm.league.pool.active.count(late.id) == 0
+    algorithm.league.store.load(members_in(_manifest(algorithm))[late.id])
+    assert algorithm.league.freeze_main().id == "v0003"
 
 
 def test_a_checkpoint_whose_slots_are_not_its_league_is_refused(build: Build, tmp_path: Path) -> None:
     """Weights that do not have the named hash are no snapshot."""
     algorithm = build()
-    member = algorithm.freeze_main()
-    algorithm.pool.members[member.id] = member.model_copy(update={"weights_sha256": "0" * 64})
+    member = algorithm.league.freeze_main()
+    algorithm.league.pool.members[member.id] = member.model_copy(update={"weights_sha256": "0" * 64})
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     with pytest.raises(SnapshotError, match="weights of v0001 that do not match"):
         algorithm.restore_from_path(str(tmp_path / "checkpoint"))

@@ -18,12 +18,12 @@ from connectfour.networks.features import LineFeatures, MirrorFeatures
 from connectfour.networks.masks import ILLEGAL_LOGIT
 from connectfour.networks.network import ConnectFourNetwork, Precision
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 
 ENCODERS = [
-    NetworkSettings(encoder="lines"),
-    NetworkSettings(encoder="mlp"),
-    NetworkSettings(encoder="resnet", width=8),
+    Architecture(encoder="lines"),
+    Architecture(encoder="mlp"),
+    Architecture(encoder="resnet", width=8),
 ]
 IDS = ["lines", "mlp", "resnet"]
 
@@ -61,7 +61,7 @@ def _positions(count: int) -> Boards:
 
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
-def test_logits_are_masked_and_values_bounded(settings: NetworkSettings) -> None:
+def test_logits_are_masked_and_values_bounded(settings: Architecture) -> None:
     """Illegal columns have the float32 minimum and probability zero; values lie between -1 and 1."""
     boards = _positions(500)
     observation, mask = _tensors(boards)
@@ -74,7 +74,7 @@ def test_logits_are_masked_and_values_bounded(settings: NetworkSettings) -> None
 
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
-def test_a_forward_pass_does_not_modify_its_inputs(settings: NetworkSettings) -> None:
+def test_a_forward_pass_does_not_modify_its_inputs(settings: Architecture) -> None:
     """Observation and mask keep their contents."""
     observation, mask = _tensors(_positions(50))
     before = observation.clone(), mask.clone()
@@ -85,7 +85,7 @@ def test_a_forward_pass_does_not_modify_its_inputs(settings: NetworkSettings) ->
 
 def test_a_mask_of_zeros_yields_no_nan() -> None:
     """Positions without a legal column have finite probabilities, entropy and gradients."""
-    network = ConnectFourNetwork(NetworkSettings(width=8))
+    network = ConnectFourNetwork(Architecture(width=8))
     observation, mask = _tensors(_positions(4))
     mask = torch.zeros_like(mask)
     logits, value = network(observation, mask)
@@ -128,7 +128,7 @@ def test_mirrored_boards_keep_even_features_and_negate_odd_ones() -> None:
 def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(precision: Precision) -> None:
     """The symmetry of the encoder ``lines`` is exact, not approximate."""
     torch.manual_seed(0)
-    network = ConnectFourNetwork(NetworkSettings(width=32, layers=3), precision=precision)
+    network = ConnectFourNetwork(Architecture(width=32, layers=3), precision=precision)
     observation, mask = _tensors(_positions(200))
     seen, mirrored = network(observation, mask), network(observation.flip(2), mask.flip(1))
     assert torch.equal(seen.value, mirrored.value)
@@ -137,7 +137,7 @@ def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(precision: Prec
 
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
-def test_bfloat16_changes_the_output_only_slightly(settings: NetworkSettings) -> None:
+def test_bfloat16_changes_the_output_only_slightly(settings: Architecture) -> None:
     """With the same weights, an encoder in bfloat16 gives nearly the same output, in float32."""
     exact, fast = ConnectFourNetwork(settings), ConnectFourNetwork(settings, precision="bfloat16")
     fast.load_state_dict(exact.state_dict())
@@ -149,7 +149,7 @@ def test_bfloat16_changes_the_output_only_slightly(settings: NetworkSettings) ->
 
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
-def test_networks_with_the_same_encoder_share_prepared_features(settings: NetworkSettings) -> None:
+def test_networks_with_the_same_encoder_share_prepared_features(settings: Architecture) -> None:
     """One network can evaluate what another one has prepared."""
     observation, mask = _tensors(_positions(20))
     network, other = ConnectFourNetwork(settings), ConnectFourNetwork(settings)
@@ -162,7 +162,7 @@ def test_networks_with_the_same_encoder_share_prepared_features(settings: Networ
 @pytest.mark.parametrize("encoder", ["lines", "mlp", "resnet"])
 def test_parameters_keep_their_names(encoder: Literal["lines", "mlp", "resnet"]) -> None:
     """Snapshots on disk refer to these names; with other names, snapshots of earlier runs could not be loaded."""
-    network = ConnectFourNetwork(NetworkSettings(encoder=encoder, width=8, layers=1))
+    network = ConnectFourNetwork(Architecture(encoder=encoder, width=8, layers=1))
     assert list(network.state_dict()) == PARAMETERS[encoder].split()
 
 
@@ -182,7 +182,7 @@ def _play_legally(player: NetworkPlayer, plies: int) -> None:
 def test_no_illegal_move_in_ten_thousand(greedy: bool, trained: bool) -> None:
     """Neither a fresh network nor one trained to prefer column 1 plays an illegal move, sampled or greedy."""
     torch.manual_seed(0)
-    network = ConnectFourNetwork(NetworkSettings(width=32))
+    network = ConnectFourNetwork(Architecture(width=32))
     if trained:
         optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
         observation, mask = _tensors(_positions(256))
@@ -202,7 +202,7 @@ def _module() -> ActionMaskingRLModule:
     return ActionMaskingRLModule(
         observation_space=env.observation_spaces["player_0"],
         action_space=env.action_spaces["player_0"],
-        model_config={"network": NetworkSettings(width=8).model_dump()},
+        model_config={"network": Architecture(width=8).model_dump()},
     )
 
 

@@ -27,12 +27,13 @@ from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.names import encode_player, parse_player
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import open_session
-from connectfour.runs.checkpoints import CHECKPOINT_POLICY, write_checkpoint_index
-from connectfour.settings.schema import NetworkSettings
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY
+from connectfour.settings.schema import Architecture
 from connectfour.standings.best import best_player
 from connectfour.standings.table import read_leaderboard
+from connectfour.system.sealed import seal
 from tests.commands import call, call_process
-from tests.runs import make_run
+from tests.runs import make_run, member_file
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_every_encoder_is_exported_and_plays_the_same(encoder: str, tmp_path: Pa
 @pytest.mark.parametrize("encoder", ["lines", "mlp", "resnet"])
 def test_an_architecture_is_traced_once(encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its networks share the graph, and each file holds the weights of its own network, zeros and twins included."""
-    traced: list[NetworkSettings] = []
+    traced: list[Architecture] = []
     convert = onnx_graph._convert
 
     def counting(network: ConnectFourNetwork) -> onnx.ModelProto:
@@ -86,7 +87,7 @@ def test_an_architecture_is_traced_once(encoder: str, tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(onnx_graph, "_convert", counting)
     onnx_graph._trace.cache_clear()
-    settings = NetworkSettings(encoder=encoder, width=12, layers=3)
+    settings = Architecture(encoder=encoder, width=12, layers=3)
     networks = [ConnectFourNetwork(settings).eval() for _ in range(3)]
     with torch.no_grad():
         for parameter in networks[1].parameters():
@@ -114,8 +115,8 @@ def test_a_graph_that_loses_weights_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(onnx_graph, "_convert", folding)
     onnx_graph._trace.cache_clear()
-    with pytest.raises(ExportError, match=r"folds value_head\.even\.bias of NetworkSettings\(.*\) into other tensors"):
-        onnx_graph.onnx_graph(ConnectFourNetwork(NetworkSettings(width=8)))
+    with pytest.raises(ExportError, match=r"folds value_head\.even\.bias of Architecture\(.*\) into other tensors"):
+        onnx_graph.onnx_graph(ConnectFourNetwork(Architecture(width=8)))
     onnx_graph._trace.cache_clear()
 
 
@@ -143,8 +144,8 @@ def test_a_checkpoint_is_exported(run: Path, tmp_path: Path) -> None:
     """Its policy is the network of the snapshot that was saved with it."""
     checkpoint = tmp_path / "checkpoint_000003"
     checkpoint.mkdir()
-    shutil.copyfile(run / "league" / "main.safetensors", checkpoint / CHECKPOINT_POLICY)
-    write_checkpoint_index(checkpoint, iteration=3, env_steps=1, minutes=0.0, league_size=1)
+    shutil.copyfile(member_file(run, "main"), checkpoint / CHECKPOINT_POLICY)
+    seal(checkpoint, iteration=3, env_steps=1, minutes=0.0, league_size=1)
     assert export_onnx(f"checkpoint:{checkpoint}", tmp_path / "model.onnx").player == "main@3"
     main = build_network(decode_snapshot(encode_player(f"snapshot:{run}/main").data, "main")).eval()
     verify((tmp_path / "model.onnx").read_bytes(), main)

@@ -15,10 +15,11 @@ from connectfour.games.connect_four.bitboard import Boards, Outcome
 from connectfour.games.connect_four.openings import random_openings
 from connectfour.players.contract import Player
 from connectfour.players.names import encode_player, parse_player
-from connectfour.runs.checkpoints import CHECKPOINT_INDEX, CHECKPOINT_POLICY, write_checkpoint_index
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY
 from connectfour.runs.folder import RunFolder
+from connectfour.system.sealed import INDEX, seal
 from heuristics import HEURISTICS
-from tests.runs import make_run
+from tests.runs import make_run, member_file
 
 CHECKPOINT = "checkpoints/part_1/checkpoint_000000"
 
@@ -35,8 +36,8 @@ def write_checkpoint(checkpoint: Path, run: Path) -> None:
     """Write the files of an RLlib checkpoint that matter here: the policy of ``run``, a state, and the index."""
     (checkpoint / "learner_group").mkdir(parents=True)
     (checkpoint / "learner_group" / "state.pkl").write_bytes(b"state")
-    copyfile(RunFolder(run).league / "main.safetensors", checkpoint / CHECKPOINT_POLICY)
-    write_checkpoint_index(checkpoint, iteration=3, env_steps=300, minutes=1.0, league_size=2)
+    copyfile(member_file(run, "main"), checkpoint / CHECKPOINT_POLICY)
+    seal(checkpoint, iteration=3, env_steps=300, minutes=1.0, league_size=2)
 
 
 SPECS = [
@@ -125,25 +126,35 @@ def test_a_checkpoint_outside_a_run_is_a_player_too(run: Path, tmp_path: Path) -
 
 def test_a_folder_without_a_checkpoint_is_refused(run: Path) -> None:
     """The message shows what a checkpoint's path looks like."""
-    for path in (run / "nowhere", run / "checkpoints", run / CHECKPOINT / CHECKPOINT_INDEX):
+    for path in (run / "nowhere", run / "checkpoints", run / CHECKPOINT / INDEX):
         with pytest.raises(PlayerError, match="not a complete checkpoint of a run: name a folder such as runs/NAME/"):
             parse_player(f"checkpoint:{path}")
 
 
 @pytest.mark.parametrize("file", [CHECKPOINT_POLICY, "learner_group/state.pkl"])
-@pytest.mark.parametrize("damage", ["missing", "cut"])
+@pytest.mark.parametrize("damage", ["missing", "cut", "flipped"])
 def test_an_incomplete_checkpoint_is_refused(file: str, damage: str, run: Path, tmp_path: Path) -> None:
-    """Every file in the index must exist in its full size."""
+    """Every file in the index must be there as it was written, to the last bit."""
     checkpoint = tmp_path / "checkpoint"
     write_checkpoint(checkpoint, run)
     path = checkpoint / file
     parse_player(f"checkpoint:{checkpoint}")
     if damage == "missing":
         path.unlink()
-    else:
+    elif damage == "cut":
         path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(PlayerError, match=f"{checkpoint} is not a complete checkpoint"):
+    else:
+        path.write_bytes(flip(path.read_bytes()))
+    verdict = "missing" if damage == "missing" else "damaged"
+    with pytest.raises(PlayerError, match=f"{checkpoint} is not a whole checkpoint, {file} is {verdict}"):
         parse_player(f"checkpoint:{checkpoint}")
+
+
+def flip(data: bytes) -> bytes:
+    """Return ``data`` with one bit changed, near the end."""
+    changed = bytearray(data)
+    changed[-3] ^= 0x40
+    return bytes(changed)
 
 
 def test_a_checkpoint_of_an_older_release_is_refused(run: Path, tmp_path: Path) -> None:
@@ -151,20 +162,29 @@ def test_a_checkpoint_of_an_older_release_is_refused(run: Path, tmp_path: Path) 
     checkpoint = tmp_path / "checkpoint"
     write_checkpoint(checkpoint, run)
     (checkpoint / CHECKPOINT_POLICY).unlink()
-    index = json.loads((checkpoint / CHECKPOINT_INDEX).read_text())
+    index = json.loads((checkpoint / INDEX).read_text())
     del index["files"][CHECKPOINT_POLICY]
-    (checkpoint / CHECKPOINT_INDEX).write_text(json.dumps(index))
+    (checkpoint / INDEX).write_text(json.dumps(index))
     with pytest.raises(PlayerError, match=f"{checkpoint} has no {CHECKPOINT_POLICY} because an older release wrote it"):
         parse_player(f"checkpoint:{checkpoint}")
 
 
-def test_a_checkpoint_with_a_damaged_policy_is_refused(run: Path, tmp_path: Path) -> None:
-    """A file of the right size that is not a snapshot is refused by name."""
+@pytest.mark.parametrize("damage", ["overwritten", "flipped"])
+def test_a_checkpoint_of_an_older_release_with_a_damaged_policy_is_refused(
+    damage: str, run: Path, tmp_path: Path
+) -> None:
+    """Its index has sizes only; the weights have a hash of their own."""
     checkpoint = tmp_path / "checkpoint"
     write_checkpoint(checkpoint, run)
+    index = json.loads((checkpoint / INDEX).read_text())
+    (checkpoint / INDEX).unlink()
+    index["files"] = {name: (checkpoint / name).stat().st_size for name in index["files"]}
+    (checkpoint / "league_checkpoint.json").write_text(json.dumps(index))
+    assert encode_player(f"checkpoint:{checkpoint}").iteration == 3
     policy = checkpoint / CHECKPOINT_POLICY
-    policy.write_bytes(b"x" * policy.stat().st_size)
-    with pytest.raises(SnapshotError, match=f"{policy} is not a snapshot"):
+    policy.write_bytes(flip(policy.read_bytes()) if damage == "flipped" else b"x" * policy.stat().st_size)
+    complaint = "is damaged" if damage == "flipped" else "is not a snapshot"
+    with pytest.raises(SnapshotError, match=f"{policy} {complaint}"):
         encode_player(f"checkpoint:{checkpoint}")
 
 

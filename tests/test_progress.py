@@ -13,10 +13,14 @@ import pytest
 from rich.console import Console
 
 from callbacks.progress import ProgressCallback, row_of
+from connectfour.learning.apex.settings import ApexRunSettings
+from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.runs.curves import draw_learning
 from connectfour.runs.progress import minutes_left, rewind
-from connectfour.settings.schema import StopSettings
+from connectfour.settings.schema import RunSettings, StopSettings
 from connectfour.system.observer import ConsoleObserver
+
+PPO = PPORunSettings(stop=StopSettings(minutes=5))
 
 
 def result(iteration: int, *, frozen: str | None = None, graded: float = math.nan) -> dict[str, Any]:
@@ -37,12 +41,19 @@ def result(iteration: int, *, frozen: str | None = None, graded: float = math.na
     }
 
 
-def show(file: Path, results: list[dict[str, Any]], seconds: list[float], *, terminal: bool) -> str:
+def show(
+    file: Path,
+    results: list[dict[str, Any]],
+    seconds: list[float],
+    *,
+    terminal: bool,
+    settings: RunSettings = PPO,
+) -> str:
     """Run results through the callback and return what was printed."""
     console = Console(file=io.StringIO(), force_terminal=terminal, width=160)
     clock = iter(seconds)
     with ConsoleObserver(console, lambda: next(clock)) as observer:
-        callback = ProgressCallback(file, StopSettings(minutes=5), observer)
+        callback = ProgressCallback(file, settings, observer)
         for each in results:
             callback.on_trial_result(0, [], None, each)
     assert isinstance(console.file, io.StringIO)
@@ -66,9 +77,9 @@ def test_a_resumed_run_drops_the_rows_that_its_checkpoint_does_not_know(tmp_path
     show(file, [result(i) for i in range(1, 6)], [0.0] * 99, terminal=False)
     with file.open("a") as stream:
         stream.write("6,0.1,30")
-    rewind(file, 6)
+    rewind(file, 6, PPO.metrics)
     assert [row["iteration"] for row in csv.DictReader(file.open())] == ["1", "2", "3", "4", "5"]
-    rewind(file, 3)
+    rewind(file, 3, PPO.metrics)
     show(file, [result(4)], [0.0] * 9, terminal=False)
     assert [row["iteration"] for row in csv.DictReader(file.open())] == ["1", "2", "3", "4"]
 
@@ -78,7 +89,7 @@ def test_a_file_with_other_columns_is_put_aside(tmp_path: Path, content: bytes) 
     """As a kill at the wrong moment or another release may leave it."""
     file = tmp_path / "progress.csv"
     file.write_bytes(content)
-    rewind(file, 3)
+    rewind(file, 3, PPO.metrics)
     show(file, [result(4)], [0.0] * 9, terminal=False)
     assert [row["iteration"] for row in csv.DictReader(file.open())] == ["4"]
     assert (tmp_path / "progress.old.csv").read_bytes() == content
@@ -111,7 +122,7 @@ def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
 
 def test_time_left_is_that_of_the_nearest_limit() -> None:
     """Minutes by the clock, env steps at the present speed; the league's size cannot be predicted."""
-    row = row_of(result(10))
+    row = row_of(result(10), PPO.metrics)
     assert minutes_left(row, StopSettings(minutes=5)) == 4
     assert minutes_left(row, StopSettings(minutes=5, env_steps=130_000)) == 1
     assert minutes_left(row, StopSettings(minutes=None, league_size=10)) is None
@@ -120,7 +131,7 @@ def test_time_left_is_that_of_the_nearest_limit() -> None:
 
 def test_tune_can_store_it(tmp_path: Path) -> None:
     """A console cannot be pickled; the callback can, and its copy writes to the same file."""
-    callback = ProgressCallback(tmp_path / "p.csv", StopSettings(), ConsoleObserver(Console()))
+    callback = ProgressCallback(tmp_path / "p.csv", PPO, ConsoleObserver(Console()))
     copy = pickle.loads(pickle.dumps(callback))  # noqa: S301  # made a moment ago
     copy.on_trial_result(0, [], None, result(1))
     assert (tmp_path / "p.csv").is_file()
@@ -130,14 +141,14 @@ def test_learning_is_drawn_from_the_table(tmp_path: Path) -> None:
     """A picture that changes with what is in the table, and none without rows."""
     file, picture = tmp_path / "progress.csv", tmp_path / "learning.png"
     file.write_text("")
-    draw_learning(file, picture)
+    draw_learning(file, picture, PPO.metrics)
     assert not picture.exists()
     show(file, [result(1), result(2, graded=0.5), result(3, graded=0.6)], [0.0] * 9, terminal=False)
-    draw_learning(file, picture)
+    draw_learning(file, picture, PPO.metrics)
     first = picture.read_bytes()
     assert first.startswith(b"\x89PNG")
     show(file, [result(4, graded=0.9)], [0.0] * 9, terminal=False)
-    draw_learning(file, picture)
+    draw_learning(file, picture, PPO.metrics)
     assert picture.read_bytes() != first
 
 
@@ -154,9 +165,10 @@ def test_a_replaced_replay_shard_is_reported_once(tmp_path: Path) -> None:
 def test_each_learner_shows_its_own_figures(tmp_path: Path) -> None:
     """And draws them; those of the other are neither shown nor drawn."""
     apex = [{**result(number), "learners": {"main": {"q_loss": 0.0012, "td_error": 0.12}}} for number in (1, 2)]
-    printed = show(tmp_path / "progress.csv", apex, [0.0] * 9, terminal=False)
+    settings = ApexRunSettings()
+    printed = show(tmp_path / "progress.csv", apex, [0.0] * 9, terminal=False, settings=settings)
     assert "Q loss 0.0012, TD error 0.120, " in printed
     assert "entropy" not in printed
     assert "nan" not in printed
-    draw_learning(tmp_path / "progress.csv", tmp_path / "learning.png")
+    draw_learning(tmp_path / "progress.csv", tmp_path / "learning.png", settings.metrics)
     assert (tmp_path / "learning.png").is_file()

@@ -21,7 +21,7 @@ from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_heuristic
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 from heuristics import State, make_heuristic
 
 
@@ -105,7 +105,7 @@ def test_an_answer_without_a_fitting_memory_is_invalid() -> None:
 
 def test_nan_logits_are_an_invalid_result() -> None:
     """``argmax`` would take NaN for the greatest logit."""
-    network = ConnectFourNetwork(NetworkSettings(width=16))
+    network = ConnectFourNetwork(Architecture(width=16))
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
     for greedy in (True, False):

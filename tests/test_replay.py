@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import ray
 
+from connectfour.apex.options import ReplayOptions
 from connectfour.apex.replay.replay import Replay
 from connectfour.apex.replay.shard import ReplayShard
 from connectfour.apex.replay.sum_tree import SumTree
@@ -151,7 +152,7 @@ class TestShard:
 @pytest.fixture
 def replay(ray_session: None) -> Iterator[Replay]:
     """Two shards on Ray."""
-    made = Replay(shards=2, capacity=200, alpha=0.6)
+    made = Replay(ReplayOptions(shards=2, capacity=200, in_checkpoints=True))
     yield made
     made.close()
 
@@ -225,10 +226,11 @@ class TestReplay:
     def test_what_was_saved_is_there_again(self, replay: Replay, tmp_path: Path) -> None:
         """Also with another number of shards."""
         fill(replay)
-        replay.save(tmp_path)
+        replay.saved(tmp_path)
         for shards in (1, 2, 3):
-            other = Replay(shards=shards, capacity=300, alpha=0.6)
-            other.load(tmp_path)
+            other = Replay(ReplayOptions(shards=shards, capacity=300))
+            other.before_restore(tmp_path)
+            other.restored(tmp_path)
             assert other.describe()["size"] == 100
             other.request(600, 0.4)
             batch = other.collect()

@@ -75,7 +75,7 @@ def test_both_runners_play_the_same_games(build: Build, tmp_path: Path) -> None:
     stock = build("rollout.env_runner=stock", "rollout.envs_per_runner=16", "ppo.batch_size=4096", *common)
     lockstep = build(*LOCKSTEP, *common, folder=tmp_path / "lockstep")
     lockstep.learner_group.set_weights(stock.learner_group.get_weights())
-    lockstep.sync_league(lockstep.env_runner_group)
+    lockstep.league.sync(lockstep.env_runner_group)
     expected, found = _play(stock, 4), _play(lockstep, 40)
     assert expected.keys() == found.keys()
     for opponent in expected:

@@ -148,7 +148,7 @@ def test_stock_ppo_can_use_environment_and_module(tmp_path: Path) -> None:
 
     from connectfour.games.connect_four.env import ENV_NAME
     from connectfour.learning.rl_module import ActionMaskingRLModule
-    from connectfour.settings.schema import NetworkSettings
+    from connectfour.settings.schema import Architecture
 
     stock = (
         PPOConfig()
@@ -158,7 +158,7 @@ def test_stock_ppo_can_use_environment_and_module(tmp_path: Path) -> None:
         .multi_agent(policies={"both"}, policy_mapping_fn=lambda agent, episode, **kwargs: "both")
         .rl_module(
             rl_module_spec=RLModuleSpec(
-                module_class=ActionMaskingRLModule, model_config={"network": NetworkSettings(width=16).model_dump()}
+                module_class=ActionMaskingRLModule, model_config={"network": Architecture(width=16).model_dump()}
             )
         )
     )

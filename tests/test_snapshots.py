@@ -13,7 +13,7 @@ from connectfour.league.manifest import Manifest, members_in, write_manifest
 from connectfour.league.members import Member
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot, weights_sha256
-from connectfour.settings.schema import LeagueSettings, NetworkSettings
+from connectfour.settings.schema import Architecture, LeagueSettings
 
 
 class TestSnapshots:
@@ -27,16 +27,17 @@ class TestSnapshots:
     def saved(self, folder: Path) -> tuple[SnapshotStore, Member]:
         """Write one snapshot."""
         store = SnapshotStore(folder)
-        snapshot = Snapshot(NetworkSettings(width=2), self.weights)
+        snapshot = Snapshot(Architecture(width=2), self.weights)
         return store, store.save("v0001", "snapshot", encode_snapshot(snapshot, iteration=2, env_steps=10))
 
     def test_round_trip(self, tmp_path: Path) -> None:
         """Weights, network and hash come back; nothing temporary is left."""
         store, member = self.saved(tmp_path)
         snapshot = store.load(member)
-        assert snapshot.network == NetworkSettings(width=2)
+        assert snapshot.network == Architecture(width=2)
         assert weights_sha256(snapshot.weights) == member.weights_sha256 == weights_sha256(self.weights)
-        assert [file.name for file in tmp_path.iterdir()] == ["v0001.safetensors"]
+        assert [file.name for file in tmp_path.iterdir()] == [member.file]
+        assert member.file == f"v0001-{str(member.sha256)[:12]}.safetensors"
 
     def test_the_hash_sees_every_bit_and_no_order(self) -> None:
         """Values, shapes, dtypes and names matter; the order of the dictionary does not."""
@@ -51,20 +52,20 @@ class TestSnapshots:
     def test_one_changed_byte_is_refused_by_name(self, tmp_path: Path) -> None:
         """Wherever the byte is."""
         store, member = self.saved(tmp_path)
-        file = tmp_path / "v0001.safetensors"
+        file = tmp_path / str(member.file)
         data = bytearray(file.read_bytes())
         for position in (0, 40, len(data) - 1):
             damaged = data.copy()
             damaged[position] ^= 1
             file.write_bytes(damaged)
-            with pytest.raises(SnapshotError, match=r"v0001\.safetensors is damaged"):
+            with pytest.raises(SnapshotError, match=r"v0001-\w+\.safetensors is damaged"):
                 store.load(member)
 
     def test_a_missing_file_is_refused_by_name(self, tmp_path: Path) -> None:
         """The manifest names it, so it should be there."""
         store, member = self.saved(tmp_path)
-        (tmp_path / "v0001.safetensors").unlink()
-        with pytest.raises(SnapshotError, match=r"v0001\.safetensors is missing"):
+        (tmp_path / str(member.file)).unlink()
+        with pytest.raises(SnapshotError, match=r"v0001-\w+\.safetensors is missing"):
             store.load(member)
 
     @pytest.mark.parametrize(

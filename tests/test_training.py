@@ -15,7 +15,7 @@ from connectfour.league.snapshots import decode_snapshot, weights_sha256
 from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.names import encode_player
 from connectfour.settings.reading import load_settings
-from connectfour.settings.schema import NetworkSettings, RunSettings
+from connectfour.settings.schema import Architecture, RunSettings
 from connectfour.system.observer import Observer
 from connectfour.training.loggers import known_logger, logger_callback
 from connectfour.training.memory import check_memory, encoder_weights, needed_bytes
@@ -68,13 +68,13 @@ def test_settings_that_cannot_fit_into_memory_are_refused_with_the_estimate(tmp_
 @pytest.mark.parametrize(
     "network",
     [
-        NetworkSettings(width=512, layers=1),
-        NetworkSettings(width=256, layers=3),
-        NetworkSettings(encoder="mlp", width=300, layers=2),
-        NetworkSettings(encoder="resnet", width=32, layers=3),
+        Architecture(width=512, layers=1),
+        Architecture(width=256, layers=3),
+        Architecture(encoder="mlp", width=300, layers=2),
+        Architecture(encoder="resnet", width=32, layers=3),
     ],
 )
-def test_the_estimate_counts_the_weights_of_the_encoder(network: NetworkSettings) -> None:
+def test_the_estimate_counts_the_weights_of_the_encoder(network: Architecture) -> None:
     """Nearly all of them, and none that are not there."""
     weights = sum(parameter.numel() for parameter in ConnectFourNetwork(network).encoder.parameters())
     assert 0.97 * weights < encoder_weights(network) <= weights

@@ -11,7 +11,6 @@ import pytest
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
-from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import ConfigError
 from connectfour.league.snapshots import decode_snapshot
 from connectfour.learning.apex.algorithm import SelfPlayApexConfig
@@ -25,7 +24,7 @@ FREEZING = ("league.win_rate_threshold=0.001", "league.min_games=1", "rollout.mi
 
 
 def _league(*overrides: str) -> SelfPlayPPOConfig:
-    config: SelfPlayPPOConfig = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides)).callbacks(SelfPlayCallback)
+    config: SelfPlayPPOConfig = SelfPlayPPOConfig.from_settings(tiny_settings(*overrides))
     return config
 
 
@@ -107,7 +106,7 @@ def test_every_result_has_the_latest_grade(build: Build, tmp_path: Path) -> None
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     other = build(*LOCKSTEP, "grading.every=100", folder=tmp_path / "other")
     other.restore_from_path(str(tmp_path / "checkpoint"))
-    assert other.train()["value_preserving"] == algorithm.value_preserving
+    assert other.train()["value_preserving"] == algorithm.league.value_preserving
     never = build(*LOCKSTEP, "grading.every=0", folder=tmp_path / "never")
     assert math.isnan(never.train()["value_preserving"])
 
@@ -134,7 +133,7 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
 def test_settings_of_apex_are_searched() -> None:
     """By name, like those of PPO; those of PPO are refused."""
-    config = SelfPlayApexConfig.from_settings().callbacks(SelfPlayCallback)
+    config = SelfPlayApexConfig.from_settings()
     config.search({"apex.learning_rate": 0.005, "replay.alpha": 0.4, "network.width": 64})
     config.validate()
     assert (config.lr[0][1], config.priority_alpha) == (0.005, 0.4)

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.rllib.core import COMPONENT_RL_MODULE
-from ray.rllib.env.env_runner import EnvRunner
-from ray.rllib.utils.metrics import WEIGHTS_SEQ_NO
 
 from connectfour.apex.exploration import epsilons, nearly_greedy
 from connectfour.apex.replay.writer import ReplayWriter
 from connectfour.apex.spans import Spans
 from connectfour.apex.transitions import TransitionBuilder, Transitions
+from connectfour.rllib.module_runner import ModuleRunner
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Order:
         shards: handles of the actors that hold the replay.
         weights: reference to the modules' weights by module id.
         version: number of these weights; larger is newer.
-        extra: anything else, for subclasses of the algorithm.
+        extra: what ``ActorGroup.order_extra`` returned.
     """
 
     shards: tuple[Any, ...]
@@ -45,7 +43,7 @@ class Report:
         metrics: RLlib's metrics.
         spans: how it spent its time since the previous report.
         returns: returns of finished episodes on nearly greedy environments.
-        extra: anything else, for subclasses of the algorithm.
+        extra: what the actor's ``report`` returned, for ``ActorGroup.take_extra``.
     """
 
     transitions: int
@@ -56,7 +54,7 @@ class Report:
     extra: Any = None
 
 
-class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
+class Actor(ModuleRunner):
     """An env runner that explores; its ``sample`` returns ``Transitions``.
 
     Attributes:
@@ -69,16 +67,18 @@ class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
     def become_actor(self, discount: float) -> None:
         """Prepare for acting; ``discount`` is negative in zero-sum games (see ``connectfour.apex.transitions``)."""
         config, envs = self.config, self.config.num_envs_per_env_runner
+        options = config.apex
         runners = max(1, config.num_env_runners)
         position = max(0, (self.worker_index or 1) - 1)
-        everywhere = epsilons(runners * envs, config.epsilon, config.epsilon_alpha)
+        everywhere = epsilons(runners * envs, options.epsilon, options.epsilon_alpha)
         # Every runner gets the full range of epsilons, so that no runner has only heavily exploring environments.
         self.epsilon = everywhere[position::runners]
         self.measured = nearly_greedy(everywhere)[position::runners]
-        self.transitions = TransitionBuilder(config.n_step, discount)
+        self.transitions = TransitionBuilder(options.n_step, discount)
         self.returns: list[float] = []
         self._writer = ReplayWriter(position)
         self._spans = Spans()
+        self._version = 0
 
     def act(self, order: Order) -> Report:
         """Load newer weights, sample, and send the transitions to the replay."""
@@ -92,9 +92,18 @@ class Actor(EnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
             len(sampled), self._writer.take_lost(), self.get_metrics(), self._spans.take(), returns, self.report()
         )
 
+    def flush(self) -> None:
+        """Wait until all transitions sent have arrived in the replay."""
+        self._writer.flush()
+
     def follow(self, order: Order) -> None:
-        """Load the weights of ``order`` if they are newer."""
-        self.set_state({COMPONENT_RL_MODULE: order.weights, WEIGHTS_SEQ_NO: order.version})
+        """Load the weights of ``order`` if they are newer.
+
+        Orders have version numbers of their own: those of RLlib's learner begin elsewhere after a restore.
+        """
+        if order.version > self._version:
+            self.module.set_state(ray.get(order.weights))
+            self._version = order.version
 
     def report(self) -> Any:
         """Return what the report holds in addition."""

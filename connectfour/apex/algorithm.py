@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import ray
-from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from pydantic import ValidationError
+from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.core.rl_module.rl_module import DEFAULT_MODULE_ID, RLModuleSpec
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
@@ -23,38 +22,149 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.apex.actor import Order, Report
+from connectfour.apex.actor import Actor
+from connectfour.apex.actor_group import ActorGroup
 from connectfour.apex.balance import Balance
+from connectfour.apex.gym_actor import GymActor
 from connectfour.apex.learner import WEIGHTS, ApexLearner
-from connectfour.apex.options import ApexOptions
+from connectfour.apex.options import ApexOptions, ReplayOptions, check_fit
+from connectfour.apex.q_module import DuelingMLP
 from connectfour.apex.replay.replay import Batch, Replay
 from connectfour.apex.spans import Spans
 from connectfour.apex.timeline import Timeline
-
-_TAG = "act"
-_PATIENCE_S = 0.05
-_REPLAY_FOLDER = "replay"
-_EPISODES_IN_MEAN = 20
+from connectfour.errors import ConfigError
+from connectfour.rllib.annealed_learner import schedule
+from connectfour.rllib.parts import Part, PartedAlgorithm, PartedConfig
 
 WAITING_SHARES = "waiting"
 """Key in the result: the share of its time that each process waits."""
 
 
-class ApexConfig(ApexOptions):
+class ApexConfig(PartedConfig):
     """Configuration of ``Apex``.
 
     >>> config = ApexConfig().environment("CartPole-v1").env_runners(num_env_runners=2, num_envs_per_env_runner=8)
 
     Gymnasium environments with vector observations and discrete actions need nothing else. For others, set an
     ``Actor`` (``env_runners(env_runner_cls=...)``) and an RLModule that has a ``q_values`` method.
+
+    Attributes:
+        learned_module: id of the module that learns.
+        apex_options: ``ApexOptions`` as plain values, which Tune can search.
+        replay_options: ``ReplayOptions`` as plain values.
+        anneal_env_steps: length of the schedules of the learning rate and the importance exponent.
     """
+
+    learned_module = DEFAULT_MODULE_ID
 
     def __init__(self, algo_class: type | None = None) -> None:
         """Start with the defaults, which suit small control problems."""
         super().__init__(algo_class=algo_class or Apex)
+        self.gamma = 0.99
+        self.lr: Any = 1e-3  # a number or a schedule
+        self.grad_clip = 10.0
+        self.grad_clip_by = "global_norm"
+        self.rollout_fragment_length = 16
+        self.num_env_runners = 1
+        # Actors must not run out of orders while the learner is busy.
+        self.max_requests_in_flight_per_env_runner = 8
+        self.num_envs_per_env_runner = 8
+        self.env_runner_cls = GymActor
+        self.restart_failed_env_runners = True
+        self._learner_class = ApexLearner
+        self.anneal_env_steps = 1_000_000
+        self.apex_options: dict[str, Any] = ApexOptions(
+            batch_size=256, updates_per_iteration=16, n_step=3, replay_ratio=8.0
+        ).model_dump()
+        self.replay_options: dict[str, Any] = ReplayOptions(capacity=100_000, learning_starts=2_000).model_dump()
+
+    @property
+    def apex(self) -> ApexOptions:
+        """How actors explore and the learner learns."""
+        return ApexOptions(**self.apex_options)
+
+    @override
+    def training(self, *, anneal_env_steps: int = NotProvided, lr_end: float = NotProvided, **options: Any) -> Self:
+        """Set how actors explore and the learner learns.
+
+        Args:
+            anneal_env_steps: length of the schedules of the learning rate and the importance exponent.
+            lr_end: learning rate at their end; by default the learning rate does not change.
+            options: fields of ``ApexOptions``, such as ``n_step``, and RLlib's own options, such as ``lr``, ``gamma``
+                and ``grad_clip``.
+        """
+        own = {name: value for name, value in options.items() if name in ApexOptions.model_fields}
+        self.apex_options = {**self.apex_options, **own}
+        super().training(**{name: value for name, value in options.items() if name not in own})
+        if anneal_env_steps is not NotProvided:
+            self.anneal_env_steps = anneal_env_steps
+        if lr_end is not NotProvided:
+            self.lr = schedule(self.lr, lr_end)
+        return self
+
+    def replay(self, **options: Any) -> Self:
+        """Set the replay.
+
+        Args:
+            options: fields of ``ReplayOptions``, such as ``shards`` and ``capacity``.
+
+        Raises:
+            ConfigError: there is no such option.
+        """
+        unknown = options.keys() - ReplayOptions.model_fields.keys()
+        if unknown:
+            known = ", ".join(ReplayOptions.model_fields)
+            raise ConfigError(f"the replay has no option {min(unknown)}: choose one of {known}")
+        self.replay_options = {**self.replay_options, **options}
+        return self
+
+    @override
+    def validate(self) -> None:
+        """Check that actors, replay and learner fit together.
+
+        Raises:
+            ConfigError: they do not; the message says what to change.
+        """
+        super().validate()
+        if self.num_env_runners < 1 and not self.in_evaluation:
+            raise ConfigError(
+                f"num_env_runners = {self.num_env_runners}: Ape-X acts in remote env runners, set 1 or more"
+            )
+        if not issubclass(self.env_runner_cls, Actor):
+            raise ConfigError(f"{self.env_runner_cls.__name__} is not an Actor: use a subclass of Actor")
+        if self.evaluation_interval and issubclass(self.env_runner_cls, GymActor):
+            raise ConfigError(
+                f"evaluation_interval = {self.evaluation_interval}: RLlib's evaluation counts episodes, which GymActor "
+                "does not have; read env_runners/episode_return_mean instead"
+            )
+        check_options(self.apex_options, self.replay_options)
+
+    @override
+    def get_default_rl_module_spec(self) -> RLModuleSpec:
+        """Return a dueling network over vectors."""
+        return RLModuleSpec(module_class=DuelingMLP)
+
+    @override
+    def parts(self, algorithm: Apex) -> list[Part]:
+        """Start the replay, and make the group of actors."""
+        options, replay = self.apex, ReplayOptions(**self.replay_options)
+        algorithm.timeline, algorithm.spans = Timeline(), Spans()
+        algorithm.balance = Balance(
+            options.replay_ratio, replay.learning_starts, options.batch_size * options.updates_per_iteration
+        )
+        algorithm.replay = Replay(replay, self.seed or 0)
+        algorithm.actors = ActorGroup(
+            lambda: algorithm.env_runner_group, algorithm.replay, algorithm.balance, algorithm.timeline
+        )
+        return [algorithm.actors, algorithm.replay, *super().parts(algorithm)]
+
+    @override
+    def share_done(self, *, env_steps: int, seconds: float) -> float:
+        """Return the share of ``anneal_env_steps`` that is done, in [0, 1]."""
+        return min(1.0, env_steps / self.anneal_env_steps)
 
 
-class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
+class Apex(PartedAlgorithm):
     """Double Q-learning with distributed prioritized replay and actors that run alongside the learner.
 
     In the result, ``env_runners/episode_return_mean`` is the mean over the latest 20 episodes in nearly greedy
@@ -62,56 +172,27 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
     waits.
 
     Attributes:
+        actors: the env runners.
         replay: the shards.
+        balance: keeps acting and learning in step.
         timeline: what learner, actors and shards do at the same time.
+        spans: what the learner does.
         updates: gradient steps taken by this object.
     """
 
-    @classmethod
-    @override
-    def get_default_config(cls) -> AlgorithmConfig:
-        """Return the default configuration."""
-        return ApexConfig()
-
-    @override
-    def setup(self, config: AlgorithmConfig) -> None:
-        """Start the replay's shards, then what every algorithm has."""
-        given = self.config
-        self.timeline = Timeline()
-        self._spans = Spans()
-        self._balance = Balance(given.replay_ratio, given.learning_starts, given.batch_size * given.updates_per_step)
-        self.updates = self._version = self._lost = self._held = 0
-        self._returns: deque[float] = deque(maxlen=_EPISODES_IN_MEAN)
-        self._weights: ray.ObjectRef | None = None
-        self.replay = Replay(
-            shards=given.replay_shards,
-            capacity=given.replay_capacity,
-            alpha=given.priority_alpha,
-            seed=given.seed or 0,
-        )
-        super().setup(config)
-
-    @property
-    def env_steps(self) -> int:
-        """Env steps sampled since training began."""
-        return int(self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0))
-
-    @property
-    def share_done(self) -> float:
-        """The share of the schedules that is done, in [0, 1]."""
-        return min(1.0, self.env_steps / int(self.config.anneal_env_steps))
-
-    def order_extra(self) -> Any:
-        """Return what orders to actors hold in addition."""
-        return None
-
-    def take_report(self, report: Report) -> None:
-        """Take what an actor reports in addition."""
+    config_class: ClassVar[type[PartedConfig]] = ApexConfig
+    actors: ActorGroup
+    replay: Replay
+    balance: Balance
+    timeline: Timeline
+    spans: Spans
+    updates = 0
+    _held = 0
 
     @override
     def training_step(self) -> None:
-        """Take ``updates_per_step`` gradient steps on one batch from the replay while the actors keep acting."""
-        if self._weights is None:
+        """Take ``updates_per_iteration`` gradient steps on a batch from the replay while the actors keep acting."""
+        if not self.actors.has_weights:
             self._broadcast()
         batch = self._next_batch()
         if batch is not None:
@@ -122,20 +203,20 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
     def _next_batch(self) -> Batch | None:
         """Return the batch that was fetched ahead and request the next one; None while the replay fills."""
         self._direct_actors(wait=False)
-        with self._spans.measure("wait for actors"):
-            while not self._balance.may_learn():
+        with self.spans.measure("wait for actors"):
+            while not self.balance.may_learn():
                 if not self._direct_actors(wait=True):
                     return None
         if not self.replay.is_requested:
             self._request()
-        with self._spans.measure("wait for replay"):
+        with self.spans.measure("wait for replay"):
             batch = self.replay.collect()
         if batch is None:
             # Every shard has died: learning goes on when the new ones have filled.
-            self._balance.restart()
+            self.balance.restart()
             self._held = 0
         else:
-            self._balance.used += len(batch)
+            self.balance.used += len(batch)
             self._held = batch.held
             for number, spans in batch.spans:
                 self.timeline.add(f"shard {number}", spans)
@@ -143,98 +224,68 @@ class Apex(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
         return batch
 
     def _request(self) -> None:
-        beta = self.config.importance_beta
-        self.replay.request(self._balance.batch, beta + (1 - beta) * self.share_done)
+        beta = self.config.replay_options["beta"]
+        self.replay.request(self.balance.batch, beta + (1 - beta) * self.share_done)
 
     def _direct_actors(self, *, wait: bool) -> bool:
         """Collect reports and give new orders; return whether there is anything to wait for."""
-        group = self.env_runner_group
-        reports = group.fetch_ready_async_reqs(tags=_TAG, timeout_seconds=_PATIENCE_S if wait else 0.0)
-        for actor, report in reports:
-            self._balance.arrived += report.transitions
-            self._lost += report.lost
-            self.timeline.add(f"actor {actor}", report.spans)
-            self.metrics.aggregate([report.metrics], key=ENV_RUNNER_RESULTS)
-            self._returns.extend(report.returns)
-            self.take_report(report)
-        order = Order(tuple(self.replay.shards), self._weights, self._version, self.order_extra())
-        while self._balance.may_act(group.num_in_flight_async_reqs(_TAG) * self._order_size):
-            if not group.foreach_env_runner_async(lambda actor: actor.act(order), tag=_TAG):
-                break
-        return bool(group.num_in_flight_async_reqs(_TAG))
-
-    @property
-    def _order_size(self) -> int:
-        """Transitions that an actor makes by one order."""
-        return int(self.config.num_envs_per_env_runner * self.config.get_rollout_fragment_length(1))
+        order_size = self.config.num_envs_per_env_runner * self.config.get_rollout_fragment_length(1)
+        reports, under_way = self.actors.direct(order_size, wait=wait)
+        if reports:
+            self.metrics.aggregate([report.metrics for report in reports], key=ENV_RUNNER_RESULTS)
+        return under_way
 
     def _learn(self, batch: Batch) -> None:
-        share_done = self.share_done
+        share_done, updates = self.share_done, self.config.apex_options["updates_per_iteration"]
 
         def advance(learner: ApexLearner) -> None:
             learner.share_done = share_done
 
         columns = {**batch.columns, WEIGHTS: batch.weights}
-        with self._spans.measure("learn"), self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
+        with self.spans.measure("learn"), self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             self.learner_group.foreach_learner(advance)
             results = self.learner_group.update(
                 batch=MultiAgentBatch({self.config.learned_module: SampleBatch(columns)}, env_steps=len(batch)),
                 timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.env_steps},
-                num_total_minibatches=self.config.updates_per_step,
+                num_total_minibatches=updates,
             )
             errors = [each.get() for each in self.learner_group.foreach_learner(lambda each: each.take_td_errors())]
-        self.updates += self.config.updates_per_step
+        self.updates += updates
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
         self.replay.update_priorities(batch, np.concatenate(errors))
 
     def _broadcast(self) -> None:
         """Put the weights where the actors' next orders find them."""
-        with self._spans.measure("broadcast"), self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
-            self._weights = ray.put(self.learner_group.get_weights([self.config.learned_module]))
-            self._version += 1
+        with self.spans.measure("broadcast"), self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
+            self.actors.broadcast(ray.put(self.learner_group.get_weights([self.config.learned_module])))
 
     def _log(self) -> None:
         """Log the replay's state, and the share of its time that each process waited in this step."""
-        self.timeline.add("learner", self._spans.take(), serves=False)
+        self.timeline.add("learner", self.spans.take(), serves=False)
         values = {
             "size": self._held,
-            "transitions_lost": self._lost,
+            "transitions_lost": self.actors.lost,
             "shards_replaced": len(self.replay.replaced),
         }
         for name, value in values.items():
             self.metrics.log_value((REPLAY_BUFFER_RESULTS, name), value, window=1)
-        if len(self._returns) == _EPISODES_IN_MEAN:
-            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), float(np.mean(self._returns)), window=1)
+        if self.actors.return_mean is not None:
+            self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), self.actors.return_mean, window=1)
         for process, share in self.timeline.take_waiting().items():
             self.metrics.log_value((WAITING_SHARES, process.replace(" ", "_")), share, window=20)
 
-    def discard_samples(self) -> None:
-        """Wait for the actors, and forget what they report and what was requested from the replay."""
-        self.env_runner_group.fetch_ready_async_reqs(tags=_TAG, timeout_seconds=None)
-        self.replay.discard()
-        self._weights = None
 
-    @override
-    def save_to_path(self, *args: Any, **kwargs: Any) -> str:
-        """Save a checkpoint, with the replay's contents if ``save_replay`` is set."""
-        path: str = super().save_to_path(*args, **kwargs)
-        if self.config.save_replay:
-            self.replay.save(Path(path) / _REPLAY_FOLDER)
-        return path
+def check_options(apex: dict[str, Any], replay: dict[str, Any]) -> None:
+    """Check the plain values of ``ApexOptions`` and ``ReplayOptions``.
 
-    @override
-    def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Restore a checkpoint; without the replay's contents, learning goes on when it has filled again."""
-        self.discard_samples()
-        super().restore_from_path(path, *args, **kwargs)
-        self._balance.restart()
-        folder = Path(path) / _REPLAY_FOLDER
-        if folder.is_dir():
-            self.replay.load(folder)
-            self._balance.restart(int(self.replay.describe()["size"]))
-
-    @override
-    def cleanup(self) -> None:
-        """Stop actors, learners and shards."""
-        super().cleanup()
-        self.replay.close()
+    Raises:
+        ConfigError: a value is out of range, or two do not fit together; the message says what to change.
+    """
+    try:
+        check_fit(ApexOptions(**apex), ReplayOptions(**replay))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name, message = ".".join(map(str, fault["loc"])), fault["msg"]
+        raise ConfigError(f"{name} = {fault['input']!r} is not allowed: {message[0].lower()}{message[1:]}") from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None

@@ -8,10 +8,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import ray
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.core import COMPONENT_RL_MODULE
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
@@ -19,7 +17,6 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     NUM_EPISODES,
-    WEIGHTS_SEQ_NO,
 )
 from ray.tune.registry import ENV_CREATOR, _global_registry
 from typing_extensions import override
@@ -60,18 +57,11 @@ class GymActor(Actor):
         torch.set_num_threads(1)
         self._legal = np.ones((envs, int(actions.n)), np.int8)
         self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
-        self._weights_seq_no = 0
         self._returns = np.zeros(envs)
         self._observation, _ = self.env.reset(seed=int(self._rng.integers(2**31)))
         self._resets = np.zeros(envs, np.bool_)
         self.make_module()
         self.become_actor(config.gamma)
-
-    @override
-    def make_module(self) -> None:
-        """Build the module."""
-        spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
-        self.module = spec.build()
 
     @override
     def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
@@ -115,29 +105,6 @@ class GymActor(Actor):
         self._returns = np.where(resets, 0.0, self._returns + reward)
         self.returns += self._returns[self._resets & self.measured].tolist()
         self.metrics.log_value(NUM_EPISODES, int(self._resets.sum()), reduce="sum")
-
-    @override
-    def get_metrics(self) -> Any:
-        """Return what was logged since the last call."""
-        return self.metrics.reduce()
-
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return the module's weights."""
-        return {COMPONENT_RL_MODULE: self.module.get_state(), WEIGHTS_SEQ_NO: self._weights_seq_no}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Load weights unless they are older than those in use."""
-        version = state.get(WEIGHTS_SEQ_NO, 0)
-        if COMPONENT_RL_MODULE in state and (version == 0 or version > self._weights_seq_no):
-            weights = state[COMPONENT_RL_MODULE]
-            self.module.set_state(ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights)
-            self._weights_seq_no = version or self._weights_seq_no
-
-    @override
-    def assert_healthy(self) -> None:
-        """Fail if there is no module to act with."""
-        if not self.module:
-            raise RuntimeError("the actor has no module to act with")
 
     @override
     def stop(self) -> None:

@@ -46,6 +46,7 @@ class ApexLearner(AnnealedLearner):
         super().build()
         self._module_id = next(each for each in self.module.keys() if self.should_module_be_updated(each))  # noqa: SIM118
         self._target = copy.deepcopy(self.module[self._module_id].unwrapped()).requires_grad_(requires_grad=False)
+        self._target_every: int = self.config.apex.target_every
         self._updates = 0
         self._td_errors: list[Tensor] = []
 
@@ -88,7 +89,7 @@ class ApexLearner(AnnealedLearner):
         """Take a gradient step, and update the target network when it is due."""
         super().apply_gradients(gradients_dict)
         self._updates += 1
-        if self._updates % self.config.target_every == 0:
+        if self._updates % self._target_every == 0:
             self._target.load_state_dict(self.module[self._module_id].unwrapped().state_dict())
 
     @override

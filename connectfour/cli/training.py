@@ -9,8 +9,8 @@ import typer
 from rich.table import Table
 
 from connectfour.errors import ConfigError
+from connectfour.settings.describing import describe, get_setting
 from connectfour.settings.reading import load_settings
-from connectfour.settings.schema import describe, get_setting
 from connectfour.system.observer import plain_console
 
 if TYPE_CHECKING:

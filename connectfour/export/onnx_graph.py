@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from connectfour.errors import ExportError
 from connectfour.networks.network import ConnectFourNetwork
 from connectfour.players.onnx_model import INPUTS, OUTPUTS
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 
 _EXPORTER_LOCK = Lock()
 """Torch's exporter runs in one thread at a time."""
@@ -61,7 +61,7 @@ def onnx_graph(network: ConnectFourNetwork) -> onnx.ModelProto:
 
 
 @cache
-def _trace(settings: NetworkSettings) -> onnx.ModelProto:
+def _trace(settings: Architecture) -> onnx.ModelProto:
     """Return the graph of an architecture with random weights.
 
     Random, because the exporter drops biases that are zero and merges tensors that are equal; another network would

@@ -16,7 +16,7 @@ from connectfour.league.members import Member
 from connectfour.runs.folder import RunFolder
 from connectfour.system.files import write_atomically
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 
 
 class PayoffRow(BaseModel):
@@ -41,6 +41,7 @@ class PoolState(BaseModel):
         payoff: all training games against the pool.
         recent: main's latest games by opponent, one ``(wins, draws, losses)`` per iteration, the oldest first.
         games_since_freeze: games against the pool since the last freeze.
+        league: id of the league, which tells its members from those of another league.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,12 +52,13 @@ class PoolState(BaseModel):
     payoff: tuple[PayoffRow, ...]
     recent: dict[str, tuple[tuple[int, int, int], ...]] = {}
     games_since_freeze: int = 0
+    league: str | None = None
 
 
 class Manifest(PoolState):
     """The contents of the file: the pool, and main as of the newest checkpoint."""
 
-    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3, 4] = SCHEMA_VERSION
     main: Member | None = None
 
 
@@ -75,6 +77,8 @@ def read_manifest(file: Path) -> Manifest | None:
         data = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except IsADirectoryError:
+        raise SnapshotError(f"{file} is a folder: restore it from a copy of the run") from None
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:

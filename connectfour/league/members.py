@@ -14,10 +14,10 @@ class Member(BaseModel):
     """A player of the league: a heuristic, or main as it was when it was frozen.
 
     Attributes:
-        id: ``"linear"``, ``"v0003"``, ``"main"``.
+        id: ``"linear"``, ``"v0003"``, ``"main"``; ``"1f2e3d4c-v0003"`` if two leagues with a v0003 have met.
         kind: ``main`` is the latest state of the policy that learns; it is never drawn as an opponent. A ``guest``
             comes from another run.
-        file: name of the weights' file in the league folder.
+        file: name of the weights' file in the league folder; None for a heuristic, and if the file is lost.
         sha256: hash of that file.
         weights_sha256: hash of the weights alone, the same wherever they are stored.
         iteration: training iteration in which it was frozen.
@@ -25,6 +25,7 @@ class Member(BaseModel):
         created: UTC time of freezing in ISO 8601.
         slot: the opponent slot that it plays from while it is active; a guest has its own module, with this number.
         graded: share of solved positions (dev half) in which its best column keeps the result.
+        origin: id of the league that froze it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +40,7 @@ class Member(BaseModel):
     created: str | None = None
     slot: int | None = None
     graded: float | None = None
+    origin: str | None = None
 
     @property
     def module(self) -> str:

@@ -6,6 +6,8 @@ run's ``league/manifest.json``.
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -22,6 +24,7 @@ class OpponentPool:
     """The members, which of them are active, and the results so far.
 
     Attributes:
+        id: tells this league from others.
         members: the archive by id, in the order of joining.
         active: ids that are drawn as opponents, the longest-standing first.
         freezes: how often main was frozen on the way to its current state.
@@ -29,8 +32,9 @@ class OpponentPool:
         recent: main's recent results against each active opponent.
     """
 
-    def __init__(self, settings: LeagueSettings, seed: int = 0) -> None:
-        """Start with the heuristics and guests of ``settings``."""
+    def __init__(self, settings: LeagueSettings, seed: int = 0, league_id: str | None = None) -> None:
+        """Start with the heuristics and guests of ``settings``, under a new id by default."""
+        self.id = league_id or secrets.token_hex(4)
         self.settings = settings
         self._seed = seed
         self.members = {name: Member(id=name, kind="heuristic") for name in settings.heuristics}
@@ -59,7 +63,8 @@ class OpponentPool:
     @property
     def next_snapshot_id(self) -> str:
         """Id of the next snapshot: v0001 is the first."""
-        return f"v{max((int(member.id[1:]) for member in self.snapshots), default=0) + 1:04d}"
+        numbers = (re.fullmatch(r"v(\d+)", member.id) for member in self.snapshots)
+        return f"v{max((int(number[1]) for number in numbers if number), default=0) + 1:04d}"
 
     @property
     def newest(self) -> list[str]:
@@ -136,9 +141,15 @@ class OpponentPool:
         self.members[name] = self.members[name].model_copy(update={"slot": None})
 
     def archive(self, members: Iterable[Member]) -> None:
-        """Keep snapshots that the pool does not know, as inactive members."""
+        """Keep snapshots that the pool does not know, as inactive members.
+
+        If a member of another league has the same id, the id of the archived one says which league froze it.
+        """
         for member in members:
-            self.members.setdefault(member.id, member.model_copy(update={"slot": None}))
+            known = self.members.get(member.id, member)
+            of_two = known.weights_sha256 != member.weights_sha256
+            name = f"{member.origin or self.id}-{member.id}" if of_two else member.id
+            self.members.setdefault(name, member.model_copy(update={"id": name, "slot": None}))
 
     def slots(self) -> dict[int, Member]:
         """Return the active snapshot in each used slot."""
@@ -168,11 +179,16 @@ class OpponentPool:
                 for name, scores in self.recent.iterations.items()
             },
             games_since_freeze=self._games_since_freeze,
+            league=self.id,
         )
 
     def load_state(self, state: PoolState) -> None:
-        """Restore what ``to_state`` returned."""
-        self.members = {member.id: member for member in state.members}
+        """Restore what ``to_state`` returned, perhaps that of another league; this one keeps its own id."""
+        frozen = {"origin": state.league}
+        self.members = {
+            member.id: member if member.origin or member.kind != "snapshot" else member.model_copy(update=frozen)
+            for member in state.members
+        }
         self.active = list(state.active)
         self.freezes = state.freezes
         self.payoff = {(row.first, row.second): Score(row.win, row.draw, row.loss) for row in state.payoff}

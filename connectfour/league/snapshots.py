@@ -1,16 +1,16 @@
 """Frozen weights on disk: safetensors files with their hashes.
 
 A file is written under a temporary name, flushed and renamed; the manifest that names it is written last, in the same
-way. Even after an interruption, every snapshot that the manifest names is whole. Only ``main.safetensors`` is replaced
-in place: after a kill between the two writes, it is refused until the next checkpoint. A file that the manifest does
-not name, or whose hash differs, is refused. Nothing here unpickles.
+way. A file's name carries its hash, so nothing is ever replaced in place: even after an interruption, every snapshot
+that the manifest names is whole, and two leagues never overwrite each other's files. A file that the manifest does not
+name, or whose hash differs, is refused. Nothing here unpickles.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from safetensors.numpy import load, save
 from connectfour.errors import SnapshotError
 from connectfour.league.members import Member
 from connectfour.runs.folder import MANIFEST
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 from connectfour.system.files import write_atomically
 
 Weights = Mapping[str, NDArray[Any]]
@@ -37,7 +37,7 @@ _METADATA_KEY = "connectfour"
 class Snapshot:
     """Weights by parameter name, and the network they belong to."""
 
-    network: NetworkSettings
+    network: Architecture
     weights: Weights
 
 
@@ -55,16 +55,20 @@ def decode_snapshot(data: bytes, source: str) -> Snapshot:
     """Return the snapshot in a file's ``data``; ``source`` names it in errors.
 
     Raises:
-        SnapshotError: it is not a snapshot.
+        SnapshotError: it is not a snapshot, or its weights are damaged.
     """
     header_size = int.from_bytes(data[:8], "little")
     try:
         metadata = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"][_METADATA_KEY])
-        return Snapshot(NetworkSettings.model_validate(metadata["network"]), load(data))
-    except (ValueError, KeyError, TypeError, SafetensorError):
+        snapshot = Snapshot(Architecture.model_validate(metadata["network"]), load(data))
+        expected = metadata["weights_sha256"]
+    except (ValueError, KeyError, TypeError, SafetensorError, RecursionError):
         raise SnapshotError(
             f"{source} is not a snapshot in this project's format: restore it from a copy of the run"
         ) from None
+    if weights_sha256(snapshot.weights) != expected:
+        raise SnapshotError(f"{source} is damaged (its weights do not match their hash): restore it from a copy")
+    return snapshot
 
 
 @dataclass(frozen=True)
@@ -105,19 +109,44 @@ class SnapshotStore:
 
     def save(self, member_id: str, kind: Literal["snapshot", "guest", "main"], encoded: EncodedSnapshot) -> Member:
         """Write a snapshot's file and return the member for the manifest to name."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = f"{member_id}.safetensors"
-        write_atomically(self.folder / file, encoded.data)
+        file, digest = self._write(member_id, encoded.data)
         return Member(
             id=member_id,
             kind=kind,
             file=file,
-            sha256=hashlib.sha256(encoded.data).hexdigest(),
+            sha256=digest,
             weights_sha256=encoded.weights_sha256,
             iteration=encoded.iteration,
             env_steps=encoded.env_steps,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+
+    def adopt(self, member: Member, data: bytes) -> Member:
+        """Write the file of a member that comes from elsewhere, and return the member with its new file."""
+        file, digest = self._write(member.id, data)
+        return member.model_copy(update={"file": file, "sha256": digest})
+
+    def _write(self, member_id: str, data: bytes) -> tuple[str, str]:
+        """Write a file, and return its name and hash."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        digest = hashlib.sha256(data).hexdigest()
+        file = f"{member_id}-{digest[:12]}.safetensors"
+        write_atomically(self.folder / file, data)
+        return file, digest
+
+    def remove_mains(self, kept: Collection[str | None]) -> None:
+        """Remove the files of earlier states of main, except ``kept``."""
+        for path in self.folder.glob("main*.safetensors"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+    def holds(self, member: Member) -> bool:
+        """Return whether a member's file is here and whole."""
+        try:
+            self.read(member)
+        except SnapshotError:
+            return False
+        return True
 
     def load(self, member: Member) -> Snapshot:
         """Read a member's weights.
@@ -136,7 +165,7 @@ class SnapshotStore:
         path = self.folder / str(member.file)
         try:
             data = path.read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             raise SnapshotError(f"{path} is missing, though the manifest names it: restore the file") from None
         if hashlib.sha256(data).hexdigest() != member.sha256:
             raise SnapshotError(

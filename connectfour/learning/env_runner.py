@@ -13,19 +13,14 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import ray
 import torch
 from numpy.typing import NDArray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.core import COMPONENT_RL_MODULE
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
-from ray.rllib.env.env_runner import EnvRunner
-from ray.rllib.utils.checkpoints import Checkpointable
 from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     NUM_EPISODES,
-    WEIGHTS_SEQ_NO,
 )
 from typing_extensions import override
 
@@ -41,6 +36,7 @@ from connectfour.league.pool import first_matchmaker
 from connectfour.learning.heuristic_module import HeuristicRLModule
 from connectfour.learning.rollout import Rollout
 from connectfour.networks.network import NetworkOutput, Prepared
+from connectfour.rllib.module_runner import ModuleRunner
 from connectfour.settings.schema import RunSettings
 from connectfour.system.allocator import keep_freed_memory
 from heuristics import State
@@ -50,7 +46,7 @@ Rows = NDArray[np.int64] | slice
 _MAIN = 0
 
 
-class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray's classes are untyped here
+class SelfPlayEnvRunner(ModuleRunner):
     """Plays ``num_envs_per_env_runner`` games in lockstep.
 
     There are no environments and no episodes. Callbacks on them and on samples are therefore not called, and RLlib's
@@ -58,11 +54,8 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
 
     Attributes:
         settings: the run's settings.
-        module: the MultiRLModule, as in the stock runner.
         matchmaker: draws match-ups and counts results.
     """
-
-    num_env_steps_sampled_lifetime: int
 
     def __init__(self, config: AlgorithmConfig, **kwargs: Any) -> None:
         """Build modules and boards as ``config`` says."""
@@ -70,7 +63,6 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         keep_freed_memory()
         self.settings: RunSettings = config.settings
         self.matchmaker = first_matchmaker(self.settings, self.worker_index or 0)
-        self._weights_seq_no = 0
         self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
         env = ConnectFourEnv()
         self._spaces = (env.observation_spaces["player_0"], env.action_spaces["player_0"])
@@ -99,12 +91,6 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
     def boards(self) -> Boards:
         """The games in progress."""
         return self._boards
-
-    @override
-    def make_module(self) -> None:
-        """Build the MultiRLModule."""
-        spec = self.config.get_multi_rl_module_spec(spaces=self.get_spaces(), inference_only=True)
-        self.module = spec.build()
 
     @override
     def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:
@@ -232,53 +218,6 @@ class SelfPlayEnvRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray
         for mirror, openings in self._openings.items():
             rows = boards[is_mirror == mirror]
             self._boards.assign(rows, openings.take(len(rows)))
-
-    @override
-    def get_metrics(self) -> Any:
-        """Return what was logged since the last call."""
-        return self.metrics.reduce()
-
-    @override
-    def get_state(self, components: Any = None, *, not_components: Any = None, **kwargs: Any) -> dict[str, Any]:
-        """Return the modules' weights and the count of env steps."""
-        state: dict[str, Any] = {NUM_ENV_STEPS_SAMPLED_LIFETIME: self.num_env_steps_sampled_lifetime}
-        if self._check_component(COMPONENT_RL_MODULE, components, not_components):
-            state[COMPONENT_RL_MODULE] = self.module.get_state(
-                components=self._get_subcomponents(COMPONENT_RL_MODULE, components),
-                not_components=self._get_subcomponents(COMPONENT_RL_MODULE, not_components),
-                **kwargs,
-            )
-            state[WEIGHTS_SEQ_NO] = self._weights_seq_no
-        return state
-
-    @override
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Load weights, unless their sequence number shows that they are not newer, as the stock runner does."""
-        if COMPONENT_RL_MODULE in state:
-            weights_seq_no = state.get(WEIGHTS_SEQ_NO, 0)
-            if weights_seq_no == 0 or self._weights_seq_no < weights_seq_no:
-                weights = state[COMPONENT_RL_MODULE]
-                self.module.set_state(ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights)
-            self._weights_seq_no = weights_seq_no or self._weights_seq_no
-        self.num_env_steps_sampled_lifetime = state.get(
-            NUM_ENV_STEPS_SAMPLED_LIFETIME, self.num_env_steps_sampled_lifetime
-        )
-
-    @override
-    def get_checkpointable_components(self) -> list[tuple[str, Any]]:
-        """Return the modules."""
-        return [(COMPONENT_RL_MODULE, self.module)]
-
-    @override
-    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the constructor's arguments."""
-        return (), {"config": self.config}
-
-    @override
-    def assert_healthy(self) -> None:
-        """Fail if there is no module to play with."""
-        if not self.module:
-            raise RuntimeError("the env runner has no module to play with")
 
 
 def rows_by_player(players: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:

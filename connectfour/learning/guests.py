@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connectfour.league.snapshots import Snapshot, decode_snapshot
 from connectfour.players.names import encode_player
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 
 
 def read_guest(spec: str) -> Snapshot:
@@ -16,6 +16,6 @@ def read_guest(spec: str) -> Snapshot:
     return decode_snapshot(encode_player(spec).data, spec)
 
 
-def guest_networks(specs: tuple[str, ...]) -> list[NetworkSettings]:
+def guest_networks(specs: tuple[str, ...]) -> list[Architecture]:
     """Return the networks of guests; errors are those of ``read_guest``."""
     return [read_guest(spec).network for spec in specs]

@@ -1,31 +1,29 @@
-"""``LeagueAlgorithm``: turns any RLlib algorithm into a league.
+"""``League``: the league that an algorithm has.
 
-The MultiRLModule is fixed when the algorithm is built: ``main``, one module per heuristic, and ``opponent_count`` slots
-for snapshots. Freezing copies main's weights into a slot. Nothing is ever added to a running algorithm, so a restored
-one has every module that it needs, and memory does not grow with the league.
+The MultiRLModule is fixed when the algorithm is built: ``main``, one module per heuristic and guest, and
+``opponent_count`` slots for snapshots. Freezing copies main's weights into a slot. Nothing is ever added to a running
+algorithm, so a restored one has every module that it needs, and memory does not grow with the league.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from pyarrow.fs import LocalFileSystem
-from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
-from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
 from typing_extensions import override
 
-from connectfour.errors import ConfigError, SnapshotError
+from connectfour.errors import ConfigError, RunFolderError, SnapshotError
 from connectfour.games.result import SeatScores
 from connectfour.grading.grade import grade
 from connectfour.grading.positions import GradedPositions, load_positions
-from connectfour.league.manifest import Manifest, PoolState, members_in, write_manifest
+from connectfour.league.manifest import Manifest, PoolState, members_in, read_manifest, write_manifest
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN, Member
 from connectfour.league.pool import OpponentPool
@@ -33,81 +31,123 @@ from connectfour.league.snapshots import (
     EncodedSnapshot,
     Snapshot,
     SnapshotStore,
-    Weights,
     decode_snapshot,
     encode_snapshot,
     weights_sha256,
 )
-from connectfour.learning.guests import read_guest
+from connectfour.learning.guests import guest_networks, read_guest
 from connectfour.learning.sync import collect_results, load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
-from connectfour.runs.checkpoints import CHECKPOINT_POLICY, write_checkpoint_index
-from connectfour.runs.folder import RunFolder
+from connectfour.rllib.parts import Part, PartedAlgorithm
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY
+from connectfour.runs.folder import LEAGUE_LOCK
 from connectfour.settings.schema import RunSettings
 from connectfour.system.allocator import keep_freed_memory
+from connectfour.system.files import locked
+
+_MOST_SECONDS_OF_AN_OLD_TRAINER = 60.0
 
 
-class LeagueCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Base of the callback that lets a league grow; ``callbacks.self_play.SelfPlayCallback`` is the one to use."""
+class Exchange(Protocol):
+    """How rosters reach the env runners, and results come back."""
+
+    def publish(self, roster: Roster) -> None:
+        """Let env runners draw their next games from ``roster``."""
+        ...
+
+    def collect(self) -> dict[str, SeatScores]:
+        """Return main's scores by opponent from the games since the last call."""
+        ...
 
 
-class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
-    """An algorithm with an ``OpponentPool``: freezes main into it, and saves and restores it with every checkpoint.
+class RunnerExchange:
+    """Calls the env runners between iterations, and waits for them."""
 
-    Mix it in before the algorithm's own class, which adds ``training_step``.
+    def __init__(self, league: League) -> None:
+        """Call the env runners of ``league``."""
+        self._league = league
+
+    def publish(self, roster: Roster) -> None:
+        """Send ``roster`` to all env runners, including those for evaluation."""
+        for group in self._league.groups:
+            push_roster(group, roster)
+
+    def collect(self) -> dict[str, SeatScores]:
+        """Ask all env runners that sample for their results."""
+        return collect_results(self._league.groups[0])
+
+
+class League(Part):
+    """Freezes main into a pool of opponents, and is saved and restored with its algorithm.
 
     Attributes:
         settings: the run's settings.
-        pool: the league.
-        store: the folder of its snapshots.
+        pool: the members, and what was played.
+        store: the folder of their snapshots, which this object locks.
+        exchange: how rosters reach the env runners and results come back.
         value_preserving: main's latest grade (see ``grade_main``); NaN before the first one.
+        missing: ids of archived members whose files are lost.
     """
 
-    settings: RunSettings
-    pool: OpponentPool
-    store: SnapshotStore
-    value_preserving: float = math.nan
-    _time_total: float
+    name = "league"
 
-    @override
-    def setup(self, config: AlgorithmConfig) -> None:
-        """Build everything, begin from ``restore_from`` if it is set, and bring all env runners up to date."""
-        self.settings = self.config.settings
+    def __init__(self, algorithm: PartedAlgorithm, settings: RunSettings, folder: Path) -> None:
+        """Play the league of ``algorithm``, which is not built yet, in ``folder``.
+
+        Raises:
+            RunFolderError: another process trains in ``folder``.
+        """
+        self.settings = settings
+        self.store = SnapshotStore(folder)
+        self.exchange: Exchange = RunnerExchange(self)
+        self.value_preserving = math.nan
+        self.missing: list[str] = []
+        self._algorithm = algorithm
+        self._held = ExitStack()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._held.enter_context(locked(folder / LEAGUE_LOCK, self._refusal, seconds=_MOST_SECONDS_OF_AN_OLD_TRAINER))
+        manifest = read_manifest(self.store.manifest)
+        self.pool = OpponentPool(settings.league, settings.seed, manifest.league if manifest else None)
         keep_freed_memory()
         # Ray gives an actor one thread by default.
-        torch.set_num_threads(self.settings.threads)
-        self.store = SnapshotStore(self._find_league_folder())
-        self.pool = OpponentPool(self.settings.league, self.settings.seed)
-        super().setup(config)
-        if not any(isinstance(callback, LeagueCallback) for callback in self.callbacks):
-            raise ConfigError("the league cannot grow without its callback: add .callbacks(SelfPlayCallback)")
-        if self.eval_env_runner_group and self.settings.rollout.env_runner == "lockstep":
+        torch.set_num_threads(settings.threads)
+
+    def _refusal(self, owner: str) -> RunFolderError:
+        return RunFolderError(f"{owner} is training in {self.store.folder.parent}: wait for it or stop it")
+
+    @property
+    def groups(self) -> list[EnvRunnerGroup]:
+        """The env runners that sample, and those for evaluation if there are any."""
+        algorithm = self._algorithm
+        return [group for group in (algorithm.env_runner_group, algorithm.eval_env_runner_group) if group]
+
+    @property
+    def roster(self) -> Roster:
+        """What env runners draw their games from."""
+        return self.pool.roster(self.settings.rollout.mirror_share, self._algorithm.iteration)
+
+    @override
+    def built(self) -> None:
+        """Begin from ``restore_from`` if it is set, and bring all env runners up to date.
+
+        Raises:
+            ConfigError: the configuration asks for something that a lockstep runner cannot do.
+        """
+        algorithm = self._algorithm
+        if algorithm.eval_env_runner_group and self.settings.rollout.env_runner == "lockstep":
             raise ConfigError(
                 "RLlib's evaluation counts episodes, which a lockstep runner does not have: evaluate with "
                 "rollout.env_runner=stock, or with connectfour match and grade"
             )
-        if self.config.restore_from:
-            self.load_checkpoint(self.config.restore_from)
+        if algorithm.config.restore_from:
+            algorithm.load_checkpoint(algorithm.config.restore_from)
         else:
             self._archive_stored_snapshots()
             self._welcome_guests()
             self._sync_all()
 
-    def _find_league_folder(self) -> Path:
-        if self.config.league_folder:
-            return Path(self.config.league_folder)
-        # A trial works in a temporary folder; files that must persist belong where Tune stores the trial.
-        if self._storage and isinstance(self._storage.storage_filesystem, LocalFileSystem):
-            return RunFolder(Path(self._storage.trial_fs_path)).league
-        return RunFolder(Path(self.logdir)).league
-
-    @property
-    def _groups(self) -> list[EnvRunnerGroup]:
-        """The env runners that sample, and those for evaluation if there are any."""
-        return [group for group in (self.env_runner_group, self.eval_env_runner_group) if group]
-
     def _archive_stored_snapshots(self) -> None:
-        """Archive the folder's snapshots that this league does not know: an earlier attempt left them."""
+        """Archive the folder's snapshots unknown to the pool: an earlier attempt or another league left them."""
         members = members_in(self.store.manifest).values()
         self.pool.archive(member for member in members if member.kind == "snapshot")
 
@@ -117,50 +157,50 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             guest = read_guest(spec)
             saved = self.store.save(member.id, "guest", encode_snapshot(guest, iteration=0, env_steps=0))
             self.pool.members[member.id] = saved.model_copy(update={"slot": member.slot})
-            self.learner_group.set_weights({member.module: dict(guest.weights)})
+            self._algorithm.learner_group.set_weights({member.module: dict(guest.weights)})
         if self.pool.guests:
             self._write_manifest()
 
-    @property
-    def share_done(self) -> float:
-        """The share of the run that is done, in [0, 1], by whichever limit (time or env steps) is closer."""
-        limits = self.settings.stop
-        of_minutes = self._time_total / 60 / limits.minutes if limits.minutes else 0.0
-        of_env_steps = self.env_steps / limits.env_steps if limits.env_steps else 0.0
-        return min(1.0, max(of_minutes, of_env_steps))
+    def iteration_done(self, result: dict[str, Any]) -> None:
+        """Count an iteration's games, grade main if it is due, and report both in ``result``."""
+        pool = self.pool
+        pool.record(self.exchange.collect())
+        every = self.settings.grading.every
+        if every and (self._algorithm.iteration % every == 0 or math.isnan(self.value_preserving)):
+            self.grade_main()
+        # There are no steps if every env runner failed.
+        steps = result.get(ENV_RUNNER_RESULTS, {}).get(NUM_ENV_STEPS_SAMPLED, 0)
+        missing, self.missing = self.missing, []
+        result.update(
+            win_rate=pool.win_rate,
+            newest_score=pool.newest_score,
+            draw_rate=pool.recent.draw_rate(pool.active),
+            opponent_scores={name: score.share for name in pool.active if (score := pool.recent.score(name)).games},
+            env_steps=self._algorithm.env_steps,
+            env_steps_per_second=steps / result["time_this_iter_s"],
+            missing=missing,
+            frozen=None,
+        )
 
-    @property
-    def env_steps(self) -> int:
-        """Env steps sampled since the run began, over all its parts."""
-        return int(self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0))
+    def next_iteration(self, result: dict[str, Any]) -> None:
+        """Publish the roster of the next iteration, and report the league as it now is in ``result``."""
+        self.exchange.publish(self.roster)
+        result.update(
+            league_size=len(self.pool), league_score=self.pool.league_score, value_preserving=self.value_preserving
+        )
 
-    def discard_samples(self) -> None:
-        """Drop what env runners are sampling in the background; an algorithm that samples ahead overrides this."""
-
-    def sync_league(self, group: EnvRunnerGroup, worker_indices: list[int] | None = None) -> None:
+    def sync(self, group: EnvRunnerGroup, worker_indices: list[int] | None = None) -> None:
         """Bring env runners of ``group`` (default: all) up to date: weights, verified by hash, and the roster.
 
         Raises:
             TrainingError: the weights on an env runner still differ.
         """
-        push_weights(self, group, worker_indices=worker_indices)
-        push_roster(group, self._roster(), worker_indices)
+        push_weights(self._algorithm, group, worker_indices=worker_indices)
+        push_roster(group, self.roster, worker_indices)
 
     def _sync_all(self) -> None:
-        for group in self._groups:
-            self.sync_league(group)
-
-    def collect_results(self) -> dict[str, SeatScores]:
-        """Return main's scores by opponent from the games since the last call."""
-        return collect_results(self.env_runner_group)
-
-    def push_roster(self) -> None:
-        """Send the current roster to all env runners, including those for evaluation."""
-        for group in self._groups:
-            push_roster(group, self._roster())
-
-    def _roster(self) -> Roster:
-        return self.pool.roster(self.settings.rollout.mirror_share, self.iteration)
+        for group in self.groups:
+            self.sync(group)
 
     def freeze_main(self) -> Member:
         """Freeze main into the pool and return the new member.
@@ -171,22 +211,24 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         Raises:
             TrainingError: an env runner did not load the weights.
         """
-        snapshot, graded = self._main(), self.grade_main()
+        snapshot, graded = self.main, self.grade_main()
         saved = self.store.save(self.pool.next_snapshot_id, "snapshot", self._encode(snapshot))
-        member = self.pool.admit(saved.model_copy(update={"graded": graded}))
-        load_module(self, self._groups, member.module, snapshot.weights)
+        member = self.pool.admit(saved.model_copy(update={"graded": graded, "origin": self.pool.id}))
+        load_module(self._algorithm, self.groups, member.module, snapshot.weights)
         self._write_manifest()
         return member
 
-    def _main(self) -> Snapshot:
-        return Snapshot(self.settings.network, module_weights(self))
+    @property
+    def main(self) -> Snapshot:
+        """Main as it now is."""
+        return Snapshot(self.settings.architecture, module_weights(self._algorithm))
 
     def _encode(self, snapshot: Snapshot) -> EncodedSnapshot:
-        return encode_snapshot(snapshot, iteration=self.iteration, env_steps=self.env_steps)
+        return encode_snapshot(snapshot, iteration=self._algorithm.iteration, env_steps=self._algorithm.env_steps)
 
     def grade_main(self) -> float:
         """Return the share of solved positions (dev half) in which main's best action keeps the result."""
-        player = NetworkPlayer(MAIN, build_network(self._main()), temperature=0.0)
+        player = NetworkPlayer(MAIN, build_network(self.main), temperature=0.0)
         self.value_preserving = grade(player, self._graded_positions).overall.value_preserving_share
         return self.value_preserving
 
@@ -196,98 +238,111 @@ class LeagueAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
 
     def _write_manifest(self, main: Member | None = None) -> None:
         main = main or members_in(self.store.manifest).get(MAIN)
-        self.store.folder.mkdir(parents=True, exist_ok=True)
         write_manifest(self.store.manifest, Manifest(**dict(self.pool.to_state()), main=main))
 
-    @override
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Return RLlib's state with the league's."""
-        state: dict[str, Any] = super().get_state(*args, **kwargs)
-        state["league"] = self.pool.to_state().model_dump()
-        state["time_total"] = self._time_total
-        state["value_preserving"] = self.value_preserving
-        return state
+    def _write_main(self, encoded: EncodedSnapshot) -> None:
+        """Write main as the run's latest policy.
 
-    @override
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Load RLlib's state and the league's.
-
-        Snapshots that were frozen after this state was saved stay in the archive.
+        The one before stays until the next save, for readers who have just read the manifest.
         """
-        super().set_state(state)
-        if "league" in state:
-            self.pool.load_state(PoolState.model_validate(state["league"]))
-            self._archive_stored_snapshots()
-        self._time_total = state.get("time_total", self._time_total)
-        self.value_preserving = state.get("value_preserving", self.value_preserving)
+        before = members_in(self.store.manifest).get(MAIN)
+        graded = None if math.isnan(self.value_preserving) else self.value_preserving
+        main = self.store.save(MAIN, "main", encoded).model_copy(update={"graded": graded})
+        self._write_manifest(main)
+        self.store.remove_mains({main.file, before.file if before else None})
 
     @override
-    def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Restore a checkpoint, and bring every env runner up to date before it samples.
+    def get_state(self) -> dict[str, Any]:
+        """Return the pool, where its files are, and main's grade."""
+        return {
+            "pool": self.pool.to_state().model_dump(),
+            "folder": str(self.store.folder),
+            "value_preserving": self.value_preserving,
+        }
+
+    @override
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Load a pool, perhaps of another league, and fetch the files of its archive.
+
+        Snapshots that this folder holds and the pool does not know stay in the archive. The state of earlier releases
+        is the pool alone.
+        """
+        pool = PoolState.model_validate(state.get("pool", state))
+        self.value_preserving = state.get("value_preserving", math.nan)
+        self.pool.load_state(pool)
+        self._archive_stored_snapshots()
+        origin = SnapshotStore(Path(state.get("folder", self.store.folder)))
+        for member in self.pool.snapshots:
+            if member.slot is None:
+                self.pool.members[member.id] = self._fetch(member, origin)
+
+    def _fetch(self, member: Member, origin: SnapshotStore) -> Member:
+        """Return an archived member with its file in this folder; without a file if it is lost."""
+        for store in (self.store, origin):
+            try:
+                data = store.read(member)
+            except SnapshotError:
+                continue
+            return member if store is self.store else self.store.adopt(member, data)
+        self.missing.append(member.id)
+        return member.model_copy(update={"file": None, "sha256": None})
+
+    @override
+    def saved(self, folder: Path) -> None:
+        """Add main's policy to the checkpoint, and save it as the run's latest policy."""
+        self.grade_main()
+        encoded = self._encode(self.main)
+        (folder / CHECKPOINT_POLICY).write_bytes(encoded.data)
+        self._write_main(encoded)
+
+    @override
+    def facts(self) -> Mapping[str, Any]:
+        """Return the league's size."""
+        return {"league_size": len(self.pool)}
+
+    @override
+    def before_restore(self, folder: Path) -> None:
+        """Check that the checkpoint's policy has this run's network, and drop the results under way.
 
         Raises:
-            SnapshotError: it is a checkpoint of another algorithm or network, or its slots do not hold the snapshots
-                that its league names.
+            SnapshotError: it is a checkpoint of another algorithm or network.
+        """
+        policy = folder / CHECKPOINT_POLICY
+        if policy.is_file():  # else an older release wrote it
+            found = decode_snapshot(policy.read_bytes(), str(policy)).network.model_dump()
+            own = self.settings.architecture.model_dump()
+            wrong = [f"{name} = {value}" for name, value in found.items() if value != own[name]]
+            if wrong:
+                raise SnapshotError(
+                    f"checkpoint {folder} has a network with {', '.join(wrong)}, unlike this run with algorithm="
+                    f"{self.settings.algorithm}: restore it with the settings of its own run"
+                )
+        self.exchange.collect()
+
+    @override
+    def restored(self, folder: Path) -> None:
+        """Verify every slot, write what the folder lacks, and bring every env runner up to date before it samples.
+
+        Raises:
+            SnapshotError: the slots do not hold the snapshots that the league names.
             TrainingError: an env runner did not load the weights.
         """
-        self._check_policy(Path(path))
-        self.discard_samples()
-        self.collect_results()
-        super().restore_from_path(path, *args, **kwargs)
-        for member in (*self.pool.guests, *self.pool.slots().values()):
-            weights = module_weights(self, member.module)
-            if weights_sha256(weights) != member.weights_sha256:
+        networks = [self.settings.architecture] * len(self.pool.slots())
+        networks += guest_networks(self.settings.league.guests)
+        for member, network in zip((*self.pool.slots().values(), *self.pool.guests), networks, strict=True):
+            snapshot = Snapshot(network, module_weights(self._algorithm, member.module))
+            if weights_sha256(snapshot.weights) != member.weights_sha256:
                 raise SnapshotError(
-                    f"checkpoint {path} has weights of {member.id} that do not match its league: "
+                    f"checkpoint {folder} has weights of {member.id} that do not match its league: "
                     "resume from another checkpoint"
                 )
-            self._mend_file(member, weights)
+            if not self.store.holds(member):
+                encoded = encode_snapshot(snapshot, iteration=member.iteration, env_steps=member.env_steps)
+                self.pool.members[member.id] = self.store.adopt(member, encoded.data)
+        self._write_main(self._encode(self.main))
         self._sync_all()
 
-    def _check_policy(self, checkpoint: Path) -> None:
-        """Check that a checkpoint's policy has this run's network."""
-        policy = checkpoint / CHECKPOINT_POLICY
-        if not policy.is_file():  # an older release wrote it
-            return
-        found = decode_snapshot(policy.read_bytes(), str(policy)).network.model_dump()
-        own = self.settings.network.model_dump()
-        wrong = [f"{name} = {value}" for name, value in found.items() if value != own[name]]
-        if wrong:
-            raise SnapshotError(
-                f"checkpoint {checkpoint} has a network with {', '.join(wrong)}, unlike this run with algorithm="
-                f"{self.settings.algorithm}: restore it with the settings of its own run"
-            )
-
-    def _mend_file(self, member: Member, weights: Weights) -> None:
-        """Rewrite a snapshot's file if it is missing or damaged: its slot holds the same weights."""
-        try:
-            self.store.load(member)
-        except SnapshotError:
-            if member.kind == "guest":
-                raise
-            snapshot = Snapshot(self.settings.network, weights)
-            encoded = encode_snapshot(snapshot, iteration=member.iteration, env_steps=member.env_steps)
-            saved = self.store.save(member.id, "snapshot", encoded)
-            self.pool.members[member.id] = member.model_copy(update={"sha256": saved.sha256})
-            self._write_manifest()
-
     @override
-    def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments that rebuild the algorithm from a checkpoint: the configuration without paths."""
-        (config, *rest), kwargs = super().get_ctor_args_and_kwargs()
-        return ({**config, "league_folder": None, "restore_from": None}, *rest), kwargs
-
-    @override
-    def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save a checkpoint with main's policy and an index of its files, and main as the run's latest policy."""
-        super().save_checkpoint(checkpoint_dir)
-        folder, encoded, graded = Path(checkpoint_dir), self._encode(self._main()), self.grade_main()
-        (folder / CHECKPOINT_POLICY).write_bytes(encoded.data)
-        write_checkpoint_index(
-            folder,
-            iteration=self.iteration,
-            env_steps=self.env_steps,
-            minutes=self._time_total / 60,
-            league_size=len(self.pool),
-        )
-        self._write_manifest(self.store.save(MAIN, "main", encoded).model_copy(update={"graded": graded}))
+    def close(self) -> None:
+        """Let others train in the folder."""
+        self._held.close()

@@ -5,30 +5,40 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from pyarrow.fs import LocalFileSystem
+from ray.rllib.algorithms.algorithm_config import NotProvided
+from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.utils import force_list
 
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import ENV_NAME
 from connectfour.league.members import MAIN
+from connectfour.learning.league import League
 from connectfour.learning.modules import module_of_agent, module_specs
 from connectfour.learning.stock_env_runner import StockEnvRunner
-from connectfour.settings.reading import check_setting_name, set_value, validate_settings
-from connectfour.settings.schema import AnyRunSettings, RunSettings
+from connectfour.rllib.parts import Part, PartedConfig
+from connectfour.runs.folder import RunFolder
+from connectfour.settings.reading import check_effect, check_setting_name, set_value, validate_settings
+from connectfour.settings.schema import RunSettings
+from connectfour.system.names import load_name
+
+# By name: hooks stand above this room.
+_LEAGUE_CALLBACK = "callbacks.self_play:SelfPlayCallback"
 
 # A resumed run must not repeat the games of its first iterations: each restart shifts all seeds by a prime.
 _SEED_STEP = 10_007
 
 
-class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are untyped here
+class LeagueConfig(PartedConfig):
     """The league's part of a configuration; mix it in before the algorithm's own class.
 
     Build it with ``from_settings``. RLlib's own options can be changed afterward as usual, with ``training(...)``,
-    ``env_runners(...)`` and so on. ``callbacks(SelfPlayCallback)`` is required: it lets the league grow.
+    ``env_runners(...)`` and so on.
 
     Attributes:
         algorithm: the setting ``algorithm`` of its runs.
@@ -37,6 +47,7 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
 
     algorithm: str
     lockstep_runner: type[EnvRunner]
+    paths: ClassVar[tuple[str, ...]] = ("league_folder", "restore_from")
 
     def __init__(self, algo_class: type | None = None) -> None:
         """Start with default settings and without modules: ``from_settings`` completes the configuration."""
@@ -47,9 +58,39 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         self.restore_from: str | None = None
 
     @property
-    def settings(self) -> AnyRunSettings:
-        """The run's settings."""
+    def settings(self) -> Any:
+        """The run's settings: the ``RunSettings`` of the algorithm."""
         return validate_settings(self.run_settings)
+
+    def parts(self, algorithm: Any) -> list[Part]:
+        """Make the league, in ``league_folder`` or in the folder of Tune's trial."""
+        folder = Path(self.league_folder) if self.league_folder else _trial_folder(algorithm).league
+        algorithm.league = League(algorithm, self.settings, folder)
+        return [*super().parts(algorithm), algorithm.league]
+
+    def share_done(self, *, env_steps: int, seconds: float) -> float:
+        """Return the share of the run that is done, in [0, 1], by whichever limit (time or env steps) is closer."""
+        limits = self.settings.stop
+        of_minutes = seconds / 60 / limits.minutes if limits.minutes else 0.0
+        of_env_steps = env_steps / limits.env_steps if limits.env_steps else 0.0
+        return min(1.0, max(of_minutes, of_env_steps))
+
+    def callbacks(self, callbacks_class: Any = NotProvided, **kwargs: Any) -> Self:
+        """Add callbacks to ``SelfPlayCallback``, which is always there: without it, the league would not grow.
+
+        Args:
+            callbacks_class: a subclass of ``RLlibCallback``, or a list of them. A subclass of ``SelfPlayCallback``
+                takes its place.
+            kwargs: as in RLlib.
+        """
+        if callbacks_class is not NotProvided:
+            given = [each for each in force_list(callbacks_class) if each is not RLlibCallback]
+            league = load_name(_LEAGUE_CALLBACK)
+            if not any(isinstance(each, type) and issubclass(each, league) for each in given):
+                given.insert(0, league)
+            callbacks_class = given
+        super().callbacks(callbacks_class, **kwargs)
+        return self
 
     @abstractmethod
     def translate(self, settings: Any) -> None:
@@ -88,6 +129,7 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         config.multi_agent(policies=set(specs), policy_mapping_fn=module_of_agent, policies_to_train=[MAIN])
         config.fault_tolerance(restart_failed_env_runners=True)
+        config.callbacks([])
         config.debugging(seed=(settings.seed + _SEED_STEP * seed_shift) % 2**31, log_level="ERROR")
         config.translate(settings)
         return config
@@ -112,12 +154,13 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
             space: Tune search spaces by the dotted names of settings, including those of league and network.
 
         Raises:
-            ConfigError: a setting is unknown, or cannot be searched.
+            ConfigError: a setting is unknown, has no effect, or cannot be searched.
         """
         for name in space:
             check_setting_name(name, self.settings.algorithm)
             if name == "algorithm":
                 raise ConfigError("algorithm cannot be searched: build one configuration per algorithm")
+            check_effect(self.settings, name)
         self.searched = {**self.searched, **space}
         return self
 
@@ -142,3 +185,14 @@ class LeagueConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         for name, value in new.items():
             if value != old[name]:
                 setattr(self, name, value)
+
+
+def _trial_folder(algorithm: Any) -> RunFolder:
+    """Return the folder of the trial that an algorithm runs in.
+
+    Tune lets a trial work in a temporary folder; files that must persist belong where it stores the trial.
+    """
+    storage = algorithm._storage  # noqa: SLF001  # Tune offers no other way
+    if storage and isinstance(storage.storage_filesystem, LocalFileSystem):
+        return RunFolder(Path(storage.trial_fs_path))
+    return RunFolder(Path(algorithm.logdir))

@@ -31,13 +31,13 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         "observation_space": env.observation_spaces["player_0"],
         "action_space": env.action_spaces["player_0"],
     }
-    network = {"network": settings.network.model_dump()}
+    network = {"network": settings.architecture.model_dump()}
     # An opponent plays few boards at a time: converting its weights would cost more time than it saves.
     of_main = {**network, "precision": settings.precision}
-    specs = {MAIN: RLModuleSpec(module_class=module_class(settings.network), model_config=of_main, **spaces)}
+    specs = {MAIN: RLModuleSpec(module_class=module_class(settings.architecture), model_config=of_main, **spaces)}
     for slot in range(settings.league.opponent_count):
         specs[slot_module(slot)] = RLModuleSpec(
-            module_class=module_class(settings.network), model_config=network, **spaces
+            module_class=module_class(settings.architecture), model_config=network, **spaces
         )
     for number, guest in enumerate(guest_networks(settings.league.guests)):
         specs[guest_module(number)] = RLModuleSpec(

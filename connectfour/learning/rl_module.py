@@ -14,7 +14,7 @@ from typing_extensions import override
 from connectfour.apex.learner import Q_VALUES
 from connectfour.games.observation import Observation
 from connectfour.networks.network import ConnectFourNetwork
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 
 _PREFIX = "network."
 
@@ -22,7 +22,7 @@ _PREFIX = "network."
 class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
     """Maps PettingZoo's observations to a policy and a value.
 
-    ``model_config["network"]`` holds ``NetworkSettings``, ``model_config["precision"]`` the encoder's precision.
+    ``model_config["network"]`` holds ``Architecture``, ``model_config["precision"]`` the encoder's precision.
 
     Learners and env runners hold the same weights (nothing is left out for inference), so equal hashes mean equal
     policies. The module reads ``obs["observation"]`` and ``obs["action_mask"]`` and does not change the batch.
@@ -33,7 +33,7 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
     @override
     def setup(self) -> None:
         """Build the network."""
-        settings = NetworkSettings.model_validate(self.model_config["network"])
+        settings = Architecture.model_validate(self.model_config["network"])
         self.network = ConnectFourNetwork(settings, precision=self.model_config.get("precision", "float32"))
 
     @override
@@ -94,6 +94,6 @@ def as_tensors(observation: Observation) -> dict[str, Tensor]:
     }
 
 
-def module_class(network: NetworkSettings) -> type[ActionMaskingRLModule]:
+def module_class(network: Architecture) -> type[ActionMaskingRLModule]:
     """Return the RLModule class for a network."""
     return DuelingRLModule if network.head == "dueling" else ActionMaskingRLModule

@@ -85,7 +85,10 @@ class MatchLog:
             RankingError: another process is writing to the log, or a line is damaged.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        refusal = RankingError(f"another process is ranking into {path}: wait for it or stop it")
+
+        def refusal(owner: str) -> RankingError:
+            return RankingError(f"{owner} is ranking into {path}: wait for it or stop it")
+
         with locked(path.with_name(f".{path.stem}.lock"), refusal), path.open("ab") as stream:
             stream.truncate(path.read_bytes().rfind(b"\n") + 1)
             log = cls(path)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from connectfour.games.connect_four.bitboard import CELLS
 from connectfour.networks.features import PLANES, MirrorFeatures
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 
 
 class MirrorLayer(nn.Module):
@@ -37,7 +37,7 @@ class MirrorLayer(nn.Module):
 class MirrorEncoder(nn.Module):
     """Mirror layers over ``MirrorFeatures``. The first half of the output is even, the second half odd."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: Architecture) -> None:
         """Build ``layers`` layers of ``width`` units."""
         super().__init__()
         half = settings.width // 2
@@ -55,7 +55,7 @@ class MirrorEncoder(nn.Module):
 class DenseEncoder(nn.Sequential):
     """Dense layers over the planes."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: Architecture) -> None:
         """Build ``layers`` layers of ``width`` units."""
         super().__init__(nn.Flatten())
         inputs = PLANES * CELLS
@@ -90,7 +90,7 @@ class ResidualBlock(nn.Module):
 class ResidualEncoder(nn.Module):
     """A tower of residual blocks over the planes."""
 
-    def __init__(self, settings: NetworkSettings) -> None:
+    def __init__(self, settings: Architecture) -> None:
         """Build ``layers`` blocks of ``width`` channels."""
         super().__init__()
         self.stem = nn.Conv2d(PLANES, settings.width, 3, padding=1)

@@ -20,7 +20,7 @@ from connectfour.networks.encoders import DenseEncoder, MirrorEncoder, ResidualE
 from connectfour.networks.features import MirrorFeatures, RawPlanes
 from connectfour.networks.heads import MirrorPolicyHead, MirrorValueHead, linear_heads
 from connectfour.networks.masks import mask_logits
-from connectfour.settings.schema import NetworkSettings
+from connectfour.settings.schema import Architecture
 
 Prepared = tuple[Tensor, ...]
 """Features of N positions, as ``ConnectFourNetwork.prepare`` returns them."""
@@ -60,7 +60,7 @@ class ConnectFourNetwork(nn.Module):
         precision: dtype of the encoder's arithmetic. Weights and heads stay float32; it is not stored in snapshots.
     """
 
-    def __init__(self, settings: NetworkSettings, *, precision: Precision = "float32") -> None:
+    def __init__(self, settings: Architecture, *, precision: Precision = "float32") -> None:
         """Build a network with random weights from Torch's global generator."""
         super().__init__()
         self.settings = settings

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from connectfour.errors import PlayerError, SnapshotError
 from connectfour.league.manifest import read_members
@@ -12,9 +13,11 @@ from connectfour.league.members import Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.runs.checkpoints import CHECKPOINT_POLICY, read_checkpoint
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY, checkpoint_fault, read_checkpoint
 from connectfour.runs.folder import RunFolder
 from heuristics import make_heuristic
+
+T = TypeVar("T")
 
 
 def parse_player(spec: str, *, greedy: bool = False) -> Player:
@@ -97,20 +100,45 @@ def encode_member(run: RunFolder, member: Member, name: str) -> EncodedPlayer:
 def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
     """Return the heuristics of a run, every frozen policy, and the policy of its newest checkpoint, ``main@ITERATION``.
 
-    Guests are left out: they are members of the run that they come from. Names begin with ``prefix``.
+    Guests are left out, because they are members of the run that they come from, and so are ``lost_members``. Names
+    begin with ``prefix``. The run may be training.
 
     Raises:
         RunFolderError: the folder holds no run.
         SnapshotError: the manifest or a snapshot is damaged.
     """
-    encoded = []
-    for member in read_members(run.path).values():
-        if member.kind == "heuristic":
-            encoded.append(encode_heuristic(member.id))
-        elif member.kind != "guest":
-            name = f"main@{member.iteration}" if member.kind == "main" else member.id
-            encoded.append(encode_member(run, member, prefix + name))
-    return encoded
+
+    def encode(members: Mapping[str, Member]) -> list[EncodedPlayer]:
+        encoded = []
+        for member in members.values():
+            if member.kind == "heuristic":
+                encoded.append(encode_heuristic(member.id))
+            elif member.kind != "guest" and member.file:
+                name = f"main@{member.iteration}" if member.kind == "main" else member.id
+                encoded.append(encode_member(run, member, prefix + name))
+        return encoded
+
+    return _read_consistently(run, encode)
+
+
+def lost_members(run: RunFolder) -> list[str]:
+    """Return the ids of members whose files the league has lost."""
+    return [member.id for member in read_members(run.path).values() if member.kind != "heuristic" and not member.file]
+
+
+def _read_consistently(run: RunFolder, read: Callable[[Mapping[str, Member]], T]) -> T:
+    """Return what ``read`` makes of the members of a run that may be training.
+
+    Training removes the files of earlier states of main: a reader that misses one reads the manifest again.
+    """
+    members = read_members(run.path)
+    while True:
+        try:
+            return read(members)
+        except SnapshotError:
+            before, members = members, read_members(run.path)
+            if members == before:
+                raise
 
 
 def is_player(spec: str) -> bool:
@@ -126,17 +154,21 @@ def _encode_snapshot(location: str) -> EncodedPlayer:
     """
     path, _, name = location.rstrip("/").rpartition("/")
     run = RunFolder(Path(path or "."))
-    members = read_members(run.path)
-    version = re.fullmatch(r"v(\d+)", name)
-    member_id = f"v{int(version[1]):04d}" if version else name
-    frozen = [member.id for member in members.values() if member.file]
-    own = [member_id for member_id in frozen if members[member_id].kind != "guest"]
-    if name == "best" and own:
-        member_id = max(own, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
-    if member_id not in frozen:
-        choice = f"choose one of {', '.join([*frozen, 'best'])}" if frozen else "it has none yet, so train it longer"
-        raise SnapshotError(f"{run.path} has no snapshot {name!r}: {choice}")
-    return encode_member(run, members[member_id], f"{run.path.resolve().name}/{member_id}")
+
+    def encode(members: Mapping[str, Member]) -> EncodedPlayer:
+        version = re.fullmatch(r"v(\d+)", name)
+        member_id = f"v{int(version[1]):04d}" if version else name
+        frozen = [member.id for member in members.values() if member.file]
+        own = [each for each in frozen if members[each].kind != "guest"]
+        if name == "best" and own:
+            member_id = max(own, key=lambda each: (members[each].graded or 0.0, members[each].iteration))
+        if member_id not in frozen:
+            known = ", ".join([*frozen, "best"])
+            choice = f"choose one of {known}" if frozen else "it has none yet, so train it longer"
+            raise SnapshotError(f"{run.path} has no snapshot {name!r}: {choice}")
+        return encode_member(run, members[member_id], f"{run.path.resolve().name}/{member_id}")
+
+    return _read_consistently(run, encode)
 
 
 def _encode_checkpoint(location: str) -> EncodedPlayer:
@@ -151,6 +183,9 @@ def _encode_checkpoint(location: str) -> EncodedPlayer:
             f"{path} is not a complete checkpoint of a run: name a folder such as "
             "runs/NAME/checkpoints/part_1/checkpoint_000000"
         )
+    fault = checkpoint_fault(path)
+    if fault:
+        raise PlayerError(f"{path} is not a whole checkpoint, {fault}: name another one")
     try:
         data = (path / CHECKPOINT_POLICY).read_bytes()
     except FileNotFoundError:

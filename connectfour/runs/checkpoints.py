@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-CHECKPOINT_INDEX = "league_checkpoint.json"
-"""File of a checkpoint that lists its other files with their sizes: if one is missing, the checkpoint is incomplete."""
+from pydantic import BaseModel, ValidationError
+
+from connectfour.system.sealed import INDEX, fault_in
 
 CHECKPOINT_POLICY = "main.safetensors"
 """File of a checkpoint with main's weights, readable without RLlib and without unpickling."""
 
+_OLD_INDEX = "league_checkpoint.json"
+
+
+class _Index(BaseModel):
+    iteration: int
+    env_steps: int
+    minutes: float
+    league_size: int = 0
+    files: dict[str, str | int]
+
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """A complete checkpoint, and how far training had progressed."""
+    """How far training had progressed in a checkpoint."""
 
     path: Path
     iteration: int
@@ -24,20 +35,32 @@ class CheckpointInfo:
     league_size: int
 
 
-def write_checkpoint_index(folder: Path, *, iteration: int, env_steps: int, minutes: float, league_size: int) -> None:
-    """List the files of a checkpoint that was just written."""
-    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.is_file()}
-    reached = {"iteration": iteration, "env_steps": env_steps, "minutes": minutes, "league_size": league_size}
-    (folder / CHECKPOINT_INDEX).write_text(json.dumps({**reached, "files": sizes}, indent=1) + "\n")
-
-
 def read_checkpoint(path: Path) -> CheckpointInfo | None:
-    """Return what a checkpoint's index says, or None if the checkpoint is incomplete."""
-    try:
-        index = json.loads((path / CHECKPOINT_INDEX).read_text())
-        files = index.pop("files")
-        checkpoint = CheckpointInfo(path, **index)
-        complete = all((path / name).stat().st_size == size for name, size in files.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return checkpoint if complete else None
+    """Return what a checkpoint's index says, or None if there is none: the checkpoint is incomplete."""
+    index = _read_index(path)
+    return CheckpointInfo(path, **index.model_dump(exclude={"files"})) if index else None
+
+
+def checkpoint_fault(path: Path) -> str | None:
+    """Return why a checkpoint cannot be used, as a short clause; None if all its files are as they were written.
+
+    Checkpoints of earlier releases list only the sizes of their files.
+    """
+    index = _read_index(path)
+    return fault_in(path, index.files) if index else "it is incomplete"
+
+
+def find_checkpoints(folder: Path) -> Iterator[Path]:
+    """Yield the checkpoints in all parts of a run, whole or not; ``folder`` holds the parts."""
+    for path in folder.glob("*/checkpoint_*"):
+        if path.is_dir():
+            yield path
+
+
+def _read_index(path: Path) -> _Index | None:
+    for name in (INDEX, _OLD_INDEX):
+        try:
+            return _Index.model_validate_json((path / name).read_bytes())
+        except (OSError, ValidationError):
+            continue
+    return None

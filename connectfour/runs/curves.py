@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+from connectfour.settings.schema import Metric
 from connectfour.system.files import write_atomically
 
 _PANELS = {
     "value_preserving": "moves that keep the result\n(solved positions, dev)",
     "win_rate": "points per game\nagainst the pool",
     "league_size": "league size",
-    "entropy": "policy entropy\n(nats)",
-    "td_error": "mean absolute\nTD error",
 }
 _AXES = {"env_steps": "env steps", "minutes": "minutes"}
 _COLOR = "#0072b2"
 
 
-def draw_learning(progress_file: Path, picture: Path) -> None:
-    """Draw accuracy, win rate, league size, and entropy or TD error over env steps and over minutes.
+def draw_learning(progress_file: Path, picture: Path, metrics: Sequence[Metric]) -> None:
+    """Draw accuracy, win rate, league size and the learner's own curves over env steps and over minutes.
 
     If the file is missing or has no rows, nothing is drawn.
     """
@@ -34,8 +34,9 @@ def draw_learning(progress_file: Path, picture: Path) -> None:
         rows = list(csv.DictReader(stream))
     if not rows:
         return
-    columns = {name: np.array([float(row.get(name) or "nan") for row in rows]) for name in (*_PANELS, *_AXES)}
-    panels = {name: label for name, label in _PANELS.items() if not np.isnan(columns[name]).all()}
+    wanted = {**_PANELS, **{metric.column: metric.axis for metric in metrics if metric.axis}}
+    columns = {name: np.array([float(row.get(name) or "nan") for row in rows]) for name in (*wanted, *_AXES)}
+    panels = {name: label for name, label in wanted.items() if not np.isnan(columns[name]).all()}
     figure = Figure(figsize=(11, 2.5 * len(panels)), layout="constrained")
     axes = figure.subplots(len(panels), len(_AXES), sharex="col", sharey="row", squeeze=False)
     for line, (name, label) in enumerate(panels.items()):

@@ -6,7 +6,7 @@
       learning.png               learning curves, drawn when training ends
       checkpoints/part_1/…       RLlib checkpoints; each resume starts a new part
       league/manifest.json       the members of the league, with hashes
-      league/v0001.safetensors   a frozen snapshot; main.safetensors is the newest checkpoint's policy
+      league/v0001-….safetensors a frozen snapshot; main-….safetensors is the newest checkpoint's policy
       matches.jsonl              every ranked game
       leaderboard.csv  crosstable.csv  leaderboard.png
       model.onnx                 the best policy
@@ -17,19 +17,28 @@ Rankings and bundles use the same file names in any folder.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from connectfour.errors import RunFolderError
-from connectfour.runs.checkpoints import CHECKPOINT_INDEX, CheckpointInfo, read_checkpoint
+from connectfour.runs.checkpoints import CheckpointInfo, checkpoint_fault, find_checkpoints, read_checkpoint
+from connectfour.settings.describing import get_setting
 from connectfour.settings.reading import dump_settings, load_settings
-from connectfour.settings.schema import RunSettings, get_setting
+from connectfour.settings.schema import RunSettings
 from connectfour.system.files import locked, write_atomically
 
 MANIFEST = "manifest.json"
 """File in a league folder that names its members."""
+
+LEAGUE_LOCK = ".lock"
+"""File in a league folder that its trainer locks for as long as it lives."""
+
+_LOCK = ".lock"
+_MOST_SECONDS_OF_A_KILLED_TRAINER = 30.0
 
 _FIXED_SETTINGS = ("network", "league.heuristics", "league.guests", "league.opponent_count")
 
@@ -104,21 +113,30 @@ class RunFolder:
         """Check that a new run can use this folder.
 
         Raises:
-            RunFolderError: it already has contents.
+            RunFolderError: it already has contents, or another process is training in it.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            hint = f", or resume it: connectfour train --resume {self.path}" if self._complete_checkpoints() else ""
-            raise RunFolderError(f"{self.path} already exists: choose another --run-dir{hint}")
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise RunFolderError(f"{self.path} is a file: choose another --run-dir")
+        contents = {file.name for file in self.path.iterdir()}
+        if contents <= {_LOCK, f"{_LOCK}.owner"}:
+            return
+        if _LOCK in contents:
+            with self.lock():
+                pass
+        hint = f", or resume it: connectfour train --resume {self.path}" if self.config.is_file() else ""
+        raise RunFolderError(f"{self.path} already exists: choose another --run-dir{hint}")
 
-    def create(self, settings: RunSettings) -> None:
-        """Create the folder of a new run.
+    def check_run(self) -> None:
+        """Check that this is the folder of a run.
 
         Raises:
-            RunFolderError: it already has contents.
+            RunFolderError: it is not.
         """
-        self.check_new()
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.write_settings(settings)
+        if not self.config.is_file():
+            what = "is not a run folder (config.yaml is missing)" if self.path.exists() else "does not exist"
+            raise RunFolderError(f"{self.path} {what}: name a folder written by connectfour train")
 
     def write_settings(self, settings: RunSettings) -> None:
         """Write ``config.yaml``."""
@@ -131,10 +149,8 @@ class RunFolder:
             RunFolderError: the folder holds no run, or an override changes a setting that checkpoints depend on.
             ConfigError: as ``load_settings``.
         """
-        if not self.config.is_file():
-            what = "is not a run folder (config.yaml is missing)" if self.path.exists() else "does not exist"
-            raise RunFolderError(f"{self.path} {what}: name a folder written by connectfour train")
-        before = load_settings(self.config)
+        self.check_run()
+        before = load_settings(self.config, stored=True)
         for override in overrides:
             name, _, value = override.partition("=")
             if name.strip() == "algorithm" and value.strip() != before.algorithm:
@@ -142,7 +158,7 @@ class RunFolder:
                     f"{self.path} is a run of algorithm={before.algorithm} and cannot be resumed with "
                     f"algorithm={value.strip()}: start a new run, in which its policies can be league.guests"
                 )
-        after = load_settings(self.config, overrides)
+        after: RunSettings = load_settings(self.config, overrides, stored=True)
         for name in _FIXED_SETTINGS:
             if get_setting(before, name) != get_setting(after, name):
                 raise RunFolderError(
@@ -150,36 +166,61 @@ class RunFolder:
                 )
         return after
 
-    def newest_checkpoint(self) -> CheckpointInfo:
-        """Return the complete checkpoint that is furthest in training.
+    def newest_checkpoint(self, say: Callable[[str], None] = lambda _: None) -> CheckpointInfo | None:
+        """Return the whole checkpoint that is furthest in training, or None if training never wrote one.
+
+        Every file is compared with its hash. ``say`` is told, in a sentence, which checkpoints were skipped and why.
 
         Raises:
-            RunFolderError: there is none.
+            RunFolderError: there are checkpoints, but none is whole.
         """
-        complete = self._complete_checkpoints()
-        if not complete:
-            raise RunFolderError(f"{self.path} has no complete checkpoint to resume from: start over in another folder")
-        return max(complete, key=lambda checkpoint: checkpoint.iteration)
-
-    def _complete_checkpoints(self) -> list[CheckpointInfo]:
-        found = [read_checkpoint(index.parent) for index in self.checkpoints.glob(f"*/*/{CHECKPOINT_INDEX}")]
-        return [checkpoint for checkpoint in found if checkpoint]
+        found = sorted(find_checkpoints(self.checkpoints), key=_progress, reverse=True)
+        skipped: list[str] = []
+        for path in found:
+            fault, info = checkpoint_fault(path), read_checkpoint(path)
+            if info and not fault:
+                for sentence in skipped:
+                    say(sentence)
+                return info
+            skipped.append(f"Skipping the checkpoint {path}: {fault}.")
+        if any(map(read_checkpoint, found)):
+            raise RunFolderError(
+                f"{self.path} has no whole checkpoint to resume from: start over in another folder "
+                f"({' '.join(skipped)})"
+            )
+        return None
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other processes from training in this folder; the lock ends with the process, however it ends.
+        """Keep other commands out of this folder; the lock ends with the process, however it ends.
+
+        The trainer of a command that was killed lives on for a moment and may still write: it holds a lock of its own,
+        on the league, which this waits for.
 
         Raises:
-            RunFolderError: another process is training here.
+            RunFolderError: another process is training here; the message names it.
         """
-        refusal = RunFolderError(f"another process is training in {self.path}: wait for it or stop it")
-        with locked(self.path / ".lock", refusal):
+
+        def refusal(owner: str) -> RunFolderError:
+            return RunFolderError(f"{owner} is training in {self.path}: wait for it or stop it")
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        with locked(self.path / _LOCK, refusal):
+            if self.league.is_dir():
+                with locked(self.league / LEAGUE_LOCK, refusal, seconds=_MOST_SECONDS_OF_A_KILLED_TRAINER):
+                    pass
             yield
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""
-        numbers = [int(part.name.removeprefix("part_")) for part in self.checkpoints.glob("part_*")]
-        return f"part_{max(numbers, default=0) + 1}"
+        names = (re.fullmatch(r"part_(\d+)", part.name) for part in self.checkpoints.glob("part_*"))
+        return f"part_{max((int(name[1]) for name in names if name), default=0) + 1}"
+
+
+def _progress(checkpoint: Path) -> tuple[float, float]:
+    """Return how far a checkpoint is in training; one that does not say so counts as the newest."""
+    info = read_checkpoint(checkpoint)
+    return (info.iteration if info else math.inf, checkpoint.stat().st_mtime)
 
 
 def newest_run(folder: Path = Path("runs")) -> RunFolder | None:

@@ -5,21 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
-from connectfour.settings.schema import StopSettings
+from connectfour.settings.schema import Metric, RunSettings, StopSettings
 from connectfour.system.files import write_atomically
 
 
 @dataclass(frozen=True)
 class ProgressRow:
-    """One training iteration, in the columns of ``progress.csv``; the figures of the other learner are NaN.
+    """One training iteration, in the columns of ``progress.csv``.
 
-    ``policy_loss``, ``value_loss`` and ``entropy`` belong to PPO, ``q_loss`` and ``td_error`` (mean absolute error) to
-    Ape-X.
+    Attributes:
+        metrics: what the learner reports, by column; NaN where it does not.
     """
 
     iteration: int
@@ -31,46 +33,54 @@ class ProgressRow:
     draw_rate: float
     league_size: int
     league_score: float
-    policy_loss: float
-    value_loss: float
-    entropy: float
-    q_loss: float
-    td_error: float
     value_preserving: float
     frozen: str
+    metrics: Mapping[str, float]
+
+    @property
+    def cells(self) -> dict[str, Any]:
+        """The row by column."""
+        cells = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "metrics"}
+        return {**cells, **self.metrics}
 
 
-_COLUMNS = [field.name for field in fields(ProgressRow)]
+_COMMON_COLUMNS = [field.name for field in fields(ProgressRow) if field.name != "metrics"]
 
 
 def append_row(file: Path, row: ProgressRow) -> None:
     """Append a row to a CSV file, after a header if the file is new or empty."""
     with file.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, _COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(stream, list(row.cells), lineterminator="\n")
         if stream.tell() == 0:
             writer.writeheader()
-        writer.writerow(asdict(row))
+        writer.writerow(row.cells)
 
 
-def rewind(file: Path, iteration: int) -> None:
+def rewind(file: Path, iteration: int, metrics: Sequence[Metric]) -> None:
     """Drop the rows after ``iteration``, which the checkpoint to resume from does not know.
 
-    A file with other columns is kept under another name.
+    Columns of an earlier release that are not written any more are dropped, too. A file without this table's columns
+    is kept under another name.
     """
     if not file.is_file():
         return
+    columns = [*_COMMON_COLUMNS, *(metric.column for metric in metrics)]
     with file.open(newline="", errors="replace") as stream:
         reader = csv.DictReader(stream)
-        columns, rows = reader.fieldnames, list(reader)
-    if columns != _COLUMNS:
+        found, rows = reader.fieldnames or [], list(reader)
+    if not set(columns) <= set(found):
         file.replace(file.with_suffix(".old.csv"))
         return
     text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    # A killed run may have left a partial last line.
-    writer.writerows(row for row in rows if None not in row.values() and int(row["iteration"]) <= iteration)
+    writer.writerows(row for row in rows if _is_whole(row) and int(row["iteration"]) <= iteration)
     write_atomically(file, text.getvalue().encode())
+
+
+def _is_whole(row: Mapping[str | None, Any]) -> bool:
+    """Return whether a line is a row: a killed run may have left a torn or damaged one."""
+    return None not in row and None not in row.values() and str(row["iteration"]).isdecimal()
 
 
 def limit_reached(limits: StopSettings, *, minutes: float, env_steps: int, league_size: int) -> str | None:
@@ -104,30 +114,24 @@ def _grade(share: float) -> str:
     return "-" if math.isnan(share) else f"{share:.3f}"
 
 
-def _losses(row: ProgressRow) -> dict[str, str]:
-    """Return the learner's figures by name, without those that it does not have."""
-    shown = {
-        "policy loss": (row.policy_loss, "+.3f"),
-        "value loss": (row.value_loss, ".3f"),
-        "entropy": (row.entropy, ".2f"),
-        "Q loss": (row.q_loss, ".4f"),
-        "TD error": (row.td_error, ".3f"),
-    }
-    return {name: format(value, form) for name, (value, form) in shown.items() if not math.isnan(value)}
+def _metrics(row: ProgressRow, metrics: Sequence[Metric]) -> dict[str, str]:
+    """Return what the learner reported by label."""
+    reported = ((metric, row.metrics[metric.column]) for metric in metrics)
+    return {metric.label: format(value, metric.form) for metric, value in reported if not math.isnan(value)}
 
 
-def plain_line(row: ProgressRow, limits: StopSettings) -> str:
+def plain_line(row: ProgressRow, settings: RunSettings) -> str:
     """Return an iteration as one log line."""
     line = (
         f"iteration {row.iteration}: {row.env_steps:,} env steps, {row.env_steps_per_second:,.0f}/s, "
         f"win rate {row.win_rate:.2f} (newest {row.newest_score:.2f}), league {row.league_size}, "
-        f"{''.join(f'{name} {value}, ' for name, value in _losses(row).items())}"
-        f"graded {_grade(row.value_preserving)}, {_time_left(row, limits)}"
+        f"{''.join(f'{name} {value}, ' for name, value in _metrics(row, settings.metrics).items())}"
+        f"graded {_grade(row.value_preserving)}, {_time_left(row, settings.stop)}"
     )
     return f"{line}; froze {row.frozen}" if row.frozen else line
 
 
-def live_table(row: ProgressRow, limits: StopSettings) -> Table:
+def live_table(row: ProgressRow, settings: RunSettings) -> Table:
     """Return an iteration as a table that a terminal redraws in place."""
     table = Table(title="Connect Four league", title_style="bold")
     cells = {
@@ -137,9 +141,9 @@ def live_table(row: ProgressRow, limits: StopSettings) -> Table:
         "win rate": f"{row.win_rate:.2f}",
         "newest": f"{row.newest_score:.2f}",
         "league": str(row.league_size),
-        **_losses(row),
+        **_metrics(row, settings.metrics),
         "graded": _grade(row.value_preserving),
-        "time": _time_left(row, limits),
+        "time": _time_left(row, settings.stop),
     }
     for name in cells:
         table.add_column(name, justify="right", no_wrap=True)

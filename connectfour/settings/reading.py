@@ -4,32 +4,63 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from connectfour.errors import ConfigError
-from connectfour.settings.schema import AnyRunSettings, RunSettings, describe
+from connectfour.settings.base import section_of
+from connectfour.settings.describing import describe
+from connectfour.settings.schema import RunSettings
+from connectfour.system.names import load_name
+
+LEARNERS = {
+    "ppo": "connectfour.learning.ppo.settings:PPORunSettings",
+    "apex": "connectfour.learning.apex.settings:ApexRunSettings",
+}
+"""The settings of each algorithm's runs. A new learner adds its folder and a line here."""
 
 _DEFAULT_ALGORITHM = "ppo"
-_ANY_RUN: TypeAdapter[AnyRunSettings] = TypeAdapter(Annotated[AnyRunSettings, Field(discriminator="algorithm")])
-_KINDS: dict[str, type[RunSettings]] = {
-    kind.model_fields["algorithm"].default: kind for kind in get_args(AnyRunSettings)
-}
 
 
-def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ()) -> AnyRunSettings:
-    """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; all others keep their defaults.
+def run_settings(algorithm: str) -> type[RunSettings]:
+    """Return the class of settings of runs with ``algorithm``.
 
     Raises:
-        ConfigError: the file cannot be read, a key is unknown or a value is out of range; the message names it.
+        ConfigError: there is no such algorithm.
+    """
+    if algorithm not in LEARNERS:
+        raise ConfigError(f"unknown algorithm {algorithm!r}: choose {', '.join(map(repr, LEARNERS))}")
+    kind: type[RunSettings] = load_name(LEARNERS[algorithm])
+    return kind
+
+
+def load_settings(file: str | Path | None = None, overrides: Sequence[str] = (), *, stored: bool = False) -> Any:
+    """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; all others keep their defaults.
+
+    Args:
+        file: what a user wrote, or the ``config.yaml`` of a run.
+        overrides: take precedence over the file.
+        stored: whether a run stored the file; it may then carry settings that do nothing.
+
+    Returns:
+        The ``RunSettings`` of the algorithm.
+
+    Raises:
+        ConfigError: the file cannot be read; a key is unknown, does nothing, or has a value that is out of range. The
+            message names it.
     """
     values = _read_yaml(Path(file)) if file else {}
+    kind = _kind(values)
+    chosen = {} if stored else {name: value for name, value in _flat(values) if not _is_dumped(kind, values, name)}
+    if "network.head" not in chosen:
+        _drop_head(kind, values)
     for override in overrides:
         name, equals, text = override.partition("=")
+        name = name.strip()
         if not equals:
             raise ConfigError(
                 f"cannot read the override {override!r}: write it as key=value, for example stop.minutes=10"
@@ -38,20 +69,32 @@ def load_settings(file: str | Path | None = None, overrides: Sequence[str] = ())
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise ConfigError(f"{text!r} is not valid YAML and cannot be the value of {name}: quote it") from None
-        set_value(values, name.strip(), value)
-    return validate_settings(values)
+        set_value(values, name, value)
+        chosen |= dict(_flat({name: value}))
+    kind = _kind(values)
+    if "network.head" in chosen:
+        algorithm = kind.model_fields["algorithm"].default
+        raise ConfigError(f"network.head follows from algorithm={algorithm}: leave it out")
+    settings = validate_settings(values)
+    for name in chosen:
+        check_effect(settings, name)
+    return settings
 
 
-def validate_settings(values: Mapping[str, Any]) -> AnyRunSettings:
+def validate_settings(values: Mapping[str, Any]) -> Any:
     """Build settings from nested plain values; ``algorithm`` defaults to ppo.
+
+    Returns:
+        The ``RunSettings`` of the algorithm.
 
     Raises:
         ConfigError: a key is unknown or a value is out of range; the message names the first one.
     """
+    kind = _kind(values)
     try:
-        return _ANY_RUN.validate_python({"algorithm": _DEFAULT_ALGORITHM, **values})
+        return kind.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(_first_fault(error)) from None
+        raise ConfigError(_first_fault(error, kind.model_fields["algorithm"].default)) from None
 
 
 def check_setting_name(name: str, algorithm: str) -> None:
@@ -60,13 +103,63 @@ def check_setting_name(name: str, algorithm: str) -> None:
     Raises:
         ConfigError: it is not one; the message suggests the closest name.
     """
-    if name not in dict(describe(_KINDS[algorithm])):
+    if name not in dict(describe(run_settings(algorithm))):
         raise ConfigError(_unknown(name, algorithm))
 
 
+def check_effect(settings: RunSettings, name: str) -> None:
+    """Check that the setting ``name`` does something in a run with ``settings``.
+
+    Raises:
+        ConfigError: it does not; the message says why.
+    """
+    for idle, reason in settings.idle.items():
+        if f"{name}.".startswith(f"{idle}."):
+            raise ConfigError(f"{name} has no effect in this run: {reason}; leave it out")
+
+
+def _kind(values: Mapping[str, Any]) -> type[RunSettings]:
+    algorithm = values.get("algorithm", _DEFAULT_ALGORITHM)
+    return run_settings(algorithm if isinstance(algorithm, str) else str(algorithm))
+
+
+def _flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the dotted names of nested values with the values."""
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _is_dumped(kind: type[RunSettings], values: Mapping[str, Any], name: str) -> bool:
+    """Return whether a setting's section names all its settings, and this one has its default: a run stored it."""
+    section, _, leaf = name.partition(".")
+    model = section_of(kind.model_fields.get(section))
+    written = values.get(section)
+    if model is None or not isinstance(written, dict) or not model.model_fields.keys() <= written.keys():
+        return False
+    default = kind.head if name == "network.head" else getattr(model.model_fields.get(leaf), "default", None)
+    return bool(written[leaf] == default)
+
+
+def _drop_head(kind: type[RunSettings], values: dict[str, Any]) -> None:
+    """Forget ``network.head``, which earlier releases stored; it follows from the algorithm."""
+    network = values.get("network")
+    if isinstance(network, dict) and network.get("head") == kind.head:
+        values["network"] = {key: value for key, value in network.items() if key != "head"}
+
+
 def dump_settings(settings: RunSettings) -> str:
-    """Return settings as YAML; ``load_settings`` reads them back unchanged."""
-    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+    """Return the settings that have an effect as YAML; ``load_settings`` reads them back unchanged."""
+    values = settings.model_dump(mode="json")
+    for name in settings.idle:
+        section, _, leaf = name.partition(".")
+        if leaf:
+            del values[section][leaf]
+        else:
+            del values[section]
+    return yaml.safe_dump(values, sort_keys=False)
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:
@@ -102,27 +195,23 @@ def set_value(values: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _unknown(name: str, algorithm: str) -> str:
-    known = [known_name for known_name, _ in describe(_KINDS[algorithm])]
-    for other, kind in _KINDS.items():
+    known = [known_name for known_name, _ in describe(run_settings(algorithm))]
+    for other in LEARNERS:
         # The whole section may be given, or one of its settings.
-        if any(each == name or each.startswith(f"{name}.") for each, _ in describe(kind)):
+        if any(each == name or each.startswith(f"{name}.") for each, _ in describe(run_settings(other))):
             return f"{name} belongs to algorithm={other}, but this run has algorithm={algorithm}: change one of the two"
     by_leaf = {known_name.rpartition(".")[2]: known_name for known_name in known}
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    typo = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
     close_leaf = difflib.get_close_matches(name.rpartition(".")[2], by_leaf, n=1, cutoff=0.75)
-    nearest = by_leaf[close_leaf[0]] if close_leaf else close[0]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    nearest = typo[0] if typo else by_leaf[close_leaf[0]] if close_leaf else close[0]
     return f"unknown setting {name!r}: did you mean {nearest!r}? (connectfour settings lists them all)"
 
 
-def _first_fault(error: ValidationError) -> str:
+def _first_fault(error: ValidationError, algorithm: str) -> str:
     faults = error.errors()
     fault = next((each for each in faults if each["type"] == "extra_forbidden"), faults[0])
-    if fault["type"].startswith("union_tag"):
-        found = fault["input"].get("algorithm") if isinstance(fault["input"], dict) else fault["input"]
-        return f"unknown algorithm {found!r}: choose {fault['ctx'].get('expected_tags', _DEFAULT_ALGORITHM)}"
-    # Inside a member of the union, locations begin with its tag.
-    algorithm, *parts = (str(part) for part in fault["loc"])
-    name = ".".join(parts)
+    name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
         return _unknown(name, algorithm)
     message = fault["msg"].removeprefix("Value error, ")

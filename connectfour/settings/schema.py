@@ -1,37 +1,26 @@
 """The settings of a run, as pydantic models.
 
 ``algorithm`` names the learner and thereby the sections of a run: ``RunSettings`` holds the settings of every run, and
-each subclass adds the sections of one learner. Field descriptions are the documentation; ``connectfour settings``
-prints them. No derived values are stored. ``connectfour.settings.reading`` reads settings.
+each learner's folder has a subclass with its own sections, which also says what the learner reports and how much memory
+it takes. Field descriptions are the documentation; ``connectfour settings`` prints them. No derived values are stored.
+``connectfour.settings.reading`` reads settings.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import Field, field_validator, model_validator
 
+from connectfour.settings.base import Settings
 
-class Settings(BaseModel):
-    """Base of all settings: immutable; unknown keys are rejected."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_as_meant(cls, values: Any) -> Any:
-        """Read an empty section as all defaults, and 1e6, which is text in YAML 1.1, as a number."""
-        if not isinstance(values, dict):
-            return values
-        return {name: _as_meant(cls.model_fields.get(name), value) for name, value in values.items()}
+Head = Literal["policy", "dueling"]
+"""``policy``: logits and a value. ``dueling``: Q-values from a value and advantages."""
 
 
 class NetworkSettings(Settings):
-    """The policy and value network."""
+    """The network of main and of its frozen copies."""
 
     encoder: Literal["lines", "mlp", "resnet"] = Field(
         "lines",
@@ -40,15 +29,21 @@ class NetworkSettings(Settings):
     )
     width: int = Field(512, ge=1, description="units per layer, or channels per residual block")
     layers: int = Field(2, ge=1, description="number of layers, or of residual blocks")
-    head: Literal["policy", "dueling"] = Field(
-        "policy", description="policy: logits and a value (ppo); dueling: Q-values from both heads (apex)"
-    )
 
     @model_validator(mode="after")
     def _width_has_two_halves(self) -> NetworkSettings:
         if self.encoder == "lines" and self.width % 2:
             raise ValueError(f"network.width = {self.width} is odd: the lines encoder needs an even number")
         return self
+
+
+class Architecture(NetworkSettings):
+    """A network with its head: what snapshots record, and what rebuilds the network.
+
+    The head follows from the algorithm that trains the network.
+    """
+
+    head: Head = "policy"
 
 
 class RolloutSettings(Settings):
@@ -77,85 +72,6 @@ class RolloutSettings(Settings):
     def opening_plies(self, *, mirror: bool) -> int:
         """Return the maximum opening length, in plies, of games against itself (``mirror``) or the pool."""
         return self.mirror_opening_plies if mirror else self.pool_opening_plies
-
-
-class LookaheadSettings(Settings):
-    """Targets for policy and value from a one-move lookahead with the network's own value (lockstep only)."""
-
-    share: float = Field(0.35, ge=0, le=1, description="share of main's positions that get these targets; 0: none")
-    temperature: float = Field(
-        0.12, gt=0, description="temperature applied to the values of next positions; lower favors the best one more"
-    )
-    weight: float = Field(0.5, ge=0, description="weight of the cross-entropy toward the policy target")
-    value_share: float = Field(0.3, ge=0, le=1, description="weight of the best next position in the value target")
-
-
-class PPOSettings(Settings):
-    """Proximal policy optimization (Schulman et al. 2017)."""
-
-    learning_rate: float = Field(3e-3, gt=0, description="Adam's learning rate at the start")
-    learning_rate_end: float = Field(1e-4, gt=0, description="learning rate at the end (see stop); annealed linearly")
-    batch_size: int = Field(32768, ge=1, description="env steps per iteration")
-    minibatch_size: int = Field(2048, ge=1, description="samples per gradient step")
-    epochs: int = Field(2, ge=1, description="passes over a batch")
-    gamma: float = Field(0.997, gt=0, le=1, description="discount per move of the same player")
-    gae_lambda: float = Field(0.85, ge=0, le=1, description="lambda of generalized advantage estimation")
-    clip: float = Field(0.2, gt=0, description="clip range of the probability ratio")
-    entropy: float = Field(0.2, ge=0, description="weight of the entropy bonus at the start")
-    entropy_end: float = Field(0.02, ge=0, description="weight at the end (see stop); annealed linearly")
-    value_loss: float = Field(0.5, ge=0, description="weight of the value loss")
-    gradient_norm: float = Field(0.5, gt=0, description="global norm that gradients are clipped to")
-
-
-class DuelingNetworkSettings(NetworkSettings):
-    """The Q-network."""
-
-    head: Literal["dueling"] = Field("dueling", description="dueling: Q-values from both heads")
-
-
-class ActorSettings(RolloutSettings):
-    """How games are played for Ape-X's replay."""
-
-    env_runner: Literal["lockstep"] = Field("lockstep", description="lockstep: all games at once on bitboards")
-    env_runners: int = Field(1, ge=1, description="number of actors: remote env runners that fill the replay")
-    slip_probability: float = Field(
-        0.0, ge=0, le=1, description="probability of a random move in main's games against itself, besides exploration"
-    )
-
-
-class ApexSettings(Settings):
-    """Ape-X: double Q-learning with separate actors (Horgan et al. 2018)."""
-
-    learning_rate: float = Field(2e-3, gt=0, description="Adam's learning rate at the start")
-    learning_rate_end: float = Field(1e-4, gt=0, description="learning rate at the end (see stop); annealed linearly")
-    batch_size: int = Field(1024, ge=1, description="transitions per gradient step")
-    updates_per_iteration: int = Field(
-        32, ge=1, description="gradient steps per iteration, after which the weights are broadcast to the actors"
-    )
-    n_step: int = Field(1, ge=1, description="plies whose rewards are summed before bootstrapping")
-    gamma: float = Field(0.999, gt=0, le=1, description="discount per ply")
-    target_every: int = Field(200, ge=1, description="gradient steps between two updates of the target network")
-    replay_ratio: float = Field(
-        1.0, gt=0, description="how often each transition is learned from on average; whichever side is ahead waits"
-    )
-    epsilon: float = Field(0.4, ge=0, le=1, description="probability of a random move on the board that explores most")
-    epsilon_alpha: float = Field(7.0, ge=0, description="board i of N explores with epsilon^(1 + alpha i / (N - 1))")
-    gradient_norm: float = Field(10.0, gt=0, description="global norm that gradients are clipped to")
-
-
-class ReplaySettings(Settings):
-    """Distributed prioritized replay (Schaul et al. 2016)."""
-
-    shards: int = Field(1, ge=1, description="Ray actors that hold the replay")
-    capacity: int = Field(2**20, ge=1, description="transitions that all shards hold together")
-    learning_starts: int = Field(50_000, ge=1, description="transitions that must have arrived before learning begins")
-    alpha: float = Field(0.6, ge=0, description="exponent of priorities; 0: uniform")
-    beta: float = Field(
-        0.4, ge=0, le=1, description="exponent of importance weights at the start; it reaches 1 at the end (see stop)"
-    )
-    in_checkpoints: bool = Field(
-        False, description="whether checkpoints contain the transitions; otherwise a resumed run fills the replay anew"
-    )
 
 
 def guest_id(spec: str) -> str:
@@ -246,11 +162,40 @@ class CheckpointSettings(Settings):
     """RLlib checkpoints, from which a run resumes."""
 
     every: int = Field(20, ge=1, description="iterations between two checkpoints")
+    minutes: float = Field(2.0, gt=0, description="minutes after which a checkpoint is due, whatever the iterations")
     keep: int = Field(3, ge=1, description="checkpoints to keep: the best by league score and always the newest")
 
 
+class Metric(NamedTuple):
+    """What a learner reports every iteration.
+
+    Attributes:
+        column: its column in ``progress.csv``.
+        key: its key among RLlib's learner results of main.
+        label: its name in log lines and tables.
+        form: its format there.
+        axis: its axis in the learning curves; None if it is not drawn.
+    """
+
+    column: str
+    key: str
+    label: str
+    form: str
+    axis: str | None = None
+
+
 class RunSettings(Settings):
-    """The settings of every run, regardless of its algorithm."""
+    """The settings of every run, regardless of its algorithm; a learner's subclass adds sections and describes it.
+
+    Attributes:
+        configuration: the learner's RLlib configuration, as ``module:class``.
+        head: the head of its network.
+        metrics: what it reports.
+    """
+
+    configuration: ClassVar[str]
+    head: ClassVar[Head] = "policy"
+    metrics: ClassVar[tuple[Metric, ...]] = ()
 
     algorithm: str = Field(description="learning algorithm: ppo or apex")
     seed: int = Field(0, ge=0, lt=2**31, description="random seed")
@@ -266,77 +211,17 @@ class RunSettings(Settings):
     grading: GradingSettings = GradingSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
 
+    @property
+    def architecture(self) -> Architecture:
+        """The network with the head that the algorithm needs."""
+        return Architecture(**self.network.model_dump(), head=self.head)
 
-class PPORunSettings(RunSettings):
-    """The settings of a run that trains with PPO."""
+    @property
+    def learning_bytes(self) -> int:
+        """A rough lower bound on the memory that holds samples and activations, in bytes."""
+        return 0
 
-    algorithm: Literal["ppo"] = Field("ppo", description="learning algorithm: ppo or apex")
-    ppo: PPOSettings = PPOSettings()
-    lookahead: LookaheadSettings = LookaheadSettings()
-
-    @model_validator(mode="after")
-    def _minibatch_fits(self) -> PPORunSettings:
-        if self.ppo.minibatch_size > self.ppo.batch_size:
-            raise ValueError(
-                f"ppo.minibatch_size = {self.ppo.minibatch_size} is larger than ppo.batch_size = {self.ppo.batch_size}"
-            )
-        if self.network.head != "policy":
-            raise ValueError(f"network.head = {self.network.head} needs algorithm=apex: leave it out")
-        return self
-
-
-class ApexRunSettings(RunSettings):
-    """The settings of a run that trains with Ape-X."""
-
-    algorithm: Literal["apex"] = Field("apex", description="learning algorithm: ppo or apex")
-    network: DuelingNetworkSettings = DuelingNetworkSettings()
-    rollout: ActorSettings = ActorSettings()
-    apex: ApexSettings = ApexSettings()
-    replay: ReplaySettings = ReplaySettings()
-
-    @model_validator(mode="after")
-    def _replay_holds_a_batch(self) -> ApexRunSettings:
-        replay, batch = self.replay, self.apex.batch_size
-        if replay.capacity < batch:
-            raise ValueError(f"replay.capacity = {replay.capacity} is smaller than apex.batch_size = {batch}: raise it")
-        if replay.learning_starts > replay.capacity:
-            raise ValueError(
-                f"replay.learning_starts = {replay.learning_starts} is larger than replay.capacity = "
-                f"{replay.capacity}: lower it"
-            )
-        return self
-
-
-AnyRunSettings = PPORunSettings | ApexRunSettings
-"""All kinds of run settings; a new learner adds one."""
-
-
-def describe(model: type[Settings], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield ``(dotted name, description)`` of every setting of a run."""
-    for name, field in model.model_fields.items():
-        section = _section(field)
-        if section:
-            yield from describe(section, f"{prefix}{name}.")
-        else:
-            yield prefix + name, field.description or ""
-
-
-def get_setting(settings: RunSettings, name: str) -> Any:
-    """Return a setting or a section by its dotted name."""
-    value: Any = settings
-    for part in name.split("."):
-        value = getattr(value, part)
-    return value
-
-
-def _section(field: FieldInfo | None) -> type[Settings] | None:
-    annotation = field.annotation if field else None
-    return annotation if isinstance(annotation, type) and issubclass(annotation, Settings) else None
-
-
-def _as_meant(field: FieldInfo | None, value: Any) -> Any:
-    if value is None and _section(field):
+    @property
+    def idle(self) -> dict[str, str]:
+        """Settings that do nothing in this run, by dotted name or section, with the reason."""
         return {}
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+", value):
-        return float(value)
-    return value

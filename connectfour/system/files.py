@@ -1,9 +1,10 @@
-"""Atomic file writes."""
+"""Atomic file writes, and locks that name their owner."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,14 +23,14 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix.lower()}")
     try:
         yield temporary
-        _flush(temporary)
+        flush(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _flush(path.parent)
+    flush(path.parent)
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Flush a file, or a folder's entries, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -39,17 +40,31 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def locked(file: Path, refusal: Exception) -> Iterator[None]:
-    """Hold the lock ``file``, or raise ``refusal`` if another process holds it.
+def locked(file: Path, refusal: Callable[[str], Exception], *, seconds: float = 0.0) -> Iterator[None]:
+    """Hold the lock ``file``, or raise ``refusal(owner)`` if another process, ``owner``, still holds it after a while.
 
     The lock ends with the process, however it ends.
+
+    Args:
+        file: the lock; its folder exists.
+        refusal: returns the error to raise; ``owner`` is, for example, "process 4711 on host a1".
+        seconds: how long to wait for the lock.
     """
-    lock = FileLock(file)
+    lock, note = FileLock(file), file.with_name(f"{file.name}.owner")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=seconds)
     except Timeout:
-        raise refusal from None
+        raise refusal(_owner(note)) from None
     try:
+        note.write_text(f"process {os.getpid()} on host {socket.gethostname()}\n")
         yield
     finally:
+        note.unlink(missing_ok=True)
         lock.release()
+
+
+def _owner(note: Path) -> str:
+    try:
+        return note.read_text().strip() or "another process"
+    except OSError:
+        return "another process"

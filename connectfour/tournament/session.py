@@ -11,6 +11,7 @@ from connectfour.errors import ConfigError, RankingError
 from connectfour.match_log.lines import GameSettings
 from connectfour.match_log.log import MatchLog
 from connectfour.players.encoded import EncodedPlayer
+from connectfour.players.names import is_player, lost_members
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.figures import draw_leaderboard
 from connectfour.standings.leaderboard import Standing, write_tables
@@ -107,6 +108,9 @@ def rank(
             tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
             already = f", {len(log.games):,} games already played" if log.games else ""
             reporting.say(f"{len(players)} players{already}; Ctrl-C stops, and the same command resumes.")
+            for run in (RunFolder(Path(name)) for name in names if not is_player(name)):
+                for lost in lost_members(run):
+                    reporting.say(f"{lost} of {run.path} is left out: its file is lost.")
             promise = "Stopping after the games under way; the same command resumes"
             progress = play(tournament, limits, reporting, promise)
             reporting.show(partial(status_line, progress, limits), urgent=True)

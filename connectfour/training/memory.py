@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from connectfour.errors import ConfigError
-from connectfour.games.connect_four.packing import ACTIONS
-from connectfour.settings.schema import ApexRunSettings, NetworkSettings, PPORunSettings, RunSettings
+from connectfour.settings.schema import NetworkSettings, RunSettings
 from connectfour.system.machine import memory_bytes
 
-# Per position: packed, logits, and about 20 bytes of other fields; once as recorded, once as samples.
-_BYTES_PER_POSITION = 2 * (16 + 4 * ACTIONS + 20)
-# Per training sample: planes, mask and columns on the learner.
-_BYTES_PER_SAMPLE = 2 * 6 * 7 + ACTIONS + 4 * ACTIONS + 32
-# Per transition in the replay: two packed positions, action, return, discount, number, and two nodes of the sum tree.
-_BYTES_PER_TRANSITION = 2 * 16 + 1 + 4 + 4 + 8 + 2 * 8
 # Per board at once: planes and bitboards.
 _BYTES_PER_BOARD = 2 * 6 * 7 + 34
 
@@ -27,16 +20,7 @@ def needed_bytes(settings: RunSettings) -> int:
     weights = 4 * encoder_weights(network)
     processes = runners + 1 + settings.learners
     boards = runners * rollout.envs_per_runner * (_BYTES_PER_BOARD + 4 * network.width)
-    batch = 0
-    if isinstance(settings, PPORunSettings):
-        positions = max(settings.ppo.batch_size, runners * rollout.envs_per_runner)
-        minibatch = min(settings.ppo.minibatch_size, positions)
-        batch = positions * (_BYTES_PER_POSITION + _BYTES_PER_SAMPLE) + 4 * minibatch * network.layers * network.width
-    if isinstance(settings, ApexRunSettings):
-        batch = settings.replay.capacity * _BYTES_PER_TRANSITION
-        rows = settings.apex.batch_size * settings.apex.updates_per_iteration
-        batch += rows * _BYTES_PER_TRANSITION + 4 * settings.apex.batch_size * network.layers * network.width
-    return boards + batch + weights * (settings.league.opponent_count + 1) * processes
+    return boards + settings.learning_bytes + weights * (settings.league.opponent_count + 1) * processes
 
 
 def encoder_weights(network: NetworkSettings) -> int:

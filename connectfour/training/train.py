@@ -10,32 +10,23 @@ from typing import Any
 
 from ray import tune
 
-from callbacks.progress import ProgressCallback
-from callbacks.self_play import SelfPlayCallback
+from callbacks.progress import CheckpointClock, ProgressCallback
 from connectfour import errors
 from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
 from connectfour.league.manifest import read_manifest
-from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
-from connectfour.learning.league import LeagueAlgorithm
 from connectfour.learning.league_config import LeagueConfig
-from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.runs.checkpoints import CheckpointInfo
 from connectfour.runs.curves import draw_learning
 from connectfour.runs.folder import RunFolder
 from connectfour.runs.progress import ProgressRow, limit_reached, rewind
 from connectfour.settings.reading import load_settings
-from connectfour.settings.schema import ApexRunSettings, PPORunSettings, RunSettings, StopSettings, guest_id
+from connectfour.settings.schema import RunSettings, StopSettings, guest_id
+from connectfour.system.names import load_name
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.ray_session import ray_session, runs_here, silence
 from connectfour.system.signals import stop_signals
 from connectfour.training.loggers import Logger, known_logger, logger_callback
 from connectfour.training.memory import check_memory
-
-_ALGORITHMS: dict[type[RunSettings], tuple[type[LeagueAlgorithm], type[LeagueConfig]]] = {
-    PPORunSettings: (SelfPlayPPO, SelfPlayPPOConfig),
-    ApexRunSettings: (SelfPlayApex, SelfPlayApexConfig),
-}
-"""The algorithm and its configuration, by class of settings."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +78,10 @@ def train(
     config = _config(settings)
     folder = RunFolder(Path(run_dir) if run_dir else default_run_dir())
     folder.check_new()
-    with ray_session(address, cpus=_cpus(settings)), observer or ConsoleObserver() as reporting:
-        folder.create(settings)
-        with folder.lock():
+    with folder.lock(), observer or ConsoleObserver() as reporting:
+        folder.check_new()
+        with ray_session(address, cpus=_cpus(settings)):
+            folder.write_settings(settings)
             reporting.say(f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops and saves a checkpoint.")
             return _fit(config.league(folder=folder.league), folder, reporting, tracker)
 
@@ -102,45 +94,52 @@ def resume(
     logger: str | None = None,
     observer: Observer | None = None,
 ) -> TrainingResult:
-    """Resume the run in ``run_dir`` from its newest checkpoint, with ``overrides`` of its settings.
+    """Resume the run in ``run_dir`` from its newest whole checkpoint, with ``overrides`` of its settings.
 
-    The other arguments are those of ``train``.
+    A run that was killed before its first checkpoint starts from the beginning. The other arguments are those of
+    ``train``.
 
     Raises:
-        RunFolderError: it is not a run, is in use, has no complete checkpoint, or has reached its limits.
+        RunFolderError: it is not a run, is in use, has no whole checkpoint, or has reached its limits.
         ConfigError: an override is not valid, or the logger's package is not installed.
         SnapshotError: the league's manifest is damaged.
         ClusterError: no cluster answers at ``address``.
         TrainingError: training failed.
     """
     folder = RunFolder(Path(run_dir))
-    settings = folder.read_settings(overrides or [])
-    tracker = _check(settings, logger, address)
+    folder.check_run()
     with folder.lock(), observer or ConsoleObserver() as reporting:
-        checkpoint = folder.newest_checkpoint()
+        settings = folder.read_settings(overrides or [])
+        tracker = _check(settings, logger, address)
+        checkpoint = folder.newest_checkpoint(reporting.say)
         read_manifest(folder.manifest)
-        reached = limit_reached(
-            settings.stop,
-            minutes=checkpoint.minutes,
-            env_steps=checkpoint.env_steps,
-            league_size=checkpoint.league_size,
-        )
-        if reached:
-            limit = getattr(settings.stop, reached)
-            raise RunFolderError(
-                f"{run_dir} has reached its limit of stop.{reached} = {limit:,}: "
-                f"raise it with {raised_limit(settings.stop, reached)}"
-            )
+        if checkpoint:
+            _check_limits(folder, settings.stop, checkpoint)
+        iteration = checkpoint.iteration if checkpoint else 0
         with ray_session(address, cpus=_cpus(settings)):
             folder.write_settings(settings)
-            rewind(folder.progress, checkpoint.iteration)
+            rewind(folder.progress, iteration, settings.metrics)
+            config = _config(_with_own_guests(settings, folder) if checkpoint else settings, seed_shift=iteration)
+            config.league(folder=folder.league, restore_from=checkpoint.path if checkpoint else None)
             reporting.say(
-                f"Resuming {run_dir} at iteration {checkpoint.iteration}, {checkpoint.env_steps:,} env steps, "
+                f"Resuming {run_dir} at iteration {iteration}, {checkpoint.env_steps:,} env steps, "
                 f"{_describe(settings.stop)}."
+                if checkpoint
+                else f"{run_dir} has no checkpoint yet: starting it from the beginning, {_describe(settings.stop)}."
             )
-            config = _config(_with_own_guests(settings, folder), seed_shift=checkpoint.iteration)
-            config.league(folder=folder.league, restore_from=checkpoint.path)
             return _fit(config, folder, reporting, tracker)
+
+
+def _check_limits(folder: RunFolder, limits: StopSettings, checkpoint: CheckpointInfo) -> None:
+    """Refuse to resume a run that has reached a limit."""
+    reached = limit_reached(
+        limits, minutes=checkpoint.minutes, env_steps=checkpoint.env_steps, league_size=checkpoint.league_size
+    )
+    if reached:
+        raise RunFolderError(
+            f"{folder.path} has reached its limit of stop.{reached} = {getattr(limits, reached):,}: "
+            f"raise it with {raised_limit(limits, reached)}"
+        )
 
 
 def _with_own_guests(settings: RunSettings, folder: RunFolder) -> RunSettings:
@@ -196,7 +195,7 @@ class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are unt
 
 def _check(settings: RunSettings, logger: str | None, address: str | None) -> Logger | None:
     """Reject settings that cannot work, and return the tracker called ``logger``."""
-    if type(settings) not in _ALGORITHMS:
+    if not hasattr(settings, "configuration"):
         raise ConfigError("these settings name no algorithm: build them with load_settings")
     if runs_here(address):
         check_memory(settings)
@@ -206,10 +205,8 @@ def _check(settings: RunSettings, logger: str | None, address: str | None) -> Lo
 def _config(settings: RunSettings, seed_shift: int = 0) -> LeagueConfig:
     # RLlib logs a notice about its API stack with every configuration.
     silence()
-    _, config_class = _ALGORITHMS[type(settings)]
-    config = config_class.from_settings(settings, seed_shift=seed_shift)
-    config.callbacks(SelfPlayCallback)
-    return config
+    config_class: type[LeagueConfig] = load_name(settings.configuration)
+    return config_class.from_settings(settings, seed_shift=seed_shift)
 
 
 def _cpus(settings: RunSettings) -> int:
@@ -229,21 +226,21 @@ def _describe(limits: StopSettings) -> str:
 
 def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Logger | None) -> TrainingResult:
     settings = config.settings
-    algorithm, _ = _ALGORITHMS[type(settings)]
     stopper = LimitStopper(settings.stop)
-    progress = ProgressCallback(folder.progress, settings.stop, observer)
+    progress = ProgressCallback(folder.progress, settings, observer)
+    clock = CheckpointClock(settings.checkpoint.minutes)
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
     with stop_signals(stopper.interrupt, "Stopping after this iteration and saving a checkpoint"):
         tuner = tune.Tuner(
-            algorithm,
+            config.algo_class,
             param_space=config,
             tune_config=tune.TuneConfig(trial_dirname_creator=lambda _: part),
             run_config=tune.RunConfig(
                 name=folder.checkpoints.name,
                 storage_path=str(folder.path.resolve()),
                 stop=stopper,
-                callbacks=[progress, *trackers],
+                callbacks=[progress, clock, *trackers],
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=settings.checkpoint.keep,
                     checkpoint_score_attribute="league_score",
@@ -263,8 +260,10 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
         raise _training_error(results.errors[0], folder)
     if progress.last is None:
         raise TrainingError(f"training in {folder.path} ended before its first iteration: run it again")
-    draw_learning(folder.progress, folder.learning_curves)
+    draw_learning(folder.progress, folder.learning_curves, settings.metrics)
     checkpoint = folder.newest_checkpoint()
+    if checkpoint is None:
+        raise TrainingError(f"training in {folder.path} wrote no checkpoint: check its free space, and run it again")
     return TrainingResult(folder, settings, progress.last, checkpoint, stopper.interrupted, stopper.reached)
 
 

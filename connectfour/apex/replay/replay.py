@@ -11,9 +11,12 @@ import ray
 from numpy.typing import NDArray
 from ray.exceptions import RayActorError
 from safetensors.numpy import load_file, save_file
+from typing_extensions import override
 
+from connectfour.apex.options import ReplayOptions
 from connectfour.apex.replay.shard import Fields, ReplayShard, Sampled
 from connectfour.apex.spans import Spans
+from connectfour.rllib.parts import Part
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Batch:
         return len(self.weights)
 
 
-class Replay:
+class Replay(Part):
     """Prioritized replay spread over Ray actors.
 
     A shard that dies is replaced by an empty one: what it held is lost, and the actors fill it again.
@@ -48,19 +51,21 @@ class Replay:
         replaced: numbers of the shards that were replaced, in order; the first shard is 1.
     """
 
-    def __init__(self, *, shards: int, capacity: int, alpha: float, seed: int = 0) -> None:
-        """Start ``shards`` actors that hold ``capacity`` transitions together."""
+    name = "replay"
+
+    def __init__(self, options: ReplayOptions, seed: int = 0) -> None:
+        """Start the shards."""
         self._seed = seed
-        self._alpha = alpha
-        self._capacity = max(1, capacity // shards)
+        self._options = options
+        self._capacity = max(1, options.capacity // options.shards)
         self._requested: list[tuple[int, Any, int, float, ray.ObjectRef]] = []
         self.replaced: list[int] = []
-        self.shards = [self._start(number) for number in range(shards)]
+        self.shards = [self._start(number) for number in range(options.shards)]
 
     def _start(self, number: int) -> Any:
         # A shard uses a fraction of a core: Ray reserves none, so that small machines can train.
         actor = ray.remote(num_cpus=0)(ReplayShard)
-        return actor.remote(self._capacity, self._alpha, self._seed + number + 1000 * len(self.replaced))
+        return actor.remote(self._capacity, self._options.alpha, self._seed + number + 1000 * len(self.replaced))
 
     def request(self, count: int, beta: float) -> None:
         """Let the shards draw ``count`` transitions, which ``collect`` returns."""
@@ -129,12 +134,18 @@ class Replay:
                 total[name] += value
         return total
 
-    def discard(self) -> None:
-        """Forget what was requested."""
+    def clear(self) -> None:
+        """Forget what was requested, and empty the shards."""
         self._requested = []
+        for number, shard in enumerate(self.shards):
+            self._answer(number, shard, shard.clear.remote())
 
-    def save(self, folder: Path) -> None:
-        """Write the contents into ``folder``, a safetensors file per shard; one that has died is left out."""
+    @override
+    def saved(self, folder: Path) -> None:
+        """Write the contents into a checkpoint if it shall hold them: a file per shard; one that died is left out."""
+        if not self._options.in_checkpoints:
+            return
+        folder /= self.name
         folder.mkdir(parents=True, exist_ok=True)
         for number, shard in enumerate(self.shards):
             state: Fields | None = self._answer(number, shard, shard.get_state.remote())
@@ -142,9 +153,15 @@ class Replay:
                 arrays = {name: np.ascontiguousarray(array) for name, array in state.items()}
                 save_file(arrays, folder / f"shard_{number}.safetensors")
 
-    def load(self, folder: Path) -> None:
-        """Read the contents that ``save`` wrote; if the number of shards has changed, they are dealt out again."""
-        states = [load_file(file) for file in sorted(folder.glob("shard_*.safetensors"))]
+    @override
+    def before_restore(self, folder: Path) -> None:
+        """Drop everything: what is replayed from now on follows from the checkpoint."""
+        self.clear()
+
+    @override
+    def restored(self, folder: Path) -> None:
+        """Read the contents that a checkpoint holds; if the number of shards has changed, they are dealt out again."""
+        states = [load_file(file) for file in sorted((folder / self.name).glob("shard_*.safetensors"))]
         for number, shard in enumerate(self.shards):
             parts = [state for index, state in enumerate(states) if index % len(self.shards) == number]
             filled = [part for part in parts if len(part["weight"])]
@@ -152,6 +169,7 @@ class Replay:
                 state = {name: np.concatenate([part[name] for part in filled]) for name in filled[0]}
                 ray.get(shard.set_state.remote(state))
 
+    @override
     def close(self) -> None:
         """End the actors when they have done what was asked of them."""
         for shard in self.shards:

@@ -121,13 +121,17 @@ class ReplayShard:
         state = {f"column.{name}": array[order] for name, array in self._columns.items()}
         return {**state, "weight": self._tree[order]}
 
+    def clear(self) -> None:
+        """Drop all transitions."""
+        self._columns, self._added = {}, 0
+        self._ids[:] = -1
+        self._tree = SumTree(self.capacity)
+
     def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Replace the contents by what ``get_state`` returned; a smaller shard keeps the newest transitions."""
         weights = state["weight"][-self.capacity :]
         columns = {name.removeprefix("column."): array for name, array in state.items() if name != "weight"}
-        self._columns, self._added = {}, 0
-        self._ids[:] = -1
-        self._tree = SumTree(self.capacity)
+        self.clear()
         if len(weights):
             self.add({name: array[-self.capacity :] for name, array in columns.items()}, np.zeros(len(weights)))
             self._tree[np.arange(len(weights))] = weights

@@ -45,6 +45,11 @@ class ReplayWriter:
         self._under_way[shard.add.remote(columns, td_errors)] = len(td_errors)
         self._settle(ray.wait(list(self._under_way), num_returns=len(self._under_way), timeout=0)[0])
 
+    def flush(self) -> None:
+        """Wait until everything sent has arrived, or is lost."""
+        while self._under_way:
+            self._settle(ray.wait(list(self._under_way))[0])
+
     def take_lost(self) -> int:
         """Return the transitions lost since the last call: the shards they were sent to died."""
         lost, self._lost = self._lost, 0

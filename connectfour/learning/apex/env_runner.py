@@ -17,10 +17,10 @@ from connectfour.games.observation import Observation
 from connectfour.games.result import SeatScores
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
+from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.env_runner import SelfPlayEnvRunner, rows_by_player, sample_logits
 from connectfour.learning.rl_module import as_tensors
 from connectfour.learning.rollout import Rollout
-from connectfour.settings.schema import ApexRunSettings
 
 PACKED = "packed"
 """Column of packed observations."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
@@ -19,14 +17,15 @@ from ray.rllib.utils.metrics import (
 from typing_extensions import override
 
 from connectfour.league.members import MAIN
-from connectfour.learning.league import LeagueAlgorithm
+from connectfour.learning.league import League
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.learning.ppo.env_runner import PPOEnvRunner
 from connectfour.learning.ppo.learner import SelfPlayLearner
 from connectfour.learning.ppo.samples import Samples
+from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.learning.sampling import LockstepSampler
 from connectfour.rllib.annealed_learner import schedule
-from connectfour.settings.schema import PPORunSettings
+from connectfour.rllib.parts import Part, PartedAlgorithm, PartedConfig
 
 
 class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -60,26 +59,24 @@ class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's
         )
         self.learners(learner_class=SelfPlayLearner)
 
-
-class SelfPlayPPO(LeagueAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes are untyped here
-    """PPO that learns from main's moves in the games of a league."""
-
-    settings: PPORunSettings
-
-    @classmethod
     @override
-    def get_default_config(cls) -> AlgorithmConfig:
-        """Return the default configuration."""
-        return SelfPlayPPOConfig()
+    def parts(self, algorithm: SelfPlayPPO) -> list[Part]:
+        """Make the sampler and the league."""
+        algorithm.sampler = LockstepSampler(lambda: algorithm.env_runner_group, overlap=self.settings.rollout.overlap)
+        return [algorithm.sampler, *super().parts(algorithm)]
 
-    @cached_property
-    def _sampler(self) -> LockstepSampler:
-        return LockstepSampler(self.env_runner_group, overlap=self.settings.rollout.overlap)
 
-    @override
-    def discard_samples(self) -> None:
-        """Drop the batch that env runners are sampling in the background."""
-        self._sampler.discard()
+class SelfPlayPPO(PartedAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes are untyped here
+    """PPO that learns from main's moves in the games of a league.
+
+    Attributes:
+        league: the league.
+        sampler: collects batches from lockstep env runners.
+    """
+
+    config_class: ClassVar[type[PartedConfig]] = SelfPlayPPOConfig
+    league: League
+    sampler: LockstepSampler
 
     @override
     def training_step(self) -> None:
@@ -90,19 +87,19 @@ class SelfPlayPPO(LeagueAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes 
             learner.share_done = share_done
 
         self.learner_group.foreach_learner(advance)
-        if self.settings.rollout.env_runner == "stock":
+        if self.league.settings.rollout.env_runner == "stock":
             super().training_step()
             return
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
-            sampled = self._sampler.collect()
+            sampled = self.sampler.collect()
         if not sampled:
             return
         self.metrics.aggregate([measured for _, measured in sampled], key=ENV_RUNNER_RESULTS)
-        if self._sampler.overlaps:
+        if self.sampler.overlaps:
             self._push_main()
-            self._sampler.start()
+            self.sampler.start()
         self._learn(Samples.join([samples for samples, _ in sampled]).standardized())
-        if not self._sampler.overlaps:
+        if not self.sampler.overlaps:
             self._push_main()
 
     def _learn(self, samples: Samples) -> None:

@@ -13,8 +13,8 @@ from connectfour.learning.env_runner import SelfPlayEnvRunner
 from connectfour.learning.ppo.advantages import advantages
 from connectfour.learning.ppo.lookahead import action_values, improved_policy
 from connectfour.learning.ppo.samples import Samples
+from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.learning.rollout import Rollout
-from connectfour.settings.schema import PPORunSettings
 
 
 class PPOEnvRunner(SelfPlayEnvRunner):
