@@ -14,6 +14,7 @@ import torch
 from connectfour.apex.algorithm import Apex, ApexConfig
 from connectfour.apex.gym_actor import GymActor
 from connectfour.errors import ConfigError
+from connectfour.league.snapshots import weights_sha256
 from tests.leagues import on_runners
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -84,6 +85,43 @@ def test_resets_and_truncations_are_not_transitions(algorithm: Apex) -> None:
         assert (later[ended] == 9).all()
         assert set(columns["return"][~ended].tolist()) == {0.0}
         assert (np.abs(later - now) <= 3).all(), "at most n steps, and never across a reset"
+
+
+def learn(algorithm: Apex, updates: int) -> None:
+    """Train until ``updates`` more gradient steps are done."""
+    goal = algorithm.updates + updates
+    while algorithm.updates < goal:
+        algorithm.train()
+
+
+def weights_on(algorithm: Apex) -> tuple[str, list[str]]:
+    """Return the hashes of the module's weights on the learner and on the actors."""
+    own = algorithm.learner_group.get_weights(["default_policy"])["default_policy"]
+    found = on_runners(algorithm, lambda actor: weights_sha256(actor.module["default_policy"].get_state()))
+    return weights_sha256(own), found
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["running", "new"])
+def test_a_checkpoint_is_restored_into_an_algorithm(running: bool, algorithm: Apex, tmp_path: Path) -> None:
+    """Weights, counters and replay come back, and the actors follow the next broadcasts at once."""
+    learn(algorithm, 200)
+    saved, _ = weights_on(algorithm)
+    steps, iteration = algorithm.env_steps, algorithm.iteration
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    if running:
+        other = algorithm
+        learn(algorithm, 40)
+    else:
+        other = corridor().build_algo()
+    other.restore_from_path(str(tmp_path / "checkpoint"))
+    assert weights_on(other) == (saved, [saved])
+    assert (other.env_steps, other.iteration) == (steps, iteration)
+    assert not other.replay.is_requested
+    assert other.balance.arrived == other.replay.describe()["size"] == 0
+    learn(other, 40)
+    (found,) = on_runners(other, lambda actor: weights_sha256(actor.module["default_policy"].get_state()))
+    assert found != saved, "ten broadcasts later, the actor has newer weights"
+    other.stop()
 
 
 @pytest.mark.parametrize(

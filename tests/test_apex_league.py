@@ -205,6 +205,27 @@ def test_a_checkpoint_brings_everything_back(build_apex: BuildApex, tmp_path: Pa
     learn(other, 8)
 
 
+def test_restoring_a_running_league_forgets_what_is_under_way(build_apex: BuildApex, tmp_path: Path) -> None:
+    """No order, batch, report or transition of before counts, and the first order carries the restored weights."""
+    algorithm = build_apex()
+    learn(algorithm, 8)
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    learn(algorithm, 52)
+    assert algorithm.replay.describe()["size"]
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    saved = hashes_on_learner(algorithm)[MAIN]
+    assert algorithm.env_runner_group.num_in_flight_async_reqs("act") == 0
+    assert not algorithm.replay.is_requested
+    assert not algorithm.actors.has_weights
+    assert algorithm.replay.describe()["size"] == algorithm.balance.arrived == algorithm.balance.used == 0
+    assert algorithm.league.exchange.collect() == {}
+    algorithm._broadcast()
+    algorithm._direct_actors(wait=False)
+    (after,) = hashes_on_runners(algorithm)
+    assert after[MAIN] == saved
+    learn(algorithm, 8)
+
+
 def test_a_run_has_a_guest_of_the_other_learner(apex_run: TrainingResult, ppo_run: TrainingResult) -> None:
     """It is played against, and its copy in the run is what it was."""
     manifest = apex_run.run.manifest.read_text()

@@ -176,6 +176,8 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
     """No traceback, and nothing is written."""
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "config.yaml").write_text("seed: 1\n")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "notes.txt").write_text("mine")
     cases: list[tuple[int, str, tuple[object, ...]]] = [
         (2, "did you mean 'ppo.learning_rate'", ("train", "-p", "ppo.learning_rat=1")),
         (2, "input should be greater than 0", ("train", "-p", "ppo.learning_rate=-1")),
@@ -187,8 +189,8 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
         (2, "unknown logger 'tensorbord': choose wandb, mlflow, aim", ("train", "--logger", "tensorbord")),
         (2, "--logger aim needs the package aim: pip install aim", ("train", "--logger", "aim")),
         (3, f"{run} already exists", ("train", "--run-dir", run)),
-        (3, "choose another --run-dir\n", ("train", "--run-dir", "half")),
-        (3, "has no complete checkpoint", ("train", "--resume", "half")),
+        (3, "or resume it: connectfour train --resume half\n", ("train", "--run-dir", "half")),
+        (3, "choose another --run-dir\n", ("train", "--run-dir", "other")),
         (1, "config.yaml/x: not a directory", ("train", "--run-dir", "half/config.yaml/x")),
         (3, "nowhere does not exist", ("train", "--resume", "nowhere")),
         (3, "is not a run folder", ("train", "--resume", run / "league")),
@@ -200,6 +202,7 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
     for code, message, arguments in cases:
         _refused(code, message, *arguments, cwd=tmp_path)
     shutil.rmtree(tmp_path / "half")
+    shutil.rmtree(tmp_path / "other")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -266,7 +269,8 @@ def test_remote_learners_learn_through_the_command(run: Path) -> None:
 def test_one_process_at_a_time(run: Path, tmp_path: Path) -> None:
     """A second one would write the same files."""
     with RunFolder(run).lock():
-        _refused(3, "another process is training in", "train", "--resume", run, cwd=tmp_path)
+        for arguments in (("--resume", run), ("--run-dir", run)):
+            _refused(3, f"process {os.getpid()} on host ", "train", *arguments, cwd=tmp_path)
 
 
 def test_parts_are_numbered_on_when_one_was_removed(tmp_path: Path) -> None:

@@ -209,7 +209,7 @@ class TestActivePool:
         pool.record(results("random", 7, seat=1) | results("linear", 0, 2))
         freeze(pool)
         pool.record(results("v0001", 0, 0, 3))
-        other = OpponentPool(SETTINGS, seed=3)
+        other = OpponentPool(SETTINGS, seed=3, league_id=pool.id)
         other.load_state(PoolState.model_validate_json(pool.to_state().model_dump_json()))
         assert other.to_state() == pool.to_state()
         assert other.roster(0.5, 4) == pool.roster(0.5, 4)

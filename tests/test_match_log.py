@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,7 +171,10 @@ def test_a_damaged_line_is_named(path: Path) -> None:
 def test_a_log_has_one_writer_at_a_time(path: Path) -> None:
     """The second is refused and leaves the file alone; after the first has finished, there is room for another."""
     before = path.read_bytes()
-    with MatchLog.writing(path), pytest.raises(RankingError, match="another process is ranking into"):
+    with (
+        MatchLog.writing(path),
+        pytest.raises(RankingError, match=rf"process {os.getpid()} on host \S+ is ranking into"),
+    ):
         MatchLog.writing(path).__enter__()
     assert path.read_bytes() == before
     with MatchLog.writing(path) as log:

@@ -136,7 +136,7 @@ def test_settings_of_apex_are_searched() -> None:
     config = SelfPlayApexConfig.from_settings()
     config.search({"apex.learning_rate": 0.005, "replay.alpha": 0.4, "network.width": 64})
     config.validate()
-    assert (config.lr[0][1], config.priority_alpha) == (0.005, 0.4)
+    assert (config.lr[0][1], config.replay_options["alpha"]) == (0.005, 0.4)
     assert config.rl_module_spec.rl_module_specs["main"].model_config["network"]["width"] == 64
     with pytest.raises(ConfigError, match=r"ppo\.clip belongs to algorithm=ppo"):
         config.search({"ppo.clip": 0.1})

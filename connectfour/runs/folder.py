@@ -197,6 +197,8 @@ class RunFolder:
         The trainer of a command that was killed lives on for a moment and may still write: it holds a lock of its own,
         on the league, which this waits for.
 
+        A folder that it had to create, and in which nothing was written, is removed again.
+
         Raises:
             RunFolderError: another process is training here; the message names it.
         """
@@ -204,12 +206,19 @@ class RunFolder:
         def refusal(owner: str) -> RunFolderError:
             return RunFolderError(f"{owner} is training in {self.path}: wait for it or stop it")
 
+        made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self.path / _LOCK, refusal):
-            if self.league.is_dir():
-                with locked(self.league / LEAGUE_LOCK, refusal, seconds=_MOST_SECONDS_OF_A_KILLED_TRAINER):
-                    pass
-            yield
+        try:
+            with locked(self.path / _LOCK, refusal):
+                if self.league.is_dir():
+                    with locked(self.league / LEAGUE_LOCK, refusal, seconds=_MOST_SECONDS_OF_A_KILLED_TRAINER):
+                        pass
+                yield
+        finally:
+            if made and {file.name for file in self.path.iterdir()} == {_LOCK}:
+                (self.path / _LOCK).unlink()
+                for folder in made:
+                    folder.rmdir()
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""

@@ -1,0 +1,222 @@
+"""A run on its second day: killed, resumed, read while it trains, and written by an earlier release."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from connectfour.errors import SnapshotError
+from connectfour.league.manifest import Manifest, members_in, read_members, write_manifest
+from connectfour.league.members import MAIN
+from connectfour.league.snapshots import SnapshotStore, decode_snapshot, encode_snapshot
+from connectfour.players.names import encode_members, encode_player
+from connectfour.runs.folder import RunFolder
+from connectfour.system.observer import Observer
+from connectfour.tournament.plan import Limits
+from connectfour.tournament.session import rank
+from connectfour.training.train import resume, train
+from tests.commands import call, call_process, command
+from tests.leagues import LOCKSTEP, tiny_settings
+from tests.runs import make_run, member_file
+
+OLD_RUNS = Path(__file__).parent / "fixtures"
+
+SMALL = (
+    *("-p", "network.width=16", "-p", "network.layers=1", "-p", "league.heuristics=[random]"),
+    *("-p", "league.opponent_count=3", "-p", "rollout.env_runners=1", "-p", "rollout.envs_per_runner=64"),
+    *("-p", "ppo.batch_size=2048", "-p", "ppo.minibatch_size=512", "-p", "grading.every=0"),
+)
+
+
+FREEZING = (
+    *("-p", "league.win_rate_threshold=0.01", "-p", "league.min_games=1"),
+    *("-p", "league.newest_threshold=0", "-p", "league.newest_games=1"),
+)
+
+
+@contextmanager
+def training(folder: Path, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+    """Run ``connectfour train`` in a process that is killed afterwards."""
+    process = subprocess.Popen(
+        command("train", *arguments),
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for_line(process: subprocess.Popen[str], text: str) -> None:
+    """Wait until a process prints ``text``."""
+    assert process.stdout
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return
+    pytest.fail(f"{text!r} never came: {''.join(lines)}")
+
+
+def is_alive(process_id: int) -> bool:
+    """Return whether a process is there and is more than an entry that nobody has collected."""
+    try:
+        return Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def iterations(run: Path) -> list[int]:
+    """Return the iterations in progress.csv."""
+    with (run / "progress.csv").open() as stream:
+        return [int(row["iteration"]) for row in csv.DictReader(stream)]
+
+
+@pytest.mark.parametrize("name", ["ppo", "apex"])
+def test_a_run_of_an_earlier_release_goes_on_and_is_ranked(name: str, ray_session: None, tmp_path: Path) -> None:
+    """Its settings, snapshots, progress and checkpoint are read; from then on it is a run of this release."""
+    with tarfile.open(OLD_RUNS / f"{name}_run_0.1.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    run = tmp_path / name
+    before, snapshots = iterations(run), {file.name for file in (run / "league").glob("v*.safetensors")}
+    assert "\n  head: " in (run / "config.yaml").read_text()
+    result = resume(run, ["stop.env_steps=16000"], observer=Observer())
+    assert result.last.env_steps >= 16_000
+    assert iterations(run) == list(range(1, result.last.iteration + 1))
+    assert result.last.iteration > len(before)
+    assert snapshots < {file.name for file in (run / "league").glob("v*.safetensors")}
+    assert "\n  head: " not in (run / "config.yaml").read_text()
+    ranking = rank([run], limits=Limits(matches=20))
+    assert {"v0001", f"main@{result.last.iteration}"} < {line.name for line in ranking.standings}
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
+    """It has settings and nothing else; ``train`` names the command that starts it, which says what it does."""
+    with training(tmp_path, "--run-dir", "early", *SMALL, "-p", "stop.env_steps=4096") as process:
+        wait_for_line(process, "Training in early")
+        process.kill()
+    run = RunFolder(tmp_path / "early")
+    with run.lock():
+        assert run.newest_checkpoint() is None
+    refused = call("train", "--run-dir", "early", cwd=tmp_path)
+    assert refused.returncode == 3
+    assert "or resume it: connectfour train --resume early" in refused.stderr
+    done = call_process("train", "--resume", "early", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "early has no checkpoint yet: starting it from the beginning, until " in done.stdout
+    assert iterations(tmp_path / "early") == [1, 2]
+
+
+def test_the_first_checkpoint_comes_with_the_first_iteration(ray_session: None, tmp_path: Path) -> None:
+    """And later ones by time, however seldom iterations ask for one."""
+    limits = ("stop.minutes=null", "stop.env_steps=8192", "checkpoint.every=1000")
+    seldom = train(tiny_settings(*LOCKSTEP, *limits), tmp_path / "seldom", observer=Observer())
+    saved = sorted(path.name for path in seldom.run.checkpoints.glob("*/checkpoint_*"))
+    assert saved == ["checkpoint_000000", "checkpoint_000001"], "the first and the last"
+    settings = tiny_settings(*LOCKSTEP, *limits, "checkpoint.minutes=1e-9", "checkpoint.keep=9")
+    often = train(settings, tmp_path / "often", observer=Observer())
+    assert len(list(often.run.checkpoints.glob("*/checkpoint_*"))) == 4, "one an iteration"
+
+
+def test_a_killed_run_is_resumed_when_its_trainer_has_ended(tmp_path: Path) -> None:
+    """The trainer outlives the command by seconds, and holds the league's lock until it is gone."""
+    with training(tmp_path, "--run-dir", "killed", *SMALL, *FREEZING, "-p", "checkpoint.every=1") as process:
+        wait_for_line(process, "froze v0003")
+        league = tmp_path / "killed" / "league"
+        trainer = int((league / ".lock.owner").read_text().split()[1])
+        assert trainer != process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        with RunFolder(tmp_path / "killed").lock():
+            assert not is_alive(trainer)
+            newest = RunFolder(tmp_path / "killed").newest_checkpoint()
+    assert newest
+    steps = newest.env_steps + 4096
+    done = call_process("train", "--resume", "killed", "-p", f"stop.env_steps={steps}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"Resuming killed at iteration {newest.iteration}" in done.stdout
+
+
+def test_of_two_commands_that_start_together_one_trains(tmp_path: Path) -> None:
+    """The other says who holds the folder."""
+    arguments = command("train", "--run-dir", "same", *SMALL, "-p", "stop.env_steps=2048")
+    processes = [
+        subprocess.Popen(arguments, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    outputs = [process.communicate() for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 3]
+    loser = next(number for number, process in enumerate(processes) if process.returncode)
+    winner = processes[1 - loser]
+    assert outputs[loser][1].startswith(f"connectfour: process {winner.pid} on host ")
+    assert "is training in same: wait for it or stop it" in outputs[loser][1]
+
+
+def test_main_is_readable_while_training_replaces_it(tmp_path: Path) -> None:
+    """Readers never meet a file that is half written, gone, or not the one that the manifest names."""
+    run = make_run(tmp_path / "run")
+    store = SnapshotStore(RunFolder(run).league)
+    snapshot, stop = store.load(read_members(run)[MAIN]), threading.Event()
+
+    def rewrite() -> None:
+        iteration = 0
+        while not stop.is_set():
+            iteration += 1
+            before = members_in(store.manifest)[MAIN]
+            main = store.save(MAIN, "main", encode_snapshot(snapshot, iteration=iteration, env_steps=iteration))
+            manifest = json.loads(store.manifest.read_bytes())
+            write_manifest(store.manifest, Manifest.model_validate({**manifest, "main": main}))
+            store.remove_mains({main.file, before.file})
+
+    writer = threading.Thread(target=rewrite)
+    writer.start()
+    try:
+        names = set()
+        for _ in range(10_000):
+            names.add(encode_player(f"snapshot:{run}/main").iteration)
+        assert len(names) > 10
+        assert {player.name for player in encode_members(RunFolder(run))} >= {"v0001", "v0002"}
+    finally:
+        stop.set()
+        writer.join()
+    assert len(list(store.folder.glob("main*.safetensors"))) == 2, "the newest and the one before"
+
+
+def test_a_kill_between_main_and_manifest_changes_nothing(tmp_path: Path) -> None:
+    """The manifest names the file of the save before, which is still there."""
+    run = make_run(tmp_path / "run")
+    store, main = SnapshotStore(RunFolder(run).league), read_members(run)[MAIN]
+    store.save(MAIN, "main", encode_snapshot(store.load(main), iteration=99, env_steps=1))
+    assert encode_player(f"snapshot:{run}/main").iteration == main.iteration
+
+
+def test_a_missing_file_is_still_an_error(tmp_path: Path) -> None:
+    """Reading the manifest again ends when it has not changed."""
+    run = make_run(tmp_path / "run")
+    member_file(run, "v0001").unlink()
+    with pytest.raises(SnapshotError, match=r"v0001-\w+\.safetensors is missing, though the manifest names it"):
+        encode_members(RunFolder(run))
+
+
+def test_weights_with_a_flipped_bit_are_refused(tmp_path: Path) -> None:
+    """Their hash is in the file, wherever the file lies."""
+    run = make_run(tmp_path / "run")
+    data = bytearray(member_file(run, "v0001").read_bytes())
+    data[-3] ^= 0x40
+    with pytest.raises(SnapshotError, match="its weights do not match their hash"):
+        decode_snapshot(bytes(data), "it")
