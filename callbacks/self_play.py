@@ -10,16 +10,12 @@ from typing_extensions import override
 from connectfour.games.connect_four.env import AGENTS
 from connectfour.games.result import Result
 from connectfour.league.members import MAIN
+from connectfour.learning.league import HasLeague
 from connectfour.learning.stock_env_runner import StockEnvRunner
 
 if TYPE_CHECKING:
     from ray.rllib.env.env_runner_group import EnvRunnerGroup
     from ray.rllib.env.multi_agent_episode import MultiAgentEpisode
-
-    from connectfour.learning.apex.algorithm import SelfPlayApex
-    from connectfour.learning.ppo.algorithm import SelfPlayPPO
-
-    LeagueAlgorithm = SelfPlayPPO | SelfPlayApex
 
 
 class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -34,12 +30,12 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     On the stock env runner, which has episodes, it also draws one match-up per game and counts how it ended.
     """
 
-    def should_freeze(self, *, algorithm: LeagueAlgorithm, result: dict[str, Any]) -> bool:
+    def should_freeze(self, *, algorithm: HasLeague, result: dict[str, Any]) -> bool:
         """Return whether main joins the pool after this iteration; by default, the pool decides."""
         return bool(algorithm.league.pool.should_freeze(algorithm.env_steps))
 
     @override
-    def on_train_result(self, *, algorithm: LeagueAlgorithm, result: dict[str, Any], **kwargs: Any) -> None:
+    def on_train_result(self, *, algorithm: HasLeague, result: dict[str, Any], **kwargs: Any) -> None:
         """Record the iteration's games, freeze main if it is due, and report."""
         league = algorithm.league
         league.iteration_done(result)
@@ -51,7 +47,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     def on_env_runners_recreated(
         self,
         *,
-        algorithm: LeagueAlgorithm,
+        algorithm: HasLeague,
         env_runner_group: EnvRunnerGroup,
         env_runner_indices: list[int],
         **kwargs: Any,

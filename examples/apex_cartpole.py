@@ -1,17 +1,23 @@
 """Train CartPole-v1 with Ape-X: the same actors, replay shards and learner as in the league.
 
 python examples/apex_cartpole.py --actors 2 --output cartpole.png
+python examples/apex_cartpole.py --resume    # after Ctrl-C, go on from the last checkpoint
 """
 
 import argparse
+import json
 import math
+import shutil
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 
 import connectfour as cf
+
+SECONDS_BETWEEN_CHECKPOINTS = 30.0
 
 
 @dataclass
@@ -45,33 +51,69 @@ def configure(actors: int, seed: int) -> cf.ApexConfig:
     return config
 
 
-def train(config: cf.ApexConfig, goal: float, minutes: float) -> Curve:
-    """Train until the mean return reaches ``goal`` or the time is up, with a live line."""
+def save(algorithm: cf.Apex, curve: Curve, folder: Path) -> None:
+    """Save a checkpoint with the curve so far, and remove the one before."""
+    checkpoint = folder / f"iteration_{algorithm.iteration:06d}"
+    algorithm.save_to_path(str(checkpoint))
+    (checkpoint / "curve.json").write_text(json.dumps(asdict(curve)))
+    for older in folder.glob("iteration_*"):
+        if older != checkpoint:
+            shutil.rmtree(older)
+
+
+def restore(algorithm: cf.Apex, folder: Path) -> Curve:
+    """Restore the newest checkpoint in ``folder``, and return its curve; a kill may have left one without a curve."""
+    checkpoint = max(folder.glob("iteration_*/curve.json"), default=None)
+    if checkpoint is None:
+        raise cf.ConfigError(f"{folder} holds no checkpoint to resume from: leave out --resume")
+    algorithm.restore_from_path(str(checkpoint.parent.resolve()))
+    return Curve(**json.loads(checkpoint.read_text()))
+
+
+def train(
+    config: cf.ApexConfig, goal: float, minutes: float, checkpoints: Path | None = None, *, resume: bool = False
+) -> Curve:
+    """Train until the mean return reaches ``goal`` or the time is up, with a live line.
+
+    Checkpoints go to a folder, if there is one, every 30 seconds and at the end; ``resume`` begins from the newest.
+    """
     algorithm = config.build_algo()
-    curve, start, shown = Curve(), time.monotonic(), 0.0
-    on_terminal = sys.stdout.isatty()
     try:
-        # Until 20 episodes have ended, their mean is NaN.
-        while not curve.returns or (not curve.returns[-1] >= goal and curve.minutes[-1] < minutes):
-            result = algorithm.train()
-            env_runners, seconds = result["env_runners"], time.monotonic() - start
-            curve.minutes.append(seconds / 60)
-            curve.env_steps.append(int(env_runners["num_env_steps_sampled_lifetime"]))
-            curve.returns.append(float(env_runners.get("episode_return_mean", math.nan)))
-            updates = algorithm.updates
-            if seconds - shown > (0.5 if on_terminal else 5):
-                shown = seconds
-                line = (
-                    f"{seconds:5.0f} s  {curve.env_steps[-1]:>9,} env steps ({curve.env_steps[-1] / seconds:,.0f}/s)  "
-                    f"return {curve.returns[-1]:5.1f}  replay {int(result['replay_buffer']['size']):,}  "
-                    f"{updates / seconds:,.0f} updates/s"
-                )
-                print(line, end="\r" if on_terminal else "\n", flush=True)
+        curve = restore(algorithm, checkpoints) if checkpoints and resume else Curve()
+        _train(algorithm, curve, goal, minutes, checkpoints)
     except KeyboardInterrupt:
         print("\nstopped")
     finally:
         algorithm.stop()
     return curve
+
+
+def _train(algorithm: cf.Apex, curve: Curve, goal: float, minutes: float, checkpoints: Path | None) -> None:
+    before, start, shown, saved = 60 * (curve.minutes or [0.0])[-1], time.monotonic(), 0.0, 0.0
+    on_terminal = sys.stdout.isatty()
+    try:
+        # Until 20 episodes have ended, their mean is NaN.
+        while not curve.returns or (not curve.returns[-1] >= goal and curve.minutes[-1] < minutes):
+            result = algorithm.train()
+            env_runners, part = result["env_runners"], time.monotonic() - start
+            seconds = before + part
+            curve.minutes.append(seconds / 60)
+            curve.env_steps.append(int(env_runners["num_env_steps_sampled_lifetime"]))
+            curve.returns.append(float(env_runners.get("episode_return_mean", math.nan)))
+            if part - shown > (0.5 if on_terminal else 5):
+                shown = part
+                line = (
+                    f"{seconds:5.0f} s  {curve.env_steps[-1]:>9,} env steps ({curve.env_steps[-1] / seconds:,.0f}/s)  "
+                    f"return {curve.returns[-1]:5.1f}  replay {int(result['replay_buffer']['size']):,}  "
+                    f"{algorithm.updates / part:,.0f} updates/s"
+                )
+                print(line, end="\r" if on_terminal else "\n", flush=True)
+            if checkpoints and part - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                saved = part
+                save(algorithm, curve, checkpoints)
+    finally:
+        if checkpoints and curve.returns:
+            save(algorithm, curve, checkpoints)
 
 
 if __name__ == "__main__":
@@ -81,14 +123,19 @@ if __name__ == "__main__":
     parser.add_argument("--goal", type=float, default=475, help="mean return of 20 episodes at which training ends")
     parser.add_argument("--minutes", type=float, default=10, help="minutes after which training ends")
     parser.add_argument("--output", default="cartpole.png", help="PNG file of the learning curve")
+    parser.add_argument("--checkpoints", type=Path, default=Path("runs/cartpole"), help="folder of checkpoints")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest checkpoint")
     parser.add_argument("--address", help="Ray cluster (auto: the one on this machine); by default Ray starts here")
     arguments = parser.parse_args()
 
     cf.start_ray(arguments.address, cpus=1 + arguments.actors)
     try:
-        curve = train(configure(arguments.actors, arguments.seed), arguments.goal, arguments.minutes)
-    except cf.ConfigError as error:
+        config = configure(arguments.actors, arguments.seed)
+        curve = train(config, arguments.goal, arguments.minutes, arguments.checkpoints, resume=arguments.resume)
+    except cf.ConnectFourError as error:
         sys.exit(f"apex_cartpole: {error}")
+    if not curve.returns:
+        sys.exit("apex_cartpole: stopped before the first iteration")
     curve.draw(arguments.output, arguments.goal)
     last = f"{curve.env_steps[-1]:,} env steps and {curve.minutes[-1]:.1f} minutes"
     print(f"\nreturn {curve.returns[-1]:.1f} after {last}; learning curve: {arguments.output}")

@@ -159,12 +159,18 @@ def test_an_environment_of_another_kind_is_refused() -> None:
         GymActor(config)
 
 
-def test_the_cartpole_example_learns(tmp_path: Path) -> None:
-    """To a return that a random policy never has, with a curve."""
+def test_the_cartpole_example_learns_and_goes_on(tmp_path: Path) -> None:
+    """To a return that a random policy never has, with a curve that a second part continues."""
     from examples.apex_cartpole import configure, train
 
-    curve = train(configure(actors=1, seed=0), goal=60, minutes=3)
-    assert curve.returns[-1] >= 60
+    checkpoints = tmp_path / "checkpoints"
+    first = train(configure(actors=1, seed=0), goal=40, minutes=3, checkpoints=checkpoints)
+    assert first.returns[-1] >= 40
+    curve = train(configure(actors=1, seed=0), goal=80, minutes=6, checkpoints=checkpoints, resume=True)
+    assert curve.env_steps[: len(first.env_steps)] == first.env_steps
+    assert curve.returns[-1] >= 80
     assert curve.env_steps == sorted(curve.env_steps)
-    curve.draw(str(tmp_path / "curve.png"), 60)
+    assert curve.minutes == sorted(curve.minutes)
+    assert len(list(checkpoints.iterdir())) == 1
+    curve.draw(str(tmp_path / "curve.png"), 80)
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from connectfour.errors import ConfigError
+from connectfour.learning.apex.algorithm import SelfPlayApexConfig
 from connectfour.learning.apex.settings import ApexRunSettings
+from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig
 from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.settings.describing import describe
-from connectfour.settings.reading import dump_settings, load_settings
+from connectfour.settings.reading import dump_settings, load_settings, set_value
 from connectfour.settings.schema import RunSettings
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -156,3 +160,53 @@ def test_settings_of_one_learner_are_refused_by_the_other(overrides: list[str], 
     """In one sentence that says what to change."""
     with pytest.raises(ConfigError, match=complaint):
         load_settings(None, overrides)
+
+
+STOCK = "rollout.env_runner=stock"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        (["algorithm=apex", "rollout.overlap=true"], "rollout.overlap"),
+        (["algorithm=apex", "rollout={overlap: false}"], "rollout.overlap"),
+        ([STOCK, "rollout.overlap=false"], "rollout.overlap"),
+        ([STOCK, "rollout.slip_probability=0.1"], "rollout.slip_probability"),
+        ([STOCK, "lookahead.share=0"], "lookahead.share"),
+        (["lookahead.temperature=0.1", STOCK], "lookahead.temperature"),
+    ],
+)
+def test_settings_without_effect_are_refused_by_name(overrides: list[str], name: str, tmp_path: Path) -> None:
+    """On the command line, in a file, and in a search, whatever their value."""
+    with pytest.raises(ConfigError, match=f"^{name} has no effect in this run: .*; leave it out$"):
+        load_settings(None, overrides)
+    values: dict[str, Any] = {}
+    for override in overrides:
+        key, _, text = override.partition("=")
+        set_value(values, key, yaml.safe_load(text))
+    file = tmp_path / "user.yaml"
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=f"^{name} has no effect"):
+        load_settings(file)
+    kept = [override for override in overrides if override in {STOCK, "algorithm=apex"}]
+    settings = load_settings(None, kept)
+    config = SelfPlayApexConfig if settings.algorithm == "apex" else SelfPlayPPOConfig
+    with pytest.raises(ConfigError, match=f"^{name} has no effect"):
+        config.from_settings(settings).search({name: 0.5})
+
+
+@pytest.mark.parametrize("overrides", [["algorithm=apex"], [STOCK]])
+def test_a_stored_run_may_carry_settings_without_effect(overrides: list[str], tmp_path: Path) -> None:
+    """Earlier releases stored all defaults, and the head of the network; this one leaves them out."""
+    settings = load_settings(None, overrides)
+    dumped = dump_settings(settings)
+    for name in settings.idle:
+        assert f"{name.rpartition('.')[2]}:" not in dumped
+    values = settings.model_dump(mode="json")
+    values["network"]["head"] = settings.head
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(values))
+    assert load_settings(file, stored=True) == settings
+    assert load_settings(file) == settings, "as a file of settings, too"
+    with pytest.raises(ConfigError, match="has no effect"):
+        load_settings(file, ["rollout.overlap=true"], stored=True)

@@ -48,6 +48,17 @@ from connectfour.system.files import locked
 _MOST_SECONDS_OF_AN_OLD_TRAINER = 60.0
 
 
+class HasLeague(Protocol):
+    """What a league's callback needs of an algorithm."""
+
+    league: League
+
+    @property
+    def env_steps(self) -> int:
+        """Env steps sampled since training began."""
+        ...
+
+
 class Exchange(Protocol):
     """How rosters reach the env runners, and results come back."""
 
