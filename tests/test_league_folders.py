@@ -21,10 +21,16 @@ from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights, runner_hashes
-from connectfour.players.names import parse_player
-from tests.leagues import Build, config, tiny_settings
+from connectfour.players.names import encode_members, lost_members, parse_player
+from connectfour.runs.folder import RunFolder
+from connectfour.system.observer import Observer
+from connectfour.tournament.plan import Limits
+from connectfour.tournament.session import rank
+from tests.leagues import LOCKSTEP, Build, config, tiny_settings
 
 pytestmark = pytest.mark.usefixtures("ray_session")
+
+RETIRING = ("league.heuristics=[random]", "league.opponent_count=3", "league.revival_probability=0", *LOCKSTEP)
 
 
 def _manifest(algorithm: SelfPlayPPO) -> Path:
@@ -48,6 +54,77 @@ def test_missing_and_damaged_files_are_mended_from_the_checkpoint(build: Build, 
     file.write_bytes(file.read_bytes()[:-1] + b"?")
     algorithm.restore_from_path(str(tmp_path / "checkpoint"))
     algorithm.league.store.load(members_in(_manifest(algorithm))[member.id])
+
+
+def _long_league(build: Build) -> SelfPlayPPO:
+    """Return a league with two retired snapshots, v0001 and v0002."""
+    algorithm = build(*RETIRING)
+    for _ in range(5):
+        algorithm.train()
+        algorithm.league.freeze_main()
+    members = algorithm.league.pool.members
+    assert [name for name in members if members[name].slot is None] == ["random", "v0001", "v0002"]
+    return algorithm
+
+
+def test_a_checkpoint_restored_into_another_league_brings_its_archive(build: Build, tmp_path: Path) -> None:
+    """No file is overwritten, all members have theirs, and ids say which league froze a member that both have."""
+    theirs = _long_league(build)
+    theirs.save_to_path(str(tmp_path / "checkpoint"))
+    ours = build(
+        "league.opponent_count=3",
+        "league.revival_probability=0",
+        *ONE_HEURISTIC,
+        "seed=5",
+        folder=tmp_path / "ours" / "league",
+    )
+    for _ in range(2):
+        ours.train()
+        ours.league.freeze_main()
+    own = {member.id: member.weights_sha256 for member in ours.league.pool.snapshots}
+    ours.restore_from_path(str(tmp_path / "checkpoint"))
+    members = members_in(_manifest(ours))
+    for member in members.values():
+        if member.kind != "heuristic":
+            ours.league.store.load(member)
+    for member in theirs.league.pool.snapshots:
+        assert members[member.id].weights_sha256 == member.weights_sha256
+    for name, weights in own.items():
+        assert members[f"{ours.league.pool.id}-{name}"].weights_sha256 == weights
+    assert ours.league.freeze_main().id == "v0006"
+    assert ours.train()["missing"] == []
+    names = {line.name for line in rank([tmp_path / "ours"], limits=Limits(matches=8)).standings}
+    assert {f"{ours.league.pool.id}-v0001", "v0001", "v0006"} < names
+
+
+def test_an_archive_that_is_gone_is_reported_and_left_out(build: Build, tmp_path: Path) -> None:
+    """Members that play have their weights in the checkpoint; the files of retired ones are lost with their folder."""
+    algorithm = _long_league(build)
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    algorithm.stop()
+    shutil.rmtree(tmp_path / "league")
+    elsewhere = build(*RETIRING, folder=tmp_path / "elsewhere" / "league")
+    elsewhere.restore_from_path(str(tmp_path / "checkpoint"))
+    assert elsewhere.train()["missing"] == ["v0001", "v0002"]
+    assert elsewhere.train()["missing"] == [], "said once"
+    run = RunFolder(tmp_path / "elsewhere")
+    assert lost_members(run) == ["v0001", "v0002"]
+    assert {player.name for player in encode_members(run)} >= {"v0003", "v0004", "v0005"}
+    said = Console()
+    rank([run.path], tmp_path / "ranking", Limits(matches=8), observer=said)
+    assert [text for text in said.said if "left out" in text] == [
+        f"{name} of {run.path} is left out: its file is lost." for name in ("v0001", "v0002")
+    ]
+
+
+class Console(Observer):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def test_looking_at_a_checkpoint_leaves_the_run_alone(build: Build, tmp_path: Path) -> None:

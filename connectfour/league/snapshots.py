@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from connectfour.system.files import write_atomically
 Weights = Mapping[str, NDArray[Any]]
 
 _SCHEMA_VERSION = 1
+_MAIN_FILE = re.compile(r"main(-[0-9a-f]{12})?\.safetensors")
 _METADATA_KEY = "connectfour"
 
 
@@ -136,8 +138,8 @@ class SnapshotStore:
 
     def remove_mains(self, kept: Collection[str | None]) -> None:
         """Remove the files of earlier states of main, except ``kept``."""
-        for path in self.folder.glob("main*.safetensors"):
-            if path.name not in kept:
+        for path in self.folder.iterdir():
+            if _MAIN_FILE.fullmatch(path.name) and path.name not in kept:
                 path.unlink(missing_ok=True)
 
     def holds(self, member: Member) -> bool:
