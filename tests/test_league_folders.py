@@ -71,13 +71,7 @@ def test_a_checkpoint_restored_into_another_league_brings_its_archive(build: Bui
     """No file is overwritten, all members have theirs, and ids say which league froze a member that both have."""
     theirs = _long_league(build)
     theirs.save_to_path(str(tmp_path / "checkpoint"))
-    ours = build(
-        "league.opponent_count=3",
-        "league.revival_probability=0",
-        *ONE_HEURISTIC,
-        "seed=5",
-        folder=tmp_path / "ours" / "league",
-    )
+    ours = build(*RETIRING, "seed=5", folder=tmp_path / "ours" / "league")
     for _ in range(2):
         ours.train()
         ours.league.freeze_main()
