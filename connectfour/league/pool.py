@@ -129,7 +129,7 @@ class OpponentPool:
             self._retire(next(name for name in self.active if self.members[name].kind != "guest"))
         taken = self.slots()
         slot = next(slot for slot in range(self.settings.opponent_count) if slot not in taken)
-        self.members[snapshot.id] = snapshot.model_copy(update={"slot": slot})
+        self.members[snapshot.id] = snapshot.model_copy(update={"slot": slot, "origin": self.id})
         self.active.append(snapshot.id)
         self.freezes += 1
         self._games_since_freeze = 0

@@ -224,7 +224,7 @@ class League(Part):
         """
         snapshot, graded = self.main, self.grade_main()
         saved = self.store.save(self.pool.next_snapshot_id, "snapshot", self._encode(snapshot))
-        member = self.pool.admit(saved.model_copy(update={"graded": graded, "origin": self.pool.id}))
+        member = self.pool.admit(saved.model_copy(update={"graded": graded}))
         load_module(self._algorithm, self.groups, member.module, snapshot.weights)
         self._write_manifest()
         return member
