@@ -20,7 +20,6 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
 from typing_extensions import override
 
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
-from connectfour.games.result import SeatScores
 from connectfour.grading.grade import grade
 from connectfour.grading.positions import GradedPositions, load_positions
 from connectfour.league.manifest import Manifest, PoolState, members_in, read_manifest, write_manifest
@@ -35,8 +34,9 @@ from connectfour.league.snapshots import (
     encode_snapshot,
     weights_sha256,
 )
+from connectfour.learning.exchange import Exchange, RunnerExchange
 from connectfour.learning.guests import guest_networks, read_guest
-from connectfour.learning.sync import collect_results, load_module, module_weights, push_roster, push_weights
+from connectfour.learning.sync import load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.rllib.parts import Part, PartedAlgorithm
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
@@ -57,35 +57,6 @@ class HasLeague(Protocol):
     def env_steps(self) -> int:
         """Env steps sampled since training began."""
         ...
-
-
-class Exchange(Protocol):
-    """How rosters reach the env runners, and results come back."""
-
-    def publish(self, roster: Roster) -> None:
-        """Let env runners draw their next games from ``roster``."""
-        ...
-
-    def collect(self) -> dict[str, SeatScores]:
-        """Return main's scores by opponent from the games since the last call."""
-        ...
-
-
-class RunnerExchange:
-    """Calls the env runners between iterations, and waits for them."""
-
-    def __init__(self, league: League) -> None:
-        """Call the env runners of ``league``."""
-        self._league = league
-
-    def publish(self, roster: Roster) -> None:
-        """Send ``roster`` to all env runners, including those for evaluation."""
-        for group in self._league.groups:
-            push_roster(group, roster)
-
-    def collect(self) -> dict[str, SeatScores]:
-        """Ask all env runners that sample for their results."""
-        return collect_results(self._league.groups[0])
 
 
 class League(Part):
@@ -110,7 +81,7 @@ class League(Part):
         """
         self.settings = settings
         self.store = SnapshotStore(folder)
-        self.exchange: Exchange = RunnerExchange(self)
+        self.exchange: Exchange = RunnerExchange(lambda: self.groups)
         self.value_preserving = math.nan
         self.missing: list[str] = []
         self._algorithm = algorithm
