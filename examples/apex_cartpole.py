@@ -53,20 +53,22 @@ def configure(actors: int, seed: int) -> cf.ApexConfig:
 
 def save(algorithm: cf.Apex, curve: Curve, folder: Path) -> None:
     """Save a checkpoint with the curve so far, and remove the one before."""
-    checkpoint = folder / f"iteration_{algorithm.iteration:06d}"
+    checkpoint = folder.resolve() / f"iteration_{algorithm.iteration:06d}"
     algorithm.save_to_path(str(checkpoint))
-    (checkpoint / "curve.json").write_text(json.dumps(asdict(curve)))
-    for older in folder.glob("iteration_*"):
+    unfinished = checkpoint / "curve.json.tmp"
+    unfinished.write_text(json.dumps(asdict(curve)))
+    unfinished.rename(checkpoint / "curve.json")
+    for older in checkpoint.parent.glob("iteration_*"):
         if older != checkpoint:
             shutil.rmtree(older)
 
 
 def restore(algorithm: cf.Apex, folder: Path) -> Curve:
     """Restore the newest checkpoint in ``folder``, and return its curve; a kill may have left one without a curve."""
-    checkpoint = max(folder.glob("iteration_*/curve.json"), default=None)
+    checkpoint = max(folder.resolve().glob("iteration_*/curve.json"), default=None)
     if checkpoint is None:
         raise cf.ConfigError(f"{folder} holds no checkpoint to resume from: leave out --resume")
-    algorithm.restore_from_path(str(checkpoint.parent.resolve()))
+    algorithm.restore_from_path(str(checkpoint.parent))
     return Curve(**json.loads(checkpoint.read_text()))
 
 
@@ -75,11 +77,15 @@ def train(
 ) -> Curve:
     """Train until the mean return reaches ``goal`` or the time is up, with a live line.
 
-    Checkpoints go to a folder, if there is one, every 30 seconds and at the end; ``resume`` begins from the newest.
+    Checkpoints go to a folder, if there is one: after the first iteration, every 30 seconds and at the end. ``resume``
+    begins from the newest.
     """
-    algorithm = config.build_algo()
+    if checkpoints and not resume and any(checkpoints.glob("iteration_*")):
+        raise cf.ConfigError(f"{checkpoints} holds checkpoints: add --resume, or choose another --checkpoints")
+    algorithm, curve = config.build_algo(), Curve()
     try:
-        curve = restore(algorithm, checkpoints) if checkpoints and resume else Curve()
+        if checkpoints and resume:
+            curve = restore(algorithm, checkpoints)
         _train(algorithm, curve, goal, minutes, checkpoints)
     except KeyboardInterrupt:
         print("\nstopped")
@@ -89,7 +95,7 @@ def train(
 
 
 def _train(algorithm: cf.Apex, curve: Curve, goal: float, minutes: float, checkpoints: Path | None) -> None:
-    before, start, shown, saved = 60 * (curve.minutes or [0.0])[-1], time.monotonic(), 0.0, 0.0
+    before, start, shown, saved = 60 * (curve.minutes or [0.0])[-1], time.monotonic(), 0.0, -math.inf
     on_terminal = sys.stdout.isatty()
     try:
         # Until 20 episodes have ended, their mean is NaN.

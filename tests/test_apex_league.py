@@ -243,7 +243,8 @@ def test_a_resumed_run_needs_only_its_own_copy_of_a_guest(apex_run: TrainingResu
     """The run that the guest comes from may be gone."""
     moved = ppo_run.run.path.rename(ppo_run.run.path.with_name("moved"))
     try:
-        longer = resume(apex_run.run.path, ["stop.env_steps=30000"], observer=Observer())
+        # A path that is relative to this process, not to the one that trains.
+        longer = resume(os.path.relpath(apex_run.run.path), ["stop.env_steps=30000"], observer=Observer())
         assert longer.last.env_steps >= 30_000
         assert '"id": "ppo-v1"' in longer.run.manifest.read_text()
     finally:

@@ -113,6 +113,6 @@ def test_light_modules_load_neither_ray_nor_torch(module: str) -> None:
 
 
 def test_files_stay_short() -> None:
-    """A file that outgrows 350 lines is more than one thing."""
-    long = {name: lines for name, file in _modules().items() if (lines := len(file.read_text().splitlines())) > 350}
+    """A file that outgrows 400 lines is more than one thing; shorter ones may be, too."""
+    long = {name: lines for name, file in _modules().items() if (lines := len(file.read_text().splitlines())) > 400}
     assert not long

@@ -195,6 +195,15 @@ def test_settings_without_effect_are_refused_by_name(overrides: list[str], name:
         config.from_settings(settings).search({name: 0.5})
 
 
+def test_a_resume_with_the_other_runner_keeps_what_was_chosen(tmp_path: Path) -> None:
+    """Settings that do nothing for a while are stored if they have a value of their own."""
+    file = tmp_path / "config.yaml"
+    file.write_text(dump_settings(load_settings(None, ["lookahead.share=0.5"])))
+    file.write_text(dump_settings(load_settings(file, [STOCK], stored=True)))
+    settings = load_settings(file, ["rollout.env_runner=lockstep"], stored=True)
+    assert settings.lookahead.share == 0.5
+
+
 @pytest.mark.parametrize("overrides", [["algorithm=apex"], [STOCK]])
 def test_a_stored_run_may_carry_settings_without_effect(overrides: list[str], tmp_path: Path) -> None:
     """Earlier releases stored all defaults, and the head of the network; this one leaves them out."""

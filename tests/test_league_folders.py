@@ -266,3 +266,55 @@ def test_a_checkpoint_whose_slots_are_not_its_league_is_refused(build: Build, tm
     algorithm.save_to_path(str(tmp_path / "checkpoint"))
     with pytest.raises(SnapshotError, match="weights of v0001 that do not match"):
         algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+
+
+@pytest.mark.parametrize("runner", [LOCKSTEP, ()], ids=["lockstep", "stock"])
+def test_games_under_way_end_with_a_restore(runner: tuple[str, ...], build: Build, tmp_path: Path) -> None:
+    """Their first half was played by other weights: new ones begin, and nothing of them counts."""
+    algorithm = build(*runner, "rollout.mirror_share=0.0", "ppo.batch_size=256", "ppo.minibatch_size=64")
+    algorithm.train()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    algorithm.train()
+    algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    games = _games(algorithm)
+    assert algorithm.league.exchange.collect() == {}
+    if runner:
+        assert algorithm.env_runner._match_ups == []
+    else:
+        assert algorithm.env_runner._needs_initial_reset
+    algorithm.train()
+    assert _games(algorithm) >= games
+
+
+def test_two_rules_of_freezing_are_refused() -> None:
+    """Each would record every iteration."""
+    config = SelfPlayPPOConfig.from_settings(tiny_settings())
+    other = type("Other", (SelfPlayCallback,), {})
+    with pytest.raises(ConfigError, match="a league grows by one callback: choose one of"):
+        config.callbacks([EveryIteration, other])
+    assert config.callbacks([EveryIteration, SelfPlayCallback]).callbacks_class == [EveryIteration]
+
+
+def test_what_cannot_be_built_leaves_the_folder_free(build: Build, tmp_path: Path) -> None:
+    """Whoever corrects the configuration can use it at once."""
+    refused = config(tmp_path / "league", "rollout.env_runner=lockstep").evaluation(evaluation_interval=1)
+    with pytest.raises(ConfigError, match="evaluate with"):
+        refused.build_algo()
+    build().train()
+
+
+def test_an_incomplete_checkpoint_is_not_restored(build: Build, tmp_path: Path) -> None:
+    """Nor is one with a damaged file; the algorithm is as it was."""
+    algorithm = build()
+    algorithm.train()
+    algorithm.save_to_path(str(tmp_path / "checkpoint"))
+    state = tmp_path / "checkpoint" / "algorithm_state.pkl"
+    whole = state.read_bytes()
+    state.write_bytes(bytes(len(whole)))
+    with pytest.raises(SnapshotError, match=r"cannot be restored, algorithm_state\.pkl is damaged: use another one"):
+        algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    state.write_bytes(whole)
+    (tmp_path / "checkpoint" / "sealed.json").unlink()
+    with pytest.raises(SnapshotError, match="cannot be restored, it is incomplete"):
+        algorithm.restore_from_path(str(tmp_path / "checkpoint"))
+    algorithm.train()

@@ -92,9 +92,11 @@ class Actor(ModuleRunner):
             len(sampled), self._writer.take_lost(), self.get_metrics(), self._spans.take(), returns, self.report()
         )
 
-    def flush(self) -> None:
-        """Wait until all transitions sent have arrived in the replay."""
+    def begin_anew(self) -> None:
+        """Forget what other weights have played; wait until all that was sent has arrived in the replay."""
         self._writer.flush()
+        self.transitions = self.transitions.copy_without_steps()
+        self.returns = []
 
     def follow(self, order: Order) -> None:
         """Load the weights of ``order`` if they are newer.

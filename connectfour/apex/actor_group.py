@@ -88,7 +88,7 @@ class ActorGroup(Part):
         """Wait for the orders under way and for what they send to the replay, and forget what they report."""
         group = self._group()
         group.fetch_ready_async_reqs(tags=_TAG, timeout_seconds=None)
-        group.foreach_env_runner(lambda actor: actor.flush(), local_env_runner=False)
+        group.foreach_env_runner(lambda actor: actor.begin_anew(), local_env_runner=False)
         self._returns.clear()
         self._weights = None
 

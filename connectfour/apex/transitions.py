@@ -101,6 +101,10 @@ class TransitionBuilder:
         self._discount = np.float32(discount)
         self._waiting: Steps | None = None
 
+    def copy_without_steps(self) -> TransitionBuilder:
+        """Return a builder of the same transitions that waits for no earlier steps."""
+        return TransitionBuilder(self._n, float(self._discount))
+
     def build(self, steps: Steps) -> Transitions:
         """Return the transitions that ``steps`` complete."""
         if self._waiting is not None:

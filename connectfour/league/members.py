@@ -11,7 +11,7 @@ MAIN = "main"
 
 
 class Member(BaseModel):
-    """A player of the league: a heuristic, or main as it was when it was frozen.
+    """A player of the league: a heuristic, a frozen policy of this run or of another one, or main as it was last saved.
 
     Attributes:
         id: ``"linear"``, ``"v0003"``, ``"main"``; ``"1f2e3d4c-v0003"`` if two leagues with a v0003 have met.

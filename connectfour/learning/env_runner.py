@@ -116,6 +116,11 @@ class SelfPlayEnvRunner(ModuleRunner):
         self.metrics.log_value(NUM_EPISODES, int(rollout.ended.sum()), reduce="sum")
         return samples
 
+    def restart_games(self) -> None:
+        """Start new games at the next ``sample``: other policies have played those under way."""
+        self._match_ups = []
+        self.matchmaker.drain()
+
     @torch.inference_mode()
     def value_of(self, packed: Packed) -> NDArray[np.float32]:
         """Return main's value (N,) of packed positions (N, ...), for the player to move."""

@@ -35,13 +35,13 @@ from connectfour.league.snapshots import (
     weights_sha256,
 )
 from connectfour.learning.exchange import Exchange, RunnerExchange
-from connectfour.learning.guests import guest_networks, read_guest
+from connectfour.learning.guests import read_guest
 from connectfour.learning.sync import load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.rllib.parts import Part, PartedAlgorithm
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
 from connectfour.runs.folder import LEAGUE_LOCK
-from connectfour.settings.schema import RunSettings
+from connectfour.settings.schema import Architecture, RunSettings
 from connectfour.system.allocator import keep_freed_memory
 from connectfour.system.files import locked
 
@@ -78,6 +78,7 @@ class League(Part):
 
         Raises:
             RunFolderError: another process trains in ``folder``.
+            SnapshotError: the manifest in ``folder`` is damaged.
         """
         self.settings = settings
         self.store = SnapshotStore(folder)
@@ -88,7 +89,11 @@ class League(Part):
         self._held = ExitStack()
         folder.mkdir(parents=True, exist_ok=True)
         self._held.enter_context(locked(folder / LEAGUE_LOCK, self._refusal, seconds=_MOST_SECONDS_OF_AN_OLD_TRAINER))
-        manifest = read_manifest(self.store.manifest)
+        try:
+            manifest = read_manifest(self.store.manifest)
+        except SnapshotError:
+            self._held.close()
+            raise
         self.pool = OpponentPool(settings.league, settings.seed, manifest.league if manifest else None)
         keep_freed_memory()
         # Ray gives an actor one thread by default.
@@ -251,6 +256,7 @@ class League(Part):
         """
         pool = PoolState.model_validate(state.get("pool", state))
         self.value_preserving = state.get("value_preserving", math.nan)
+        self.missing = []
         self.pool.load_state(pool)
         self._archive_stored_snapshots()
         origin = SnapshotStore(Path(state.get("folder", self.store.folder)))
@@ -259,20 +265,24 @@ class League(Part):
                 self.pool.members[member.id] = self._fetch(member, origin)
 
     def _fetch(self, member: Member, origin: SnapshotStore) -> Member:
-        """Return an archived member with its file in this folder; without a file if it is lost."""
+        """Return an archived member that names its file in this folder, or no file if it is lost."""
         for store in (self.store, origin):
             try:
                 data = store.read(member)
-            except SnapshotError:
+            except (SnapshotError, OSError):  # the folder of another run may not be readable
                 continue
             return member if store is self.store else self.store.adopt(member, data)
         self.missing.append(member.id)
         return member.model_copy(update={"file": None, "sha256": None})
 
     @override
+    def before_save(self) -> None:
+        """Grade main, so that the checkpoint holds its grade."""
+        self.grade_main()
+
+    @override
     def saved(self, folder: Path) -> None:
         """Add main's policy to the checkpoint, and save it as the run's latest policy."""
-        self.grade_main()
         encoded = self._encode(self.main)
         (folder / CHECKPOINT_POLICY).write_bytes(encoded.data)
         self._write_main(encoded)
@@ -283,22 +293,27 @@ class League(Part):
         return {"league_size": len(self.pool)}
 
     @override
-    def before_restore(self, folder: Path) -> None:
-        """Check that the checkpoint's policy has this run's network, and drop the results under way.
+    def check(self, folder: Path) -> None:
+        """Check that the checkpoint's policy has this run's network.
 
         Raises:
             SnapshotError: it is a checkpoint of another algorithm or network.
         """
         policy = folder / CHECKPOINT_POLICY
-        if policy.is_file():  # else an older release wrote it
-            found = decode_snapshot(policy.read_bytes(), str(policy)).network.model_dump()
-            own = self.settings.architecture.model_dump()
-            wrong = [f"{name} = {value}" for name, value in found.items() if value != own[name]]
-            if wrong:
-                raise SnapshotError(
-                    f"checkpoint {folder} has a network with {', '.join(wrong)}, unlike this run with algorithm="
-                    f"{self.settings.algorithm}: restore it with the settings of its own run"
-                )
+        if not policy.is_file():  # an older release wrote it
+            return
+        found = decode_snapshot(policy.read_bytes(), str(policy)).network.model_dump()
+        own = self.settings.architecture.model_dump()
+        wrong = [f"{name} = {value}" for name, value in found.items() if value != own[name]]
+        if wrong:
+            raise SnapshotError(
+                f"checkpoint {folder} has a network with {', '.join(wrong)}, unlike this run with algorithm="
+                f"{self.settings.algorithm}: restore it with the settings of its own run"
+            )
+
+    @override
+    def before_restore(self, folder: Path) -> None:
+        """Drop the results under way."""
         self.exchange.collect()
 
     @override
@@ -309,10 +324,13 @@ class League(Part):
             SnapshotError: the slots do not hold the snapshots that the league names.
             TrainingError: an env runner did not load the weights.
         """
-        networks = [self.settings.architecture] * len(self.pool.slots())
-        networks += guest_networks(self.settings.league.guests)
-        for member, network in zip((*self.pool.slots().values(), *self.pool.guests), networks, strict=True):
-            snapshot = Snapshot(network, module_weights(self._algorithm, member.module))
+        if len(self.pool.guests) != len(self.settings.league.guests):
+            raise SnapshotError(
+                f"checkpoint {folder} has {len(self.pool.guests)} guests, unlike this run with "
+                f"{len(self.settings.league.guests)}: restore it with the settings of its own run"
+            )
+        for member in (*self.pool.slots().values(), *self.pool.guests):
+            snapshot = Snapshot(self._architecture(member.module), module_weights(self._algorithm, member.module))
             if weights_sha256(snapshot.weights) != member.weights_sha256:
                 raise SnapshotError(
                     f"checkpoint {folder} has weights of {member.id} that do not match its league: "
@@ -321,8 +339,14 @@ class League(Part):
             if not self.store.holds(member):
                 encoded = encode_snapshot(snapshot, iteration=member.iteration, env_steps=member.env_steps)
                 self.pool.members[member.id] = self.store.adopt(member, encoded.data)
+        if math.isnan(self.value_preserving):
+            self.grade_main()
         self._write_main(self._encode(self.main))
         self._sync_all()
+
+    def _architecture(self, module_id: str) -> Architecture:
+        spec = self._algorithm.config.rl_module_spec.rl_module_specs[module_id]
+        return Architecture.model_validate(spec.model_config["network"])
 
     @override
     def close(self) -> None:

@@ -82,13 +82,20 @@ class LeagueConfig(PartedConfig):
             callbacks_class: a subclass of ``RLlibCallback``, or a list of them. A subclass of ``SelfPlayCallback``
                 takes its place.
             kwargs: as in RLlib.
+
+        Raises:
+            ConfigError: two subclasses of ``SelfPlayCallback`` are given.
         """
         if callbacks_class is not NotProvided:
             given = [each for each in force_list(callbacks_class) if each is not RLlibCallback]
             league = load_name(_LEAGUE_CALLBACK)
-            if not any(isinstance(each, type) and issubclass(each, league) for each in given):
-                given.insert(0, league)
-            callbacks_class = given
+            leagues = {each for each in given if isinstance(each, type) and issubclass(each, league)}
+            own = leagues - {league}
+            if len(own) > 1:
+                raise ConfigError(f"a league grows by one callback: choose one of {', '.join(sorted(map(str, own)))}")
+            if own:
+                given = [each for each in given if each is not league]
+            callbacks_class = given if leagues else [league, *given]
         super().callbacks(callbacks_class, **kwargs)
         return self
 
@@ -179,6 +186,8 @@ class LeagueConfig(PartedConfig):
         for name, value in self.searched.items():
             set_value(values, name, value)
         before, after = self.settings, validate_settings(values)
+        for name in self.searched:
+            check_effect(after, name)
         if before == after:
             return
         old, new = (vars(self.from_settings(settings)) for settings in (before, after))

@@ -49,8 +49,11 @@ class LockstepSampler(Part):
 
     @override
     def before_restore(self, folder: Path) -> None:
-        """Wait for the batch under way and drop it: the weights that sampled it are obsolete."""
-        self._group().fetch_ready_async_reqs(tags=_TAG, timeout_seconds=None)
+        """Wait for the batch under way and drop it, and let env runners start new games: other weights played them."""
+        group = self._group()
+        group.fetch_ready_async_reqs(tags=_TAG, timeout_seconds=None)
+        local = group.num_remote_env_runners() == 0
+        group.foreach_env_runner(lambda env_runner: env_runner.restart_games(), local_env_runner=local)
 
 
 def _sample_and_measure(env_runner: SelfPlayEnvRunner) -> tuple[Any, Any]:

@@ -26,3 +26,8 @@ class StockEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]  # Ray's classe
         self.settings: RunSettings = config.settings
         super().__init__(config, **kwargs)
         self.matchmaker = first_matchmaker(self.settings, self.worker_index or 0)
+
+    def restart_games(self) -> None:
+        """Start new games at the next ``sample``: other policies have played those under way."""
+        self._needs_initial_reset = True
+        self.matchmaker.drain()

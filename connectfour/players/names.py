@@ -13,8 +13,9 @@ from connectfour.league.members import Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.runs.checkpoints import CHECKPOINT_POLICY, checkpoint_fault, read_checkpoint
+from connectfour.runs.checkpoints import CHECKPOINT_POLICY, read_checkpoint
 from connectfour.runs.folder import RunFolder
+from connectfour.system.sealed import fault_in
 from heuristics import make_heuristic
 
 T = TypeVar("T")
@@ -100,8 +101,8 @@ def encode_member(run: RunFolder, member: Member, name: str) -> EncodedPlayer:
 def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
     """Return the heuristics of a run, every frozen policy, and the policy of its newest checkpoint, ``main@ITERATION``.
 
-    Guests are left out, because they are members of the run that they come from, and so are ``lost_members``. Names
-    begin with ``prefix``. The run may be training.
+    ``lost_members`` are left out, and so are guests, which are ranked with the run that they come from. Names begin
+    with ``prefix``. The run may be training.
 
     Raises:
         RunFolderError: the folder holds no run.
@@ -183,7 +184,7 @@ def _encode_checkpoint(location: str) -> EncodedPlayer:
             f"{path} is not a complete checkpoint of a run: name a folder such as "
             "runs/NAME/checkpoints/part_1/checkpoint_000000"
         )
-    fault = checkpoint_fault(path)
+    fault = fault_in(path)
     if fault:
         raise PlayerError(f"{path} is not a whole checkpoint, {fault}: name another one")
     try:

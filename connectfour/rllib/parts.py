@@ -4,8 +4,8 @@ What an algorithm *has* is an object that it holds, not a second parent: the lif
 each part at a few named moments.
 
     setup      the configuration makes the parts ─▶ RLlib builds env runners and learners ─▶ ``built``
-    save       RLlib saves its own state with ``get_state`` of each part ─▶ ``saved`` ─▶ the folder is sealed
-    restore    the seal is checked ─▶ ``before_restore`` ─▶ RLlib restores, with ``set_state`` ─▶ ``restored``
+    save       ``before_save`` ─▶ RLlib saves its own state and each part's ``get_state`` ─▶ ``saved`` ─▶ seal
+    restore    seal and parts ``check`` ─▶ ``before_restore`` ─▶ RLlib restores, then ``set_state`` ─▶ ``restored``
     stop       ``close``
 
 A part may stand on those after it in the list: ``restored`` and ``close`` are called in reverse order.
@@ -14,6 +14,7 @@ A part may stand on those after it in the list: ``restored`` and ``close`` are c
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 from typing_extensions import override
 
 from connectfour.errors import SnapshotError
-from connectfour.system.sealed import fault_in, read_index, seal
+from connectfour.system.sealed import fault_in, seal
 
 _TIME = "time_total"
 
@@ -47,6 +48,9 @@ class Part:
     def set_state(self, state: Any) -> None:
         """Load what ``get_state`` returned; RLlib's own state has been loaded."""
 
+    def before_save(self) -> None:
+        """A checkpoint is about to be saved."""
+
     def saved(self, folder: Path) -> None:
         """RLlib has saved its state into ``folder``: files of this part may be added."""
 
@@ -54,8 +58,11 @@ class Part:
         """Return what the checkpoint's index says about this part."""
         return {}
 
+    def check(self, folder: Path) -> None:
+        """Check that the checkpoint in ``folder`` can be restored, and change nothing."""
+
     def before_restore(self, folder: Path) -> None:
-        """The checkpoint in ``folder`` is about to be restored: check it, and forget everything that is under way."""
+        """The checkpoint in ``folder`` is about to be restored: forget everything that is under way."""
 
     def restored(self, folder: Path) -> None:
         """RLlib's state and this part's have been restored from ``folder``."""
@@ -105,10 +112,17 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     @override
     def setup(self, config: AlgorithmConfig) -> None:
         """Make the parts, and build everything."""
-        self.parts = self.config.parts(self)
-        super().setup(config)
-        for part in self.parts:
-            part.built()
+        self.parts = []
+        try:
+            self.parts = self.config.parts(self)
+            super().setup(config)
+            for part in self.parts:
+                part.built()
+        except BaseException:
+            # Whoever asked for the impossible may ask again: nothing stays locked or alive.
+            with suppress(Exception):
+                self.cleanup()
+            raise
 
     @property
     def env_steps(self) -> int:
@@ -148,6 +162,8 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     @override
     def save_to_path(self, *args: Any, **kwargs: Any) -> str:
         """Save a checkpoint; its index, written last, lists every file with its hash."""
+        for part in self.parts:
+            part.before_save()
         path: str = super().save_to_path(*args, **kwargs)
         for part in self.parts:
             part.saved(Path(path))
@@ -163,10 +179,11 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             SnapshotError: a file is missing or damaged.
         """
         folder = Path(path)
-        index = read_index(folder)
-        fault = fault_in(folder, index["files"]) if index else None
+        fault = fault_in(folder)
         if fault:
             raise SnapshotError(f"the checkpoint {folder} cannot be restored, {fault}: use another one")
+        for part in self.parts:
+            part.check(folder)
         for part in self.parts:
             part.before_restore(folder)
         super().restore_from_path(path, *args, **kwargs)
@@ -182,6 +199,8 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     @override
     def cleanup(self) -> None:
         """Stop env runners, learners and parts."""
-        super().cleanup()
-        for part in reversed(self.parts):
-            part.close()
+        try:
+            super().cleanup()
+        finally:
+            for part in reversed(self.parts):
+                part.close()

@@ -1,4 +1,4 @@
-"""A checkpoint's folder: how far training had progressed, and whether the checkpoint is whole."""
+"""A checkpoint's folder: how far training had progressed. Whether it is whole, ``connectfour.system.sealed`` says."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from connectfour.system.sealed import INDEX, fault_in
+from connectfour.system.sealed import read_index
 
 CHECKPOINT_POLICY = "main.safetensors"
 """File of a checkpoint with main's weights, readable without RLlib and without unpickling."""
 
-_OLD_INDEX = "league_checkpoint.json"
 
-
-class _Index(BaseModel):
+class _Facts(BaseModel):
     iteration: int
     env_steps: int
     minutes: float
     league_size: int = 0
-    files: dict[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -37,17 +34,11 @@ class CheckpointInfo:
 
 def read_checkpoint(path: Path) -> CheckpointInfo | None:
     """Return what a checkpoint's index says, or None if there is none: the checkpoint is incomplete."""
-    index = _read_index(path)
-    return CheckpointInfo(path, **index.model_dump(exclude={"files"})) if index else None
-
-
-def checkpoint_fault(path: Path) -> str | None:
-    """Return why a checkpoint cannot be used, as a short clause; None if all its files are as they were written.
-
-    Checkpoints of earlier releases list only the sizes of their files.
-    """
-    index = _read_index(path)
-    return fault_in(path, index.files) if index else "it is incomplete"
+    try:
+        facts = _Facts.model_validate(read_index(path))
+    except ValidationError:
+        return None
+    return CheckpointInfo(path, **facts.model_dump())
 
 
 def find_checkpoints(folder: Path) -> Iterator[Path]:
@@ -55,12 +46,3 @@ def find_checkpoints(folder: Path) -> Iterator[Path]:
     for path in folder.glob("*/checkpoint_*"):
         if path.is_dir():
             yield path
-
-
-def _read_index(path: Path) -> _Index | None:
-    for name in (INDEX, _OLD_INDEX):
-        try:
-            return _Index.model_validate_json((path / name).read_bytes())
-        except (OSError, ValidationError):
-            continue
-    return None

@@ -25,11 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectfour.errors import RunFolderError
-from connectfour.runs.checkpoints import CheckpointInfo, checkpoint_fault, find_checkpoints, read_checkpoint
+from connectfour.runs.checkpoints import CheckpointInfo, find_checkpoints, read_checkpoint
 from connectfour.settings.describing import get_setting
 from connectfour.settings.reading import dump_settings, load_settings
 from connectfour.settings.schema import RunSettings
 from connectfour.system.files import locked, write_atomically
+from connectfour.system.sealed import fault_in
 
 MANIFEST = "manifest.json"
 """File in a league folder that names its members."""
@@ -167,9 +168,9 @@ class RunFolder:
         return after
 
     def newest_checkpoint(self, say: Callable[[str], None] = lambda _: None) -> CheckpointInfo | None:
-        """Return the whole checkpoint that is furthest in training, or None if training never wrote one.
+        """Return the whole checkpoint that is furthest in training, or None if training never finished one.
 
-        Every file is compared with its hash. ``say`` is told, in a sentence, which checkpoints were skipped and why.
+        Every file is compared with its hash. ``say`` gets a sentence for each checkpoint that was skipped.
 
         Raises:
             RunFolderError: there are checkpoints, but none is whole.
@@ -177,18 +178,20 @@ class RunFolder:
         found = sorted(find_checkpoints(self.checkpoints), key=_progress, reverse=True)
         skipped: list[str] = []
         for path in found:
-            fault, info = checkpoint_fault(path), read_checkpoint(path)
+            fault, info = fault_in(path), read_checkpoint(path)
             if info and not fault:
-                for sentence in skipped:
-                    say(sentence)
-                return info
+                break
             skipped.append(f"Skipping the checkpoint {path}: {fault}.")
-        if any(map(read_checkpoint, found)):
+        else:
+            info = None
+        if info is None and any(map(read_checkpoint, found)):
             raise RunFolderError(
                 f"{self.path} has no whole checkpoint to resume from: start over in another folder "
                 f"({' '.join(skipped)})"
             )
-        return None
+        for sentence in skipped:
+            say(sentence)
+        return info
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -208,17 +211,18 @@ class RunFolder:
 
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            with locked(self.path / _LOCK, refusal):
-                if self.league.is_dir():
-                    with locked(self.league / LEAGUE_LOCK, refusal, seconds=_MOST_SECONDS_OF_A_KILLED_TRAINER):
-                        pass
+        with locked(self.path / _LOCK, refusal):
+            if self.league.is_dir():
+                with locked(self.league / LEAGUE_LOCK, refusal, seconds=_MOST_SECONDS_OF_A_KILLED_TRAINER):
+                    pass
+            try:
                 yield
-        finally:
-            if made and {file.name for file in self.path.iterdir()} == {_LOCK}:
-                (self.path / _LOCK).unlink()
-                for folder in made:
-                    folder.rmdir()
+            finally:
+                if made and {file.name for file in self.path.iterdir()} <= {_LOCK, f"{_LOCK}.owner"}:
+                    for file in self.path.iterdir():
+                        file.unlink()
+                    for folder in made:
+                        folder.rmdir()
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""

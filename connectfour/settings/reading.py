@@ -128,12 +128,12 @@ def _flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, An
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield from _flat(value, f"{prefix}{key}.")
-        else:
+        elif value is not None or prefix:  # an empty section keeps its defaults
             yield f"{prefix}{key}", value
 
 
 def _is_dumped(kind: type[RunSettings], values: Mapping[str, Any], name: str) -> bool:
-    """Return whether a setting's section names all its settings, and this one has its default: a run stored it."""
+    """Return whether a run stored this setting: its section is complete, and it has its default."""
     section, _, leaf = name.partition(".")
     model = section_of(kind.model_fields.get(section))
     written = values.get(section)
@@ -151,14 +151,15 @@ def _drop_head(kind: type[RunSettings], values: dict[str, Any]) -> None:
 
 
 def dump_settings(settings: RunSettings) -> str:
-    """Return the settings that have an effect as YAML; ``load_settings`` reads them back unchanged."""
+    """Return settings as YAML, without those that have no effect and no value of their own."""
     values = settings.model_dump(mode="json")
+    defaults = validate_settings({"algorithm": settings.algorithm}).model_dump(mode="json")
     for name in settings.idle:
         section, _, leaf = name.partition(".")
-        if leaf:
-            del values[section][leaf]
-        else:
+        if not leaf and values[section] == defaults[section]:
             del values[section]
+        elif leaf and values[section][leaf] == defaults[section][leaf]:
+            del values[section][leaf]
     return yaml.safe_dump(values, sort_keys=False)
 
 

@@ -12,6 +12,8 @@ from connectfour.system.files import flush, write_atomically
 INDEX = "sealed.json"
 """File of a sealed folder that lists all others with their SHA-256."""
 
+_OLD_INDEX = "league_checkpoint.json"
+
 
 def seal(folder: Path, **facts: Any) -> None:
     """Flush all files in ``folder`` to disk, and write an index with their hashes and ``facts``."""
@@ -24,21 +26,33 @@ def seal(folder: Path, **facts: Any) -> None:
 
 
 def read_index(folder: Path) -> dict[str, Any] | None:
-    """Return what the index of a sealed folder says; None if there is no index or it is damaged."""
-    try:
-        index = json.loads((folder / INDEX).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return index if isinstance(index, dict) and isinstance(index.get("files"), dict) else None
+    """Return what the index of a sealed folder says; None if there is no index, or it is damaged."""
+    for name in (INDEX, _OLD_INDEX):
+        try:
+            index = json.loads((folder / name).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(index, dict) and isinstance(index.get("files"), dict):
+            return index
+    return None
 
 
-def fault_in(folder: Path, files: dict[str, str | int]) -> str | None:
-    """Return what is wrong with a folder's files, given their SHA-256 (in old releases, their sizes); None if whole."""
-    for name, expected in files.items():
+def fault_in(folder: Path) -> str | None:
+    """Return why a sealed folder cannot be used, as a short clause; None if all files are as they were written.
+
+    Folders that release 0.1 sealed list only the sizes of their files.
+    """
+    index = read_index(folder)
+    if index is None:
+        return "it is incomplete"
+    for name, expected in index["files"].items():
         path = folder / name
-        if not path.is_file():
-            return f"{name} is missing"
-        found = path.stat().st_size if isinstance(expected, int) else sha256_of(path)
+        try:
+            if not path.is_file():
+                return f"{name} is missing"
+            found = path.stat().st_size if isinstance(expected, int) else sha256_of(path)
+        except OSError:
+            return f"{name} cannot be read"
         if found != expected:
             return f"{name} is damaged"
     return None

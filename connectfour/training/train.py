@@ -118,7 +118,10 @@ def resume(
         iteration = checkpoint.iteration if checkpoint else 0
         with ray_session(address, cpus=_cpus(settings)):
             folder.write_settings(settings)
-            rewind(folder.progress, iteration, settings.metrics)
+            if checkpoint:
+                rewind(folder.progress, iteration, settings.metrics)
+            elif folder.progress.exists():
+                folder.progress.replace(folder.progress.with_suffix(".old.csv"))
             config = _config(_with_own_guests(settings, folder) if checkpoint else settings, seed_shift=iteration)
             config.league(folder=folder.league, restore_from=checkpoint.path if checkpoint else None)
             reporting.say(
@@ -144,7 +147,7 @@ def _check_limits(folder: RunFolder, limits: StopSettings, checkpoint: Checkpoin
 
 def _with_own_guests(settings: RunSettings, folder: RunFolder) -> RunSettings:
     """Return ``settings`` with guests named by their copies in the run, which outlive the runs that they come from."""
-    own = tuple(f"snapshot:{folder.path}/{guest_id(spec)}" for spec in settings.league.guests)
+    own = tuple(f"snapshot:{folder.path.absolute()}/{guest_id(spec)}" for spec in settings.league.guests)
     league = settings.league.model_copy(update={"guests": own})
     return settings.model_copy(update={"league": league})
 

@@ -59,6 +59,12 @@ class ApexEnvRunner(SelfPlayEnvRunner, Actor):
             self.matchmaker.follow(roster)
 
     @override
+    def begin_anew(self) -> None:
+        """Forget the games, too."""
+        super().begin_anew()
+        self.restart_games()
+
+    @override
     def report(self) -> GamesPlayed:
         """Return the results of the games that have ended."""
         return GamesPlayed(self.matchmaker.drain())
