@@ -1,1 +1,1 @@
-"""The league inside RLlib's new API stack: what makes an algorithm a league, and what it samples with."""
+"""The league inside RLlib's new API stack: the league that an algorithm has, and what it samples with."""

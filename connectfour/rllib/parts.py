@@ -172,21 +172,21 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         return path
 
     @override
-    def restore_from_path(self, path: str | Path, *args: Any, **kwargs: Any) -> None:
-        """Restore a checkpoint after checking that it is whole.
+    def restore_from_path(self, path: str | Path, *args: Any, component: str | None = None, **kwargs: Any) -> None:
+        """Restore a checkpoint after checking that it is whole; as in RLlib, ``component`` restores a part of one.
 
         Raises:
             SnapshotError: a file is missing or damaged.
         """
         folder = Path(path)
         fault = fault_in(folder)
-        if fault:
+        if fault and component is None:
             raise SnapshotError(f"the checkpoint {folder} cannot be restored, {fault}: use another one")
         for part in self.parts:
             part.check(folder)
         for part in self.parts:
             part.before_restore(folder)
-        super().restore_from_path(path, *args, **kwargs)
+        super().restore_from_path(path, *args, component=component, **kwargs)
         for part in reversed(self.parts):
             part.restored(folder)
 

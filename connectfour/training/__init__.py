@@ -1,1 +1,1 @@
-"""Training runs: a Tune experiment in a run folder, resuming it, its learning curves."""
+"""Training runs: a Tune experiment in a run folder, and resuming it."""
