@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install league app test check format bench examples clean
+.PHONY: help install league app test test-slow check format bench examples clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,10 @@ app: install ## Play against the newest run in the browser
 	@$(BIN)/connectfour app
 
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+
+test-slow: install ## Run the tests that take minutes each: populations that take over each other's leagues
+	@$(BIN)/python -m pytest -m slow
 
 check: install ## Check lint, types, dependencies and architecture
 	@$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from tests.leagues import LOCKSTEP, apex_config, config
 from tests.test_apex_gym import corridor
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.usefixtures("ray_session"),
     pytest.mark.filterwarnings("ignore:Consider boosting PBT performance"),
 ]
