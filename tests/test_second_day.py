@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ import pytest
 
 from connectfour.errors import SnapshotError
 from connectfour.league.manifest import Manifest, members_in, read_members, write_manifest
-from connectfour.league.members import MAIN
+from connectfour.league.members import MAIN, Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot, encode_snapshot
 from connectfour.players.names import encode_members, encode_player
 from connectfour.runs.folder import RunFolder
@@ -167,21 +168,25 @@ def test_of_two_commands_that_start_together_one_trains(tmp_path: Path) -> None:
     assert "is training in same: wait for it or stop it" in outputs[loser][1]
 
 
+def save_main(store: SnapshotStore, iteration: int) -> None:
+    """Replace main as training does: its file, the manifest, then the file of the save before the last."""
+    before = members_in(store.manifest)[MAIN]
+    main = store.save(MAIN, "main", encode_snapshot(store.load(before), iteration=iteration, env_steps=iteration))
+    manifest = json.loads(store.manifest.read_bytes())
+    write_manifest(store.manifest, Manifest.model_validate({**manifest, "main": main}))
+    store.remove_mains({main.file, before.file})
+
+
 def test_main_is_readable_while_training_replaces_it(tmp_path: Path) -> None:
     """Readers never meet a file that is half written, gone, or not the one that the manifest names."""
     run = make_run(tmp_path / "run")
-    store = SnapshotStore(RunFolder(run).league)
-    snapshot, stop = store.load(read_members(run)[MAIN]), threading.Event()
+    store, stop = SnapshotStore(RunFolder(run).league), threading.Event()
 
     def rewrite() -> None:
-        iteration = 0
-        while not stop.is_set():
-            iteration += 1
-            before = members_in(store.manifest)[MAIN]
-            main = store.save(MAIN, "main", encode_snapshot(snapshot, iteration=iteration, env_steps=iteration))
-            manifest = json.loads(store.manifest.read_bytes())
-            write_manifest(store.manifest, Manifest.model_validate({**manifest, "main": main}))
-            store.remove_mains({main.file, before.file})
+        for iteration in itertools.count(1):
+            save_main(store, iteration)
+            if stop.is_set():
+                return
 
     writer = threading.Thread(target=rewrite)
     writer.start()
@@ -195,6 +200,23 @@ def test_main_is_readable_while_training_replaces_it(tmp_path: Path) -> None:
         stop.set()
         writer.join()
     assert len(list(store.folder.glob("main*.safetensors"))) == 2, "the newest and the one before"
+
+
+def test_a_reader_that_misses_main_reads_the_manifest_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two saves between its reading of the manifest and of the file took the file away."""
+    run = make_run(tmp_path / "run")
+    store, late = SnapshotStore(RunFolder(run).league), [11, 12]
+
+    def read_slowly(path: Path) -> dict[str, Member]:
+        members = read_members(path)
+        while late:
+            save_main(store, late.pop(0))
+        return members
+
+    monkeypatch.setattr("connectfour.players.names.read_members", read_slowly)
+    assert encode_player(f"snapshot:{run}/main").iteration == 12
+    late += [13, 14]
+    assert "main@14" in {player.name for player in encode_members(RunFolder(run))}
 
 
 def test_a_kill_between_main_and_manifest_changes_nothing(tmp_path: Path) -> None:
