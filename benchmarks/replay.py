@@ -60,8 +60,8 @@ def in_process() -> dict[str, float]:
     while len(shard) < _CAPACITY:
         shard.add(batch, errors)
     found = {"added": per_second(lambda: shard.add(batch, errors), _ADDED)}
-    found["sampled"] = per_second(lambda: shard.sample(_SAMPLED, _BETA), _SAMPLED)
-    sampled = shard.sample(_SAMPLED, _BETA)
+    found["sampled"] = per_second(lambda: shard.sample(_SAMPLED), _SAMPLED)
+    sampled = shard.sample(_SAMPLED)
     assert sampled is not None  # noqa: S101  # for the type checker
     ids, errors = sampled.ids, rng.random(_SAMPLED)
     found["reprioritized"] = per_second(lambda: shard.update_priorities(ids, errors), _SAMPLED)
@@ -76,7 +76,7 @@ def on_ray() -> dict[str, float]:
         ray.get(shard.add.remote(batch, errors))
     return {
         "added": per_second(lambda: ray.get(shard.add.remote(batch, errors)), _ADDED),
-        "sampled": per_second(lambda: ray.get(shard.sample.remote(_SAMPLED, _BETA)), _SAMPLED),
+        "sampled": per_second(lambda: ray.get(shard.sample.remote(_SAMPLED)), _SAMPLED),
     }
 
 

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.rllib.utils.metrics import LEARNER_RESULTS, REPLAY_BUFFER_RESULTS
+from ray.rllib.utils.metrics import LEARNER_RESULTS
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from connectfour.league.members import MAIN
+from connectfour.rllib.parts import ENDED
+from connectfour.runs.folder import RunFolder
 from connectfour.runs.progress import ProgressRow, append_row, live_table, plain_line
 from connectfour.settings.schema import Metric, RunSettings
+from connectfour.system.notices import NoticeReader
 from connectfour.system.observer import Observer
 from connectfour.system.sealed import flush_tree
 
@@ -25,29 +28,33 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         last: the latest iteration.
     """
 
-    def __init__(self, file: Path, settings: RunSettings, observer: Observer | None = None) -> None:
-        """Write to ``file``; ``settings`` say what the learner reports and when training ends."""
-        self._file = file
+    def __init__(self, run: RunFolder, settings: RunSettings, observer: Observer | None = None) -> None:
+        """Record the iterations of ``run``; ``settings`` say what the learner reports and when training ends."""
+        self._run = run
         self._settings = settings
         self._observer = observer or Observer()
-        self._replaced = 0
+        self._notices = NoticeReader(run.notices)
         self.last: ProgressRow | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Make it picklable, so that Tune can store the experiment: a copy has the same file but no observer."""
-        return ProgressCallback, (self._file, self._settings)
+        """Make it picklable, so that Tune can store the experiment: a copy has the same run but no observer."""
+        return ProgressCallback, (self._run, self._settings)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Pass on what the trainer has noticed; Tune calls this several times a second, result or not."""
+        where = f"after iteration {self.last.iteration}: " if self.last else ""
+        for sentence in self._notices.read():
+            self._observer.say(f"{where}{sentence}")
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Record an iteration."""
+        if ENDED in result:
+            return
         settings = self._settings
         row = self.last = row_of(result, settings.metrics)
-        append_row(self._file, row)
-        replaced = int(result.get(REPLAY_BUFFER_RESULTS, {}).get("shards_replaced", 0))
-        if replaced > self._replaced:
-            self._observer.say(f"iteration {row.iteration}: a replay shard died; an empty one has taken its place")
-        self._replaced = replaced
+        append_row(self._run.progress, row)
         for name in result.get("missing", ()):
             self._observer.say(f"iteration {row.iteration}: the league has lost the file of {name}")
         if row.frozen and self._observer.redraws:

@@ -7,6 +7,7 @@
     ├── PlayerError           5   a player's name cannot be resolved
     ├── NotationError         6   a move string is not a game
     ├── TrainingError         7   training itself failed
+    │   └── NoProgressError   7   training has waited too long
     ├── PositionsError        8   a file of graded positions cannot be read
     ├── RankingError          9   players cannot be ranked, or a log of games is damaged
     ├── ClusterError         10   no Ray cluster answers at the given address
@@ -59,6 +60,10 @@ class TrainingError(ConnectFourError):
     """Training itself failed."""
 
     exit_code = 7
+
+
+class NoProgressError(TrainingError):
+    """Training has waited too long for something to come back."""
 
 
 class PositionsError(ConnectFourError):

@@ -23,7 +23,9 @@ def _defined(kind: type) -> set[str]:
     return {
         name
         for name, value in vars(kind).items()
-        if (inspect.isfunction(value) or isinstance(value, kinds)) and not name.startswith("__")
+        if (inspect.isfunction(value) or isinstance(value, kinds))
+        and not name.startswith("__")
+        and not getattr(value, "__isabstractmethod__", False)
     }
 
 

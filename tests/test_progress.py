@@ -15,9 +15,12 @@ from rich.console import Console
 from callbacks.progress import ProgressCallback, row_of
 from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.ppo.settings import PPORunSettings
+from connectfour.rllib.parts import ENDED
 from connectfour.runs.curves import draw_learning
+from connectfour.runs.folder import RunFolder
 from connectfour.runs.progress import minutes_left, rewind
 from connectfour.settings.schema import RunSettings, StopSettings
+from connectfour.system.notices import Notices
 from connectfour.system.observer import ConsoleObserver
 
 PPO = PPORunSettings(stop=StopSettings(minutes=5))
@@ -53,7 +56,7 @@ def show(
     console = Console(file=io.StringIO(), force_terminal=terminal, width=160)
     clock = iter(seconds)
     with ConsoleObserver(console, lambda: next(clock)) as observer:
-        callback = ProgressCallback(file, settings, observer)
+        callback = ProgressCallback(RunFolder(file.parent), settings, observer)
         for each in results:
             callback.on_trial_result(0, [], None, each)
     assert isinstance(console.file, io.StringIO)
@@ -131,10 +134,10 @@ def test_time_left_is_that_of_the_nearest_limit() -> None:
 
 def test_tune_can_store_it(tmp_path: Path) -> None:
     """A console cannot be pickled; the callback can, and its copy writes to the same file."""
-    callback = ProgressCallback(tmp_path / "p.csv", PPO, ConsoleObserver(Console()))
+    callback = ProgressCallback(RunFolder(tmp_path), PPO, ConsoleObserver(Console()))
     copy = pickle.loads(pickle.dumps(callback))  # noqa: S301  # made a moment ago
     copy.on_trial_result(0, [], None, result(1))
-    assert (tmp_path / "p.csv").is_file()
+    assert (tmp_path / "progress.csv").is_file()
 
 
 def test_learning_is_drawn_from_the_table(tmp_path: Path) -> None:
@@ -152,14 +155,30 @@ def test_learning_is_drawn_from_the_table(tmp_path: Path) -> None:
     assert picture.read_bytes() != first
 
 
-def test_a_replaced_replay_shard_is_reported_once(tmp_path: Path) -> None:
-    """In the iteration after it died."""
-    results = [result(number) for number in range(1, 5)]
-    for each, replaced in zip(results, (0, 1, 1, 2), strict=True):
-        each["replay_buffer"] = {"shards_replaced": replaced}
-    printed = show(tmp_path / "progress.csv", results, [0.0] * 20, terminal=False)
-    said = [line for line in printed.splitlines() if "a replay shard died" in line]
-    assert [line.split(":")[0] for line in said] == ["iteration 2", "iteration 4"]
+def test_notices_of_the_trainer_are_passed_on_once(tmp_path: Path) -> None:
+    """Between two results, too; those of an earlier part of the run are old news."""
+    run = RunFolder(tmp_path)
+    run.league.mkdir()
+    Notices(run.notices).say("env runner 1 died")
+    console = Console(file=io.StringIO(), width=160)
+    callback = ProgressCallback(run, PPO, ConsoleObserver(console))
+    Notices(run.notices).say("replay shard 2 died:\nan empty one has taken its place")
+    callback.on_step_end(0, [])
+    callback.on_step_end(0, [])
+    callback.on_trial_result(0, [], None, result(7))
+    Notices(run.notices).say("env runner 1 failed")
+    callback.on_step_end(0, [])
+    assert isinstance(console.file, io.StringIO)
+    first, *_, last = console.file.getvalue().splitlines()
+    assert first == "replay shard 2 died: an empty one has taken its place"
+    assert last == "after iteration 7: env runner 1 failed"
+    assert console.file.getvalue().count("env runner 1") == 1
+
+
+def test_a_result_that_only_asks_for_a_checkpoint_is_no_row(tmp_path: Path) -> None:
+    """It repeats the last one."""
+    show(tmp_path / "progress.csv", [result(1), {**result(1), ENDED: "no progress"}], [0.0] * 9, terminal=False)
+    assert len((tmp_path / "progress.csv").read_text().splitlines()) == 2
 
 
 def test_each_learner_shows_its_own_figures(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import ray
 
 from connectfour.apex.options import ReplayOptions
-from connectfour.apex.replay.replay import Replay
+from connectfour.apex.replay.replay import Origin, Replay
 from connectfour.apex.replay.shard import ReplayShard
 from connectfour.apex.replay.sum_tree import SumTree
 from connectfour.apex.replay.writer import ReplayWriter
@@ -85,48 +86,56 @@ class TestShard:
         shard = ReplayShard(10, 0.0)
         for start, count in ((0, 7), (7, 7), (14, 25), (39, 3)):
             shard.add(rows(*range(start, start + count)), np.ones(count))
-            sampled = shard.sample(1000, 1.0)
-            assert sampled is not None
+            sampled = shard.sample(1000)
             newest = set(range(max(0, start + count - 10), start + count))
             assert set(sampled.columns["number"].tolist()) == newest
             np.testing.assert_array_equal(sampled.columns["pair"][:, 1], sampled.columns["number"])
 
-    def test_probabilities_and_importance_weights(self) -> None:
-        """Priorities to the power alpha; weights (N P) ** -beta."""
+    def test_probabilities(self) -> None:
+        """Priorities to the power alpha."""
         priorities = np.array([1.0, 4.0, 9.0, 16.0])
         shard = filled(8, priorities.tolist(), alpha=0.5)
-        sampled = shard.sample(10_000, 0.4)
+        sampled = shard.sample(10_000)
         assert sampled is not None
         probability = np.sqrt(priorities) / np.sqrt(priorities).sum()
         drawn = np.bincount(sampled.columns["number"], minlength=4) / 10_000
         np.testing.assert_allclose(drawn, probability, atol=1e-3)
-        expected = (4 * probability[sampled.columns["number"]]) ** -0.4
-        np.testing.assert_allclose(sampled.weights, expected, rtol=1e-4)
+        np.testing.assert_allclose(sampled.probability, probability[sampled.columns["number"]], rtol=1e-4)
+        assert sampled.total == pytest.approx(10)
 
     def test_new_priorities_count(self) -> None:
         """By the ids of a sample."""
         shard = filled(4, [1.0, 1.0, 1.0, 1.0])
-        sampled = shard.sample(4, 1.0)
-        assert sampled is not None
+        sampled = shard.sample(4)
         shard.update_priorities(sampled.ids, np.where(sampled.columns["number"] == 2, 1e6, 0.0))
-        again = shard.sample(1000, 1.0)
-        assert again is not None
+        again = shard.sample(1000)
         assert np.mean(again.columns["number"] == 2) > 0.99
 
     def test_priorities_of_overwritten_transitions_are_skipped(self) -> None:
         """They belong to other transitions by now."""
         shard = filled(4, [1.0, 1.0, 1.0, 1.0])
-        sampled = shard.sample(100, 1.0)
-        assert sampled is not None
+        sampled = shard.sample(100)
         shard.add(rows(4, 5), np.ones(2))
         shard.update_priorities(sampled.ids, np.full(100, 1e6))
-        again = shard.sample(1000, 1.0)
-        assert again is not None
+        again = shard.sample(1000)
         assert set(again.columns["number"].tolist()) <= {2, 3}
 
     def test_an_empty_shard_has_nothing(self) -> None:
         """It says so instead of failing."""
-        assert ReplayShard(4, 0.6).sample(3, 0.4) is None
+        sampled = ReplayShard(4, 0.6).sample(3)
+        assert (len(sampled), sampled.held, sampled.total) == (0, 0, 0.0)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+    def test_td_errors_that_are_not_finite_are_refused(self, bad: float) -> None:
+        """One of them would make every draw return row 0 with weights that are not numbers."""
+        shard = ReplayShard(8, 1.0)
+        assert shard.add(rows(0, 1, 2), np.array([1.0, bad, 1.0])) == 1
+        sampled = shard.sample(1000)
+        assert set(sampled.columns["number"].tolist()) == {0, 2}
+        assert shard.update_priorities(sampled.ids[:2], np.array([bad, 1.0])) == 1
+        again = shard.sample(1000)
+        assert np.isfinite(again.probability).all()
+        assert set(again.columns["number"].tolist()) == {0, 2}
 
     def test_memory_is_bounded(self) -> None:
         """All of it is there after the first batch."""
@@ -162,6 +171,11 @@ def fill(replay: Replay, first: int = 0) -> None:
         ray.get(shard.add.remote(rows(*range(first + 100 * number, first + 100 * number + 50)), np.ones(50)))
 
 
+def nonsense(origin: Origin) -> Origin:
+    """Return an origin that names more rows than there are transitions."""
+    return dataclasses.replace(origin, ids=origin.ids[:1], rows=np.zeros((1, 2), np.int64))
+
+
 def kill(replay: Replay, number: int) -> Any:
     """Kill a shard, and wait until it is dead."""
     shard = replay.shards[number]
@@ -174,14 +188,81 @@ class TestReplay:
     """The shards together."""
 
     def test_a_batch_comes_from_all_shards(self, replay: Replay) -> None:
-        """In equal parts, with weights up to 1."""
+        """In equal parts if nothing is known of them yet, in random order, with weights up to 1."""
         fill(replay)
         replay.request(40, 0.4)
         batch = replay.collect()
         assert batch is not None
         assert len(batch) == 40
         assert sum(batch.columns["number"] < 100) == 20
+        assert 0 < sum(batch.columns["number"][:20] < 100) < 20
         assert batch.weights.max() == 1
+
+    def test_it_draws_as_if_there_were_one_shard(self, replay: Replay) -> None:
+        """A shard with few or unlikely transitions gets a small part of each batch, and weights undo the priorities."""
+        first, second = replay.shards
+        ray.get(first.add.remote(rows(*range(90)), np.full(90, 3.0)))
+        ray.get(second.add.remote(rows(*range(100, 110)), np.full(10, 1.0)))
+        replay.request(64, 1.0)
+        replay.collect()  # the shards say what they hold
+        replay.request(56_000, 1.0)
+        batch = replay.collect()
+        assert batch is not None
+        drawn = np.bincount(batch.columns["number"], minlength=110)
+        weight = np.array([90 * 3.0**0.6, 10.0])
+        np.testing.assert_allclose([drawn[:90].sum(), drawn[100:].sum()], 56_000 * weight / weight.sum(), atol=2)
+        gradient = np.bincount(batch.columns["number"], batch.weights, minlength=110)
+        np.testing.assert_allclose(gradient[:90].sum() / gradient.sum(), 0.9, rtol=1e-2)
+
+    def test_a_replaced_shard_does_not_get_half_of_the_gradient(self, replay: Replay) -> None:
+        """What it holds counts as much as any other transition from the first batch on."""
+        big, small = replay.shards
+        ray.get(big.add.remote(rows(*range(100)), np.ones(100)))
+        ray.get(small.add.remote(rows(1000), np.ones(1)))
+        replay.request(202, 1.0)
+        batch = replay.collect()
+        assert batch is not None
+        share = batch.weights[batch.columns["number"] == 1000].sum() / batch.weights.sum()
+        assert share == pytest.approx(1 / 101, rel=1e-3)
+
+    def test_an_empty_shard_is_not_dead(self, replay: Replay) -> None:
+        """The other one makes up for it; it is asked again, and takes part once it holds something."""
+        ray.get(replay.shards[0].add.remote(rows(*range(50)), np.ones(50)))
+        replay.request(40, 0.4)
+        batch = replay.collect()
+        assert batch is not None
+        assert len(batch) == 40
+        assert replay.replaced == []
+        ray.get(replay.shards[1].add.remote(rows(*range(100, 150)), np.ones(50)))
+        for _ in range(2):
+            replay.request(40, 0.4)
+            batch = replay.collect()
+            assert batch is not None
+        assert sum(batch.columns["number"] >= 100) == 20
+
+    def test_a_failing_update_of_priorities_is_seen(self, replay: Replay) -> None:
+        """It used to be dropped unread."""
+        fill(replay)
+        replay.request(40, 0.4)
+        batch = replay.collect()
+        assert batch is not None
+        replay.update_priorities(dataclasses.replace(batch, origins=(nonsense(batch.origins[0]),)), np.ones(40))
+        ray.wait([update.answer for update in replay._updates])
+        replay.request(40, 0.4)
+        with pytest.raises(IndexError):
+            replay.collect()
+
+    def test_priorities_that_are_not_finite_are_counted(self, replay: Replay) -> None:
+        """And do no harm."""
+        fill(replay)
+        replay.request(40, 0.4)
+        batch = replay.collect()
+        assert batch is not None
+        replay.update_priorities(batch, np.where(np.arange(40) == 3, np.nan, 1.0))
+        ray.wait([update.answer for update in replay._updates], num_returns=2)
+        replay.request(40, 0.4)
+        replay.collect()
+        assert replay.refused == 1
 
     def test_priorities_return_to_the_shard_that_the_rows_came_from(self, replay: Replay) -> None:
         """Row by row."""
@@ -208,9 +289,10 @@ class TestReplay:
         assert replay.replaced == [1]
         assert replay.shards[0] is not dead
         fill(replay)
-        replay.request(40, 0.4)
-        batch = replay.collect()
-        assert batch is not None
+        for _ in range(2):  # the first batch finds out what the shards hold now
+            replay.request(60, 0.4)
+            batch = replay.collect()
+            assert batch is not None
         assert sum(batch.columns["number"] < 100) == 20
 
     def test_without_a_living_shard_there_is_no_batch(self, replay: Replay) -> None:
@@ -245,10 +327,14 @@ class GatedShard:
     def __init__(self) -> None:
         self.taken = 0
 
-    def add(self, columns: dict[str, Any], td_errors: Any) -> None:
+    def add(self, columns: dict[str, Any], td_errors: Any) -> int:
         while not ray.get(columns["gate"][0].is_open.remote()):
             pass
         self.taken += 1
+        return 0
+
+    def describe(self) -> int:
+        return self.taken
 
 
 class Gate:
@@ -283,6 +369,24 @@ class TestWriter:
         assert len(writer._under_way) <= 2
         ray.kill(shard)
         ray.kill(gate)
+
+    def test_writes_to_the_shards_that_are_free(self, ray_session: None) -> None:
+        """A slow one among four takes two batches and no more, and the others take all the rest."""
+        gate = ray.remote(num_cpus=0)(Gate).remote()
+        slow = ray.remote(num_cpus=0)(GatedShard).remote()
+        fast = [ray.remote(num_cpus=0)(ReplayShard).remote(100, 0.6) for _ in range(3)]
+        writer, spans = ReplayWriter(in_flight=2), Spans()
+        columns = {"gate": np.array([gate], dtype=object)}
+        for _ in range(40):
+            writer.write([slow, *fast], columns, np.ones(1), spans)
+        waiting = [reference for reference, (number, _) in writer._under_way.items() if number]
+        ray.wait(waiting, num_returns=len(waiting))
+        assert sum(each["added"] for each in ray.get([shard.describe.remote() for shard in fast])) == 38
+        ray.get(gate.open.remote())
+        writer.flush()
+        assert ray.get(slow.describe.remote()) == 2
+        for actor in (gate, slow, *fast):
+            ray.kill(actor)
 
     def test_takes_turns_and_counts_what_a_dead_shard_lost(self, replay: Replay) -> None:
         """Nothing is raised: the learner replaces the shard."""

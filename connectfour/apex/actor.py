@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,9 @@ class Report:
     Attributes:
         transitions: number of transitions that it sent.
         lost: transitions that did not arrive, because their shard died.
+        refused: transitions that shards refused, because their TD errors are not finite.
         metrics: RLlib's metrics.
+        seconds: how long the order took, without what it had to wait for the replay.
         spans: how it spent its time since the previous report.
         returns: returns of finished episodes on nearly greedy environments.
         extra: what the actor's ``report`` returned, for ``ActorGroup.take_extra``.
@@ -48,10 +51,17 @@ class Report:
 
     transitions: int
     lost: int
+    refused: int
     metrics: Any
+    seconds: float
     spans: Spans
     returns: tuple[float, ...] = ()
     extra: Any = None
+
+    @property
+    def accepted(self) -> int:
+        """How many of the transitions count; what was refused belongs to an earlier order."""
+        return self.transitions - self.refused
 
 
 class Actor(ModuleRunner):
@@ -82,14 +92,23 @@ class Actor(ModuleRunner):
 
     def act(self, order: Order) -> Report:
         """Load newer weights, sample, and send the transitions to the replay."""
+        start = time.monotonic()
         with self._spans.measure("act"):
             self.follow(order)
             sampled: Transitions = self.sample()
+        seconds = time.monotonic() - start
         if len(sampled):
             self._writer.write(order.shards, sampled.columns, sampled.td_errors, self._spans)
         returns, self.returns = tuple(self.returns), []
         return Report(
-            len(sampled), self._writer.take_lost(), self.get_metrics(), self._spans.take(), returns, self.report()
+            transitions=len(sampled),
+            lost=self._writer.take_lost(),
+            refused=self._writer.take_refused(),
+            metrics=self.get_metrics(),
+            seconds=seconds,
+            spans=self._spans.take(),
+            returns=returns,
+            extra=self.report(),
         )
 
     def begin_anew(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -31,13 +33,17 @@ from connectfour.apex.options import ApexOptions, ReplayOptions, check_fit
 from connectfour.apex.q_module import DuelingMLP
 from connectfour.apex.replay.replay import Batch, Replay
 from connectfour.apex.spans import Spans
-from connectfour.apex.timeline import Timeline
+from connectfour.apex.timeline import Timeline, waiting
 from connectfour.errors import ConfigError
 from connectfour.rllib.annealed_learner import schedule
 from connectfour.rllib.parts import Part, PartedAlgorithm, PartedConfig
 
+_NOT_FINITE = "TD errors are not finite: look for rewards and observations that are not numbers"
+
 WAITING_SHARES = "waiting"
 """Key in the result: the share of its time that each process waits."""
+LEARNER_SHARES = "learner_time"
+"""Key in the result: the share of the learner's time by activity; together they are the whole iteration."""
 
 
 class ApexConfig(PartedConfig):
@@ -66,11 +72,13 @@ class ApexConfig(PartedConfig):
         self.grad_clip_by = "global_norm"
         self.rollout_fragment_length = 16
         self.num_env_runners = 1
-        # Actors must not run out of orders while the learner is busy.
-        self.max_requests_in_flight_per_env_runner = 8
         self.num_envs_per_env_runner = 8
         self.env_runner_cls = GymActor
-        self.restart_failed_env_runners = True
+        # RLlib would fetch every actor's state after each iteration, and so wait until its queue is empty.
+        self.merge_env_runner_states = False
+        self.broadcast_env_runner_states = False
+        # ``ActorGroup`` decides how many orders an actor has.
+        self.max_requests_in_flight_per_env_runner = 64
         self._learner_class = ApexLearner
         self.anneal_env_steps = 1_000_000
         self.apex_options: dict[str, Any] = ApexOptions(
@@ -149,12 +157,18 @@ class ApexConfig(PartedConfig):
         """Start the replay, and make the group of actors."""
         options, replay = self.apex, ReplayOptions(**self.replay_options)
         algorithm.timeline, algorithm.spans = Timeline(), Spans()
+
         algorithm.balance = Balance(
             options.replay_ratio, replay.learning_starts, options.batch_size * options.updates_per_iteration
         )
-        algorithm.replay = Replay(replay, self.seed or 0)
+        algorithm.replay = Replay(replay, self.seed or 0, patience=self.patience, say=algorithm.say)
         algorithm.actors = ActorGroup(
-            lambda: algorithm.env_runner_group, algorithm.replay, algorithm.balance, algorithm.timeline
+            lambda: algorithm.env_runner_group,
+            algorithm.replay,
+            algorithm.balance,
+            algorithm.timeline,
+            patience=self.patience,
+            say=algorithm.say,
         )
         return [algorithm.actors, algorithm.replay, *super().parts(algorithm)]
 
@@ -168,8 +182,8 @@ class Apex(PartedAlgorithm):
     """Double Q-learning with distributed prioritized replay and actors that run alongside the learner.
 
     In the result, ``env_runners/episode_return_mean`` is the mean over the latest 20 episodes in nearly greedy
-    environments, ``replay_buffer`` describes the replay, and ``waiting`` gives the share of its time that each process
-    waits.
+    environments, ``replay_buffer`` describes the replay, ``waiting`` gives the share of its time that each process
+    waits, and ``learner_time`` what the learner spends a whole iteration on.
 
     Attributes:
         actors: the env runners.
@@ -188,9 +202,11 @@ class Apex(PartedAlgorithm):
     spans: Spans
     updates = 0
     _held = 0
+    _refused_said = 0
+    _waits: Mapping[str, float] = MappingProxyType({})
 
     @override
-    def training_step(self) -> None:
+    def advance(self) -> bool:
         """Take ``updates_per_iteration`` gradient steps on a batch from the replay while the actors keep acting."""
         if not self.actors.has_weights:
             self._broadcast()
@@ -199,14 +215,31 @@ class Apex(PartedAlgorithm):
             self._learn(batch)
             self._broadcast()
         self._log()
+        return batch is not None
+
+    @override
+    def trouble(self) -> str:
+        """Return what keeps the actors from sending transitions."""
+        refused = self.actors.refused
+        if not refused:
+            return self.actors.runners.trouble
+        return f"{self.actors.runners.trouble}; the replay refused {refused:,} transitions whose {_NOT_FINITE}"
+
+    def _note_refused(self) -> None:
+        """Say so when the replay has refused transitions, and again whenever their number has doubled."""
+        refused = self.actors.refused + self.replay.refused
+        if refused > 2 * self._refused_said:
+            self._refused_said = refused
+            self.say(f"the replay has refused {refused:,} transitions whose {_NOT_FINITE}")
 
     def _next_batch(self) -> Batch | None:
-        """Return the batch that was fetched ahead and request the next one; None while the replay fills."""
+        """Return the batch that was fetched ahead and request the next one; None if there is nothing to wait for."""
         self._direct_actors(wait=False)
         with self.spans.measure("wait for actors"):
             while not self.balance.may_learn():
-                if not self._direct_actors(wait=True):
+                if not self._direct_actors(wait=True) and not self.balance.may_learn():
                     return None
+                self.patience.check(self.trouble())
         if not self.replay.is_requested:
             self._request()
         with self.spans.measure("wait for replay"):
@@ -233,6 +266,8 @@ class Apex(PartedAlgorithm):
         reports, under_way = self.actors.direct(order_size, wait=wait)
         if reports:
             self.metrics.aggregate([report.metrics for report in reports], key=ENV_RUNNER_RESULTS)
+        if any(report.accepted > 0 for report in reports):
+            self.patience.progressed()
         return under_way
 
     def _learn(self, batch: Batch) -> None:
@@ -260,19 +295,26 @@ class Apex(PartedAlgorithm):
             self.actors.broadcast(ray.put(self.learner_group.get_weights([self.config.learned_module])))
 
     def _log(self) -> None:
-        """Log the replay's state, and the share of its time that each process waited in this step."""
+        """Log the replay's state, and what each process has spent its time on since the last call."""
+        self._note_refused()
         self.timeline.add("learner", self.spans.take(), serves=False)
         values = {
             "size": self._held,
             "transitions_lost": self.actors.lost,
+            "transitions_refused": self.actors.refused + self.replay.refused,
             "shards_replaced": len(self.replay.replaced),
         }
         for name, value in values.items():
             self.metrics.log_value((REPLAY_BUFFER_RESULTS, name), value, window=1)
         if self.actors.return_mean is not None:
             self.metrics.log_value((ENV_RUNNER_RESULTS, EPISODE_RETURN_MEAN), self.actors.return_mean, window=1)
-        for process, share in self.timeline.take_waiting().items():
+        shares = self.timeline.take_shares()
+        # An actor that has not reported since the last call keeps its share.
+        self._waits = {**self._waits, **{process: waiting(each) for process, each in shares.items()}}
+        for process, share in self._waits.items():
             self.metrics.log_value((WAITING_SHARES, process.replace(" ", "_")), share, window=20)
+        for activity, share in shares.get("learner", {}).items():
+            self.metrics.log_value((LEARNER_SHARES, activity.replace(" ", "_")), share, window=20)
 
 
 def check_options(apex: dict[str, Any], replay: dict[str, Any]) -> None:

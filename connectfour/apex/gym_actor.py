@@ -13,6 +13,7 @@ from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.rl_module import DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SINGLE_SPACES, INPUT_ENV_SPACES
+from ray.rllib.env.env_context import EnvContext
 from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED,
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
@@ -27,13 +28,13 @@ from connectfour.apex.transitions import Steps, Transitions
 from connectfour.errors import ConfigError
 
 
-def _creator(config: AlgorithmConfig) -> Callable[[], gym.Env[Any, Any]]:
+def _creator(config: AlgorithmConfig, context: EnvContext) -> Callable[[], gym.Env[Any, Any]]:
     """Return what makes an environment: RLlib accepts classes, names registered with Tune, and Gymnasium's names."""
     if not isinstance(config.env, str):
-        return partial(config.env, config.env_config)
+        return partial(config.env, context)
     if _global_registry.contains(ENV_CREATOR, config.env):
-        return partial(_global_registry.get(ENV_CREATOR, config.env), config.env_config)
-    return partial(gym.make, config.env, **config.env_config)
+        return partial(_global_registry.get(ENV_CREATOR, config.env), context)
+    return partial(gym.make, config.env, **context)
 
 
 class GymActor(Actor):
@@ -47,7 +48,9 @@ class GymActor(Actor):
         """
         super().__init__(config=config, **kwargs)
         envs = config.num_envs_per_env_runner
-        self.env = gym.vector.SyncVectorEnv([_creator(config)] * envs)
+        context = EnvContext(config.env_config, self.worker_index or 0, num_workers=config.num_env_runners)
+        copies = [context.copy_with_overrides(vector_index=index) for index in range(envs)]
+        self.env = gym.vector.SyncVectorEnv([_creator(config, each) for each in copies])
         observations, actions = self.env.single_observation_space, self.env.single_action_space
         if not isinstance(actions, gym.spaces.Discrete) or len(observations.shape or ()) != 1:
             raise ConfigError(
@@ -55,6 +58,7 @@ class GymActor(Actor):
                 "Discrete actions; write an Actor of your own for others"
             )
         torch.set_num_threads(1)
+        self._first_action = int(actions.start)
         self._legal = np.ones((envs, int(actions.n)), np.int8)
         self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
         self._returns = np.zeros(envs)
@@ -87,7 +91,7 @@ class GymActor(Actor):
             q = self.module[DEFAULT_MODULE_ID].q_values(torch.from_numpy(self._observation)).numpy()
         action = explore(q.argmax(axis=1), self._legal, self.epsilon, self._rng)
         before, resets = self._observation, self._resets
-        self._observation, reward, terminated, truncated, _ = self.env.step(action)
+        self._observation, reward, terminated, truncated, _ = self.env.step(action + self._first_action)
         self._resets = terminated | truncated
         self._count(reward, resets)
         return Steps(

@@ -41,6 +41,7 @@ class PoolState(BaseModel):
         payoff: all training games against the pool.
         recent: main's latest games by opponent, one ``(wins, draws, losses)`` per iteration, the oldest first.
         games_since_freeze: games against the pool since the last freeze.
+        evidence: evidence since then that main is above a threshold, by opponent and for the whole ``pool``.
         league: id of the league, which tells its members from those of another league.
     """
 
@@ -52,6 +53,7 @@ class PoolState(BaseModel):
     payoff: tuple[PayoffRow, ...]
     recent: dict[str, tuple[tuple[int, int, int], ...]] = {}
     games_since_freeze: int = 0
+    evidence: dict[str, tuple[float, ...]] = {}
     league: str | None = None
 
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from connectfour.games.result import Result, Score, SeatScores
+from connectfour.league.evidence import Evidence
 from connectfour.league.manifest import PayoffRow, PoolState
 from connectfour.league.matchmaking import Matchmaker, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.recent import RecentResults
 from connectfour.settings.schema import LeagueSettings, RunSettings, guest_id
+
+_POOL = "pool"
+_HEAVIEST = 4.0
 
 
 class OpponentPool:
@@ -45,6 +49,7 @@ class OpponentPool:
         self.payoff: dict[tuple[str, str], Score] = {}
         self.recent = RecentResults(settings.newest_games)
         self._games_since_freeze = 0
+        self._evidence: dict[str, Evidence] = {}
 
     def __len__(self) -> int:
         """Return the league's size: the heuristics, guests, and main's freezes, active or not."""
@@ -89,6 +94,7 @@ class OpponentPool:
 
     def record(self, results: Mapping[str, SeatScores]) -> None:
         """Record the games of one iteration: main's scores by opponent."""
+        self._bet({name: scores.total for name, scores in results.items() if name in self.active})
         for opponent, scores in results.items():
             as_first, as_second = (MAIN, opponent), (opponent, MAIN)
             for pair, score in ((as_first, scores.first), (as_second, scores.second.reversed)):
@@ -97,13 +103,33 @@ class OpponentPool:
             self._games_since_freeze += scores.total.games
         self.recent.add({name: scores for name, scores in results.items() if name in self.active})
 
+    def _bet(self, scores: Mapping[str, Score]) -> None:
+        """Add an iteration's games against the active pool to the evidence that main is above the thresholds.
+
+        All opponents weigh the same in the win rate, so a game counts the more, the fewer its opponent has played.
+        """
+        played = {name: score for name, score in scores.items() if score.games}
+        total = sum(score.games for score in played.values())
+        weights = {name: total / len(self.active) / score.games for name, score in played.items()}
+        scale = min(1.0, _HEAVIEST / max(weights.values(), default=1.0))
+        self._evidence.setdefault(_POOL, self._new_evidence(_POOL)).add(
+            [(score, scale * weights[name]) for name, score in played.items()]
+        )
+        for name in self.newest:
+            self._evidence.setdefault(name, self._new_evidence(name)).add([(scores.get(name, Score()), 1.0)])
+
+    def _new_evidence(self, name: str, state: Sequence[float] = ()) -> Evidence:
+        if name == _POOL:
+            return Evidence(self.settings.win_rate_threshold, largest_weight=_HEAVIEST, state=state)
+        return Evidence(self.settings.newest_threshold, state=state)
+
     def should_freeze(self, env_steps: int) -> bool:
         """Return whether main is due to be frozen.
 
-        Main is due when it beats the pool as it stands now: its win rate reaches the threshold over at least
-        ``min_games`` games since the last freeze, and it scores ``newest_threshold`` against each of the newest
-        snapshots over at least ``newest_games`` games. With ``freeze_every``, main is also due after that many env
-        steps.
+        Main is due when it beats the pool as it stands now, over at least ``min_games`` games since the last freeze:
+        its win rate is above ``win_rate_threshold`` and its score against each of the newest snapshots is above
+        ``newest_threshold``, each with a probability of error of at most ``freeze_error`` (see ``Evidence``). With
+        ``freeze_every``, main is also due after that many env steps.
         """
         settings = self.settings
         last = max((self.members[name].env_steps for name in self.newest), default=0)
@@ -111,9 +137,9 @@ class OpponentPool:
             return True
         return (
             self._games_since_freeze >= settings.min_games
-            and self.win_rate >= settings.win_rate_threshold
-            and all(self.recent.score(name).games >= settings.newest_games for name in self.newest)
-            and self.newest_score >= settings.newest_threshold
+            and bool(self._evidence)
+            and all(name in self._evidence for name in self.newest)
+            and min(evidence.capital for evidence in self._evidence.values()) * settings.freeze_error >= 1
         )
 
     def admit(self, snapshot: Member) -> Member:
@@ -133,6 +159,7 @@ class OpponentPool:
         self.active.append(snapshot.id)
         self.freezes += 1
         self._games_since_freeze = 0
+        self._evidence = {}
         return self.members[snapshot.id]
 
     def _retire(self, name: str) -> None:
@@ -157,12 +184,14 @@ class OpponentPool:
 
     def roster(self, mirror_share: float, iteration: int) -> Roster:
         """Return what env runners draw from; ``iteration`` gives each roster its own sequence of draws."""
-        if self.settings.matchmaking == "pfsp":
-            weights = pfsp_weights([self.recent.estimate(name) for name in self.active], self.settings.pfsp_floor)
-        else:
-            weights = tuple(1 / len(self.active) for _ in self.active)
         modules = {name: self.members[name].module for name in self.active}
-        return Roster(modules, weights, mirror_share, (self._seed, iteration))
+        return Roster(modules, self._shares(), mirror_share, (self._seed, iteration))
+
+    def _shares(self) -> tuple[float, ...]:
+        """Return each active opponent's share of the games against the pool."""
+        if self.settings.matchmaking == "pfsp":
+            return pfsp_weights([self.recent.estimate(name) for name in self.active], self.settings.pfsp_floor)
+        return tuple(1 / len(self.active) for _ in self.active)
 
     def to_state(self) -> PoolState:
         """Return everything the pool remembers."""
@@ -179,6 +208,7 @@ class OpponentPool:
                 for name, scores in self.recent.iterations.items()
             },
             games_since_freeze=self._games_since_freeze,
+            evidence={name: evidence.state for name, evidence in self._evidence.items()},
             league=self.id,
         )
 
@@ -197,6 +227,7 @@ class OpponentPool:
             {name: [Score(*counts) for counts in scores] for name, scores in state.recent.items()},
         )
         self._games_since_freeze = state.games_since_freeze
+        self._evidence = {name: self._new_evidence(name, values) for name, values in state.evidence.items()}
 
 
 def first_matchmaker(settings: RunSettings, worker_index: int) -> Matchmaker:

@@ -27,15 +27,18 @@ class Exchange(Protocol):
 class RunnerExchange:
     """Calls the env runners between iterations, and waits for them."""
 
-    def __init__(self, groups: Callable[[], Sequence[EnvRunnerGroup]]) -> None:
-        """Call the env runners in ``groups()``: those that sample come first, those for evaluation may follow."""
-        self._groups = groups
+    def __init__(self, groups: Callable[[], Sequence[EnvRunnerGroup]], patience: float) -> None:
+        """Call the env runners in ``groups()``, and wait for each call up to ``patience`` seconds.
+
+        Those that sample come first, those for evaluation may follow.
+        """
+        self._groups, self._patience = groups, patience
 
     def publish(self, roster: Roster) -> None:
         """Send ``roster`` to all env runners, including those for evaluation."""
         for group in self._groups():
-            push_roster(group, roster)
+            push_roster(group, roster, patience=self._patience)
 
     def collect(self) -> dict[str, SeatScores]:
         """Ask all env runners that sample for their results."""
-        return collect_results(self._groups()[0])
+        return collect_results(self._groups()[0], patience=self._patience)

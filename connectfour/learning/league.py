@@ -82,7 +82,7 @@ class League(Part):
         """
         self.settings = settings
         self.store = SnapshotStore(folder)
-        self.exchange: Exchange = RunnerExchange(lambda: self.groups)
+        self.exchange: Exchange = RunnerExchange(lambda: self.groups, settings.fault.patience)
         self.value_preserving = math.nan
         self.missing: list[str] = []
         self._algorithm = algorithm
@@ -183,7 +183,7 @@ class League(Part):
             TrainingError: the weights on an env runner still differ.
         """
         push_weights(self._algorithm, group, worker_indices=worker_indices)
-        push_roster(group, self.roster, worker_indices)
+        push_roster(group, self.roster, worker_indices, patience=self.settings.fault.patience)
 
     def _sync_all(self) -> None:
         for group in self.groups:

@@ -22,7 +22,7 @@ from connectfour.learning.league import League
 from connectfour.learning.modules import module_of_agent, module_specs
 from connectfour.learning.stock_env_runner import StockEnvRunner
 from connectfour.rllib.parts import Part, PartedConfig
-from connectfour.runs.folder import RunFolder
+from connectfour.runs.folder import NOTICES, RunFolder
 from connectfour.settings.reading import check_effect, check_setting_name, set_value, validate_settings
 from connectfour.settings.schema import RunSettings
 from connectfour.system.names import load_name
@@ -64,9 +64,15 @@ class LeagueConfig(PartedConfig):
 
     def parts(self, algorithm: Any) -> list[Part]:
         """Make the league, in ``league_folder`` or in the folder of Tune's trial."""
-        folder = Path(self.league_folder) if self.league_folder else _trial_folder(algorithm).league
-        algorithm.league = League(algorithm, self.settings, folder)
+        algorithm.league = League(algorithm, self.settings, self._folder(algorithm))
         return [*super().parts(algorithm), algorithm.league]
+
+    def _folder(self, algorithm: Any) -> Path:
+        return Path(self.league_folder) if self.league_folder else _trial_folder(algorithm).league
+
+    def notices(self, algorithm: Any) -> Path | None:
+        """Return the file for notices in the league's folder."""
+        return self._folder(algorithm) / NOTICES
 
     def share_done(self, *, env_steps: int, seconds: float) -> float:
         """Return the share of the run that is done, in [0, 1], by whichever limit (time or env steps) is closer."""
@@ -135,7 +141,7 @@ class LeagueConfig(PartedConfig):
         specs = module_specs(settings)
         config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         config.multi_agent(policies=set(specs), policy_mapping_fn=module_of_agent, policies_to_train=[MAIN])
-        config.fault_tolerance(restart_failed_env_runners=True)
+        config.fault_tolerance(patience=settings.fault.patience)
         config.callbacks([])
         config.debugging(seed=(settings.seed + _SEED_STEP * seed_shift) % 2**31, log_level="ERROR")
         config.translate(settings)

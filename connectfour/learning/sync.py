@@ -53,8 +53,10 @@ def push_weights(
 ) -> list[dict[str, str]]:
     """Copy the learner's weights of ``module_ids`` (default: all) to env runners of ``group`` (default: all).
 
+    An env runner that hangs is not waited for: if it ever goes on, it loads the weights before it does anything else.
+
     Returns:
-        The hashes of these modules on each env runner, which equal the learner's.
+        The hashes of these modules on each env runner that answered, which equal the learner's.
 
     Raises:
         TrainingError: an env runner holds other weights afterwards.
@@ -67,7 +69,7 @@ def push_weights(
         env_runner.set_state(ray.get(reference))
         return runner_hashes(env_runner, expected)
 
-    found: list[dict[str, str]] = _foreach(group, load, worker_indices)
+    found: list[dict[str, str]] = _foreach(group, load, worker_indices, algorithm.config.patience)
     for hashes in found:
         wrong = sorted(module_id for module_id in expected if hashes[module_id] != expected[module_id])
         if wrong:
@@ -80,35 +82,41 @@ def runner_hashes(env_runner: EnvRunner, module_ids: Iterable[str]) -> dict[str,
     return {module_id: weights_sha256(env_runner.module[module_id].get_state()) for module_id in module_ids}
 
 
-def push_roster(group: EnvRunnerGroup, roster: Roster, worker_indices: list[int] | None = None) -> None:
-    """Let env runners draw their next games from ``roster``."""
+def push_roster(
+    group: EnvRunnerGroup, roster: Roster, worker_indices: list[int] | None = None, *, patience: float
+) -> None:
+    """Let env runners draw their next games from ``roster``; wait for them for ``patience`` seconds."""
 
     def follow(env_runner: EnvRunner) -> None:
         env_runner.matchmaker.follow(roster)
 
-    _foreach(group, follow, worker_indices)
+    _foreach(group, follow, worker_indices, patience)
 
 
-def collect_results(group: EnvRunnerGroup) -> dict[str, SeatScores]:
-    """Return main's scores by opponent from the games that all env runners counted since the last call."""
+def collect_results(group: EnvRunnerGroup, *, patience: float) -> dict[str, SeatScores]:
+    """Return main's scores by opponent from the games that all env runners counted since the last call.
+
+    An env runner that does not answer for ``patience`` seconds is left out.
+    """
 
     def drain(env_runner: EnvRunner) -> dict[str, SeatScores]:
         results: dict[str, SeatScores] = env_runner.matchmaker.drain()
         return results
 
     total: dict[str, SeatScores] = {}
-    for results in _foreach(group, drain, None):
+    for results in _foreach(group, drain, None, patience):
         for opponent, scores in results.items():
             total[opponent] = total.get(opponent, SeatScores()) + scores
     return total
 
 
-def _foreach(group: EnvRunnerGroup, function: Any, worker_indices: list[int] | None) -> list[Any]:
+def _foreach(group: EnvRunnerGroup, function: Any, worker_indices: list[int] | None, patience: float) -> list[Any]:
     """Call ``function`` on every env runner that samples: the local one only if there is no other."""
     return list(
         group.foreach_env_runner(
             function,
             local_env_runner=group.num_remote_env_runners() == 0,
             remote_worker_ids=worker_indices,
+            timeout_seconds=patience,
         )
     )

@@ -1,4 +1,4 @@
-"""``AnnealedLearner``: RLlib's learner with schedules over the share of a run that is done.
+"""``AnnealedLearner``: RLlib's learner with schedules over the share of a run that is done, and finite weights.
 
 RLlib's schedules follow env steps, but a run that is limited by time does not know how many env steps it will have.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
+from torch import Tensor
 from typing_extensions import override
 
+from connectfour.errors import TrainingError
 from connectfour.system.allocator import keep_freed_memory
 
 SCHEDULE_LENGTH = 1_000_000
@@ -25,6 +28,8 @@ def schedule(start: float, end: float) -> list[tuple[int, float]]:
 
 class AnnealedLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are untyped here
     """Learns the modules in ``policies_to_train`` alone, with schedules that follow ``share_done``.
+
+    A loss or a gradient that is not finite ends training before it reaches the weights.
 
     Attributes:
         share_done: the share of the run that is done, in [0, 1].
@@ -44,6 +49,31 @@ class AnnealedLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are 
         if module_id in (self.config.policies_to_train or [module_id]):
             super().configure_optimizers_for_module(module_id=module_id, config=config)
 
+    @override
+    def compute_gradients(self, loss_per_module: dict[str, Tensor], **kwargs: Any) -> dict[Any, Tensor]:
+        """Return the gradients.
+
+        Raises:
+            TrainingError: a loss is not finite.
+        """
+        for module_id, loss in loss_per_module.items():
+            if not loss.isfinite():
+                raise _diverged(f"the loss of {module_id} is {loss.item()}")
+        gradients: dict[Any, Tensor] = super().compute_gradients(loss_per_module, **kwargs)
+        return gradients
+
+    @override
+    def apply_gradients(self, gradients_dict: dict[Any, Tensor]) -> None:
+        """Take a gradient step.
+
+        Raises:
+            TrainingError: a gradient is not finite.
+        """
+        sums = [gradient.sum() for gradient in gradients_dict.values() if gradient is not None]
+        if sums and not torch.stack(sums).sum().isfinite():
+            raise _diverged("a gradient is not finite")
+        super().apply_gradients(gradients_dict)
+
     @property
     def schedule_time(self) -> int:
         """The position on RLlib's schedules, from 0 to ``SCHEDULE_LENGTH``."""
@@ -60,3 +90,10 @@ class AnnealedLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are 
     def after_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         """Keep RLlib from advancing the schedules by env steps."""
         super().after_gradient_based_update(timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.schedule_time})
+
+
+def _diverged(what: str) -> TrainingError:
+    return TrainingError(
+        f"training diverged: {what}; look for rewards and observations that are not numbers, and resume the newest "
+        "checkpoint with a lower learning rate"
+    )

@@ -6,27 +6,39 @@ each part at a few named moments.
     setup      the configuration makes the parts ─▶ RLlib builds env runners and learners ─▶ ``built``
     save       ``before_save`` ─▶ RLlib saves its own state and each part's ``get_state`` ─▶ ``saved`` ─▶ seal
     restore    seal and parts ``check`` ─▶ ``before_restore`` ─▶ RLlib restores, then ``set_state`` ─▶ ``restored``
-    stop       ``close``
+    restart    env runners are back in service ─▶ ``revived``
+    stop       ``stopping`` ─▶ RLlib stops env runners and learners ─▶ ``close``
 
-A part may stand on those after it in the list: ``restored`` and ``close`` are called in reverse order.
+A part may stand on those after it in the list: ``restored``, ``stopping`` and ``close`` are called in
+reverse order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.tune.result import SHOULD_CHECKPOINT
 from typing_extensions import override
 
-from connectfour.errors import SnapshotError
+from connectfour.errors import NoProgressError, SnapshotError
+from connectfour.rllib.patience import Patience
+from connectfour.system.notices import Notices
 from connectfour.system.sealed import fault_in, seal
 
+ENDED = "ended"
+"""Key of a result that is no iteration: Tune saves a checkpoint with it, then training ends with this sentence."""
+
 _TIME = "time_total"
+_SECONDS_PER_PROBE = 0.2
 
 
 class Part:
@@ -67,8 +79,14 @@ class Part:
     def restored(self, folder: Path) -> None:
         """RLlib's state and this part's have been restored from ``folder``."""
 
+    def revived(self, indices: Sequence[int]) -> None:
+        """Env runners with these indices were restarted and are back in service."""
+
+    def stopping(self) -> None:
+        """The algorithm is about to stop its env runners and learners."""
+
     def close(self) -> None:
-        """The algorithm stops."""
+        """The algorithm has stopped."""
 
 
 class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -76,9 +94,36 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
 
     Attributes:
         paths: attributes that name places of this machine; checkpoints do not store them.
+        patience: seconds without progress after which training saves and ends.
     """
 
     paths: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, algo_class: type | None = None) -> None:
+        """Wait for env runners that restart, without holding up the learner."""
+        super().__init__(algo_class=algo_class)
+        self.patience = 120.0
+        self.restart_failed_env_runners = True
+        self.delay_between_env_runner_restarts_s = 1.0
+        self.env_runner_health_probe_timeout_s = _SECONDS_PER_PROBE
+
+    @override
+    def fault_tolerance(self, *, patience: float = NotProvided, **options: Any) -> Self:
+        """Set what happens when processes are lost.
+
+        Args:
+            patience: seconds without progress, for example because every env runner restarts, after which training
+                saves and ends. An env runner or replay shard that does not answer for so long is restarted.
+            options: RLlib's own.
+        """
+        super().fault_tolerance(**options)
+        if patience is not NotProvided:
+            self.patience = patience
+        return self
+
+    def notices(self, algorithm: Any) -> Path | None:
+        """Return the file that gets notices about processes that are lost; by default, they are only logged."""
+        return None
 
     def parts(self, algorithm: Any) -> list[Part]:
         """Make the parts of ``algorithm``, which is not built yet, in the order in which they are called."""
@@ -97,11 +142,15 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     Attributes:
         config_class: the class of its configuration.
         parts: its parts.
+        patience: ends training that makes no progress.
     """
 
     config_class: ClassVar[type[PartedConfig]]
     parts: list[Part]
+    patience: Patience
     _time_total: float
+    _end: NoProgressError | None = None
+    _saved_at = 0
 
     @classmethod
     @override
@@ -113,6 +162,8 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def setup(self, config: AlgorithmConfig) -> None:
         """Make the parts, and build everything."""
         self.parts = []
+        self._notices: Notices | None = None
+        self.patience = Patience(self.config.patience, self.say)
         try:
             self.parts = self.config.parts(self)
             super().setup(config)
@@ -123,6 +174,73 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             with suppress(Exception):
                 self.cleanup()
             raise
+
+    def say(self, sentence: str) -> None:
+        """Tell whoever watches this training run."""
+        if self._notices is None:
+            self._notices = Notices(self.config.notices(self))
+        self._notices.say(sentence)
+
+    @abstractmethod
+    def advance(self) -> bool:
+        """Sample or learn, and return whether anything was sampled or learned."""
+
+    @abstractmethod
+    def trouble(self) -> str:
+        """Return why ``advance`` did nothing, as half a sentence."""
+
+    @override
+    def training_step(self) -> None:
+        """Advance; while nothing can be sampled or learned, wait for env runners that restart.
+
+        Raises:
+            NoProgressError: the wait has been longer than the configuration's ``patience``.
+        """
+        self.patience.progressed()
+        while not self.advance():
+            self.patience.check(self.trouble())
+            time.sleep(_SECONDS_PER_PROBE)
+            revived = self.restore_env_runners(self.env_runner_group)
+            if revived:
+                self._make_on_env_runners_recreated_callbacks(
+                    config=self.config,
+                    env_runner_group=self.env_runner_group,
+                    restored_env_runner_indices=revived,
+                )
+
+    @override
+    def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
+        """Bring restarted env runners back into service."""
+        revived: list[int] = super().restore_env_runners(env_runner_group)
+        if revived and env_runner_group is self.env_runner_group:
+            for part in self.parts:
+                part.revived(revived)
+        return revived
+
+    @override
+    def step(self) -> dict[str, Any]:
+        """Run one iteration.
+
+        When training has waited in vain, Tune gets the previous result once more, marked as ``ENDED``, so that it saves
+        what is not saved yet; the next call raises.
+        """
+        if self._end is not None:
+            raise self._end
+        try:
+            result: dict[str, Any] = super().step()
+        except NoProgressError as end:
+            if self._storage is None or self._saved_at == self.iteration:
+                raise
+            self._end = end
+            self._iteration -= 1
+            return {**self._last_result, "time_this_iter_s": None, SHOULD_CHECKPOINT: True, ENDED: str(end)}
+        return result
+
+    @override
+    def log_result(self, result: dict[str, Any]) -> None:
+        """Call the callbacks, unless this is no iteration."""
+        if ENDED not in result:
+            super().log_result(result)
 
     @property
     def env_steps(self) -> int:
@@ -169,6 +287,7 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             part.saved(Path(path))
         facts = {name: value for part in self.parts for name, value in part.facts().items()}
         seal(Path(path), iteration=self.iteration, env_steps=self.env_steps, minutes=self.minutes, **facts)
+        self._saved_at = self.iteration
         return path
 
     @override
@@ -182,6 +301,7 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         fault = fault_in(folder)
         if fault and component is None:
             raise SnapshotError(f"the checkpoint {folder} cannot be restored, {fault}: use another one")
+        self._end = None
         for part in self.parts:
             part.check(folder)
         for part in self.parts:
@@ -200,6 +320,8 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def cleanup(self) -> None:
         """Stop env runners, learners and parts."""
         try:
+            for part in reversed(self.parts):
+                part.stopping()
             super().cleanup()
         finally:
             for part in reversed(self.parts):

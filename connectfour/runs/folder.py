@@ -6,6 +6,7 @@
       learning.png               learning curves, drawn when training ends
       checkpoints/part_1/…       RLlib checkpoints; each resume starts a new part
       league/manifest.json       the members of the league, with hashes
+      league/notices.log         what happened to processes of the run: lost, restarted, waited for
       league/v0001-….safetensors a frozen snapshot; main-….safetensors is the newest checkpoint's policy
       matches.jsonl              every ranked game
       leaderboard.csv  crosstable.csv  leaderboard.png
@@ -38,6 +39,9 @@ MANIFEST = "manifest.json"
 LEAGUE_LOCK = ".lock"
 """File in a league folder that its trainer locks for as long as it lives."""
 
+NOTICES = "notices.log"
+"""File in a league folder with the trainer's notices."""
+
 _LOCK = ".lock"
 _MOST_SECONDS_OF_A_KILLED_TRAINER = 30.0
 
@@ -69,6 +73,11 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Folder of RLlib's checkpoints."""
         return self.path / "checkpoints"
+
+    @property
+    def notices(self) -> Path:
+        """The trainer's notices about processes that were lost."""
+        return self.league / NOTICES
 
     @property
     def league(self) -> Path:

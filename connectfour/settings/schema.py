@@ -93,17 +93,25 @@ class LeagueSettings(Settings):
     )
     opponent_count: int = Field(15, ge=2, description="size of the active pool; when full, the oldest member leaves")
     win_rate_threshold: float = Field(
-        0.75,
+        0.7,
         gt=0,
         le=1,
-        description="points per game against the active pool, all opponents weighted equally, at which main is frozen",
+        description="points per game against the active pool, all opponents weighted equally, above which main is "
+        "frozen",
     )
     min_games: int = Field(1000, ge=1, description="minimum games against the pool between two freezes")
     newest_threshold: float = Field(
-        0.68, ge=0, le=1, description="minimum points per game against each of the newest snapshots for a freeze"
+        0.6, ge=0, le=1, description="points per game against each of the newest snapshots above which main is frozen"
     )
-    newest_games: int = Field(400, ge=1, description="minimum games against each of the newest snapshots for a freeze")
+    newest_games: int = Field(400, ge=1, description="latest games against an opponent that main's score counts")
     newest_members: int = Field(2, ge=1, description="how many snapshots count as the newest")
+    freeze_error: float = Field(
+        0.05,
+        gt=0,
+        le=1,
+        description="probability that main passes one of these thresholds although its score was never above it; "
+        "1: whenever it looks as if it were",
+    )
     freeze_every: int | None = Field(
         None, ge=1, description="env steps after which main is frozen regardless of its win rate; null: never"
     )
@@ -166,6 +174,17 @@ class CheckpointSettings(Settings):
     keep: int = Field(3, ge=1, description="checkpoints to keep: the best by league score and always the newest")
 
 
+class FaultSettings(Settings):
+    """What happens when processes are lost."""
+
+    patience: float = Field(
+        120.0,
+        gt=0,
+        description="seconds that training waits without any progress, for example for env runners that restart, "
+        "before it saves a checkpoint and ends",
+    )
+
+
 class Metric(NamedTuple):
     """What a learner reports every iteration.
 
@@ -210,6 +229,7 @@ class RunSettings(Settings):
     stop: StopSettings = StopSettings()
     grading: GradingSettings = GradingSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    fault: FaultSettings = FaultSettings()
 
     @property
     def architecture(self) -> Architecture:

@@ -6,6 +6,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
 
+from ray.tune.logger import JsonLoggerCallback
+
 from connectfour.errors import ConfigError
 
 Logger = Literal["wandb", "mlflow", "aim"]
@@ -16,6 +18,17 @@ _CALLBACKS: dict[Logger, tuple[str, str]] = {
     "mlflow": ("ray.air.integrations.mlflow", "MLflowLoggerCallback"),
     "aim": ("ray.tune.logger.aim", "AimLoggerCallback"),
 }
+
+
+class LeanJsonLogger(JsonLoggerCallback):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Tune's ``result.json`` without the configuration, which is the same in every line and 32 KB long.
+
+    ``params.json`` in the same folder holds it.
+    """
+
+    def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
+        """Append a result."""
+        super().log_trial_result(iteration, trial, {name: each for name, each in result.items() if name != "config"})
 
 
 def known_logger(name: str) -> Logger:

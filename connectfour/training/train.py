@@ -25,7 +25,7 @@ from connectfour.system.names import load_name
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.ray_session import ray_session, runs_here, silence
 from connectfour.system.signals import stop_signals
-from connectfour.training.loggers import Logger, known_logger, logger_callback
+from connectfour.training.loggers import LeanJsonLogger, Logger, known_logger, logger_callback
 from connectfour.training.memory import check_memory
 
 
@@ -230,7 +230,7 @@ def _describe(limits: StopSettings) -> str:
 def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Logger | None) -> TrainingResult:
     settings = config.settings
     stopper = LimitStopper(settings.stop)
-    progress = ProgressCallback(folder.progress, settings, observer)
+    progress = ProgressCallback(folder, settings, observer)
     clock = CheckpointClock(settings.checkpoint.minutes)
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
@@ -243,7 +243,7 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
                 name=folder.checkpoints.name,
                 storage_path=str(folder.path.resolve()),
                 stop=stopper,
-                callbacks=[progress, clock, *trackers],
+                callbacks=[progress, clock, LeanJsonLogger(), *trackers],
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=settings.checkpoint.keep,
                     checkpoint_score_attribute="league_score",

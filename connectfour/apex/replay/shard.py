@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +25,22 @@ class Sampled:
     Attributes:
         columns: the transitions.
         ids: number of each transition in the order of arrival, (N,) int64.
-        weights: importance weights (N,) float32, before they are divided by their maximum.
+        probability: with which the shard draws each of them, (N,) float64.
         held: number of transitions in the shard.
+        total: sum of their priorities; the shard's share of a batch is proportional to it.
         spans: how the shard has spent its time since it was last asked for a sample.
     """
 
     columns: Fields
     ids: NDArray[np.int64]
-    weights: NDArray[np.float32]
+    probability: Float64s
     held: int
+    total: float
     spans: Spans
+
+    def __len__(self) -> int:
+        """Return N."""
+        return len(self.ids)
 
 
 class ReplayShard:
@@ -42,9 +48,12 @@ class ReplayShard:
 
     The probability of a transition is proportional to ``(|TD error| + 1e-6) ** alpha``. The first batch determines
     which columns there are; all memory is allocated then.
+
+    A single priority that is not finite would make every later draw return the same transition, so such a TD error is
+    refused where it arrives.
     """
 
-    def __init__(self, capacity: int, alpha: float, seed: int = 0) -> None:
+    def __init__(self, capacity: int, alpha: float, seed: int | Sequence[int] = 0) -> None:
         """Build an empty shard."""
         self._alpha = alpha
         self._rng = np.random.default_rng(seed)
@@ -63,9 +72,17 @@ class ReplayShard:
         """Return the number of transitions held."""
         return min(self._added, self.capacity)
 
-    def add(self, columns: Fields, td_errors: NDArray[np.floating]) -> None:
-        """Add N transitions with the TD errors (N,) that set their priorities; the oldest make room."""
+    def add(self, columns: Fields, td_errors: NDArray[np.floating]) -> int:
+        """Add N transitions with the TD errors (N,) that set their priorities; the oldest make room.
+
+        Returns:
+            How many were refused because their TD error is not finite.
+        """
         with self.spans.measure("add"):
+            finite = np.isfinite(td_errors)
+            refused = len(td_errors) - int(finite.sum())
+            if refused:
+                columns, td_errors = {name: array[finite] for name, array in columns.items()}, td_errors[finite]
             newest = slice(max(0, len(td_errors) - self.capacity), None)
             columns, td_errors = {name: array[newest] for name, array in columns.items()}, td_errors[newest]
             if not self._columns:
@@ -85,27 +102,27 @@ class ReplayShard:
                 if source.stop > source.start:
                     self._tree[np.arange(target.start, target.stop)] = self._weight(td_errors[source])
             self._added += count
+        return refused
 
-    def sample(self, count: int, beta: float) -> Sampled | None:
-        """Draw ``count`` transitions with replacement; None while the shard is empty.
-
-        The importance weights are ``(len(shard) * probability) ** -beta``.
-        """
-        if not self._added:
-            return None
+    def sample(self, count: int) -> Sampled:
+        """Draw ``count`` transitions with replacement; an empty shard returns none."""
         with self.spans.measure("sample"):
-            rows = self._tree.draw(count, self._rng)
-            probability = self._tree[rows] / self._tree.total
-            weights = (len(self) * probability) ** -beta
+            rows = self._tree.draw(count, self._rng) if count and self._added else np.zeros(0, np.int64)
+            probability = self._tree[rows] / max(self._tree.total, np.finfo(np.float64).tiny)
             columns = {name: array[rows] for name, array in self._columns.items()}
-        return Sampled(columns, self._ids[rows], weights.astype(np.float32), len(self), self.spans.take())
+        return Sampled(columns, self._ids[rows], probability, len(self), self._tree.total, self.spans.take())
 
-    def update_priorities(self, ids: NDArray[np.int64], td_errors: NDArray[np.floating]) -> None:
-        """Set the priorities of transitions by their new TD errors; those that have left the ring are skipped."""
+    def update_priorities(self, ids: NDArray[np.int64], td_errors: NDArray[np.floating]) -> int:
+        """Set the priorities of transitions by their new TD errors; those that have left the ring are skipped.
+
+        Returns:
+            How many TD errors were refused because they are not finite; these transitions keep their priorities.
+        """
         with self.spans.measure("update priorities"):
-            rows = ids % self.capacity
-            held = self._ids[rows] == ids
-            self._tree[rows[held]] = self._weight(td_errors[held])
+            rows, finite = ids % self.capacity, np.isfinite(td_errors)
+            meant = finite & (self._ids[rows] == ids)
+            self._tree[rows[meant]] = self._weight(td_errors[meant])
+        return len(ids) - int(finite.sum())
 
     def _weight(self, td_errors: NDArray[np.floating]) -> Float64s:
         return (np.abs(td_errors.astype(np.float64)) + _SMALLEST_PRIORITY) ** self._alpha

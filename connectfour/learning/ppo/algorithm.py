@@ -62,7 +62,12 @@ class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's
     @override
     def parts(self, algorithm: SelfPlayPPO) -> list[Part]:
         """Make the sampler and the league."""
-        algorithm.sampler = LockstepSampler(lambda: algorithm.env_runner_group, overlap=self.settings.rollout.overlap)
+        algorithm.sampler = LockstepSampler(
+            lambda: algorithm.env_runner_group,
+            overlap=self.settings.rollout.overlap,
+            patience=algorithm.patience,
+            say=algorithm.say,
+        )
         return [algorithm.sampler, *super().parts(algorithm)]
 
 
@@ -79,7 +84,12 @@ class SelfPlayPPO(PartedAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes 
     sampler: LockstepSampler
 
     @override
-    def training_step(self) -> None:
+    def trouble(self) -> str:
+        """Return what keeps the env runners from sampling."""
+        return self.sampler.runners.trouble
+
+    @override
+    def advance(self) -> bool:
         """Sample with all env runners, learn from main's moves, and send main's new weights back."""
         share_done = self.share_done
 
@@ -88,12 +98,13 @@ class SelfPlayPPO(PartedAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes 
 
         self.learner_group.foreach_learner(advance)
         if self.league.settings.rollout.env_runner == "stock":
-            super().training_step()
-            return
+            before = self.env_steps
+            PPO.training_step(self)
+            return self.env_steps > before
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
             sampled = self.sampler.collect()
         if not sampled:
-            return
+            return False
         self.metrics.aggregate([measured for _, measured in sampled], key=ENV_RUNNER_RESULTS)
         if self.sampler.overlaps:
             self._push_main()
@@ -101,6 +112,7 @@ class SelfPlayPPO(PartedAlgorithm, PPO):  # type: ignore[misc]  # Ray's classes 
         self._learn(Samples.join([samples for samples, _ in sampled]).standardized())
         if not self.sampler.overlaps:
             self._push_main()
+        return True
 
     def _learn(self, samples: Samples) -> None:
         config = self.config

@@ -1,0 +1,200 @@
+"""``Runners``: the remote env runners of an algorithm, called without waiting; those that fail or hang are restarted.
+
+RLlib lets a process that fails sleep and exit, and loses the error on the way. Here a call returns the error, so that
+the run can say what it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.exceptions import RayError
+
+if TYPE_CHECKING:
+    from ray.rllib.env.env_runner import EnvRunner
+    from ray.rllib.env.env_runner_group import EnvRunnerGroup
+
+_MOST_CHARACTERS = 300
+_SECONDS_PER_LOOK = 0.5
+_SECONDS_TO_FINISH = 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What an env runner answers if a call raised an error.
+
+    Attributes:
+        error: its type and message, in one line.
+    """
+
+    error: str
+
+
+@dataclass
+class _Calls:
+    """The calls of one env runner that are under way.
+
+    Attributes:
+        count: how many there are.
+        since: when the env runner last answered, or was called while it had nothing to do.
+    """
+
+    count: int = 0
+    since: float = 0.0
+
+
+class Runners:
+    """Calls remote env runners, each with its own queue, and collects what they answer.
+
+    An env runner that raises an error, or does not answer for ``patience`` seconds, is restarted; RLlib brings it back
+    into service before the next training step.
+    """
+
+    def __init__(
+        self,
+        group: Callable[[], EnvRunnerGroup],
+        tag: str,
+        *,
+        patience: float,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Call the env runners that ``group`` returns once they are built.
+
+        Args:
+            group: returns RLlib's group.
+            tag: tells these calls from others.
+            patience: seconds after which an env runner that does not answer is restarted.
+            say: gets a sentence when one is restarted.
+            clock: counts seconds.
+        """
+        self._group, self._tag, self._patience, self._say, self._clock = group, tag, patience, say, clock
+        self._calls: dict[int, _Calls] = {}
+        self._faults: dict[int, str] = {}
+
+    @property
+    def ready(self) -> list[int]:
+        """Indices of the env runners that are in service."""
+        return list(self._group().healthy_worker_ids())
+
+    def under_way(self, index: int) -> int:
+        """Return how many calls an env runner has not answered yet."""
+        return self._calls[index].count if index in self._calls else 0
+
+    def silent_for(self, index: int) -> float:
+        """Return for how many seconds an env runner has owed an answer; 0 if it owes none."""
+        return self._clock() - self._calls[index].since if self.under_way(index) else 0.0
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether any call is under way."""
+        return any(calls.count for calls in self._calls.values())
+
+    def call(self, index: int, function: Callable[[EnvRunner], Any]) -> bool:
+        """Call an env runner; return False if it is out of service or has too many calls under way."""
+
+        def attempt(env_runner: EnvRunner) -> Any:
+            try:
+                return function(env_runner)
+            except Exception as error:  # noqa: BLE001  # whatever a user's environment or player raises
+                _log.exception("an env runner failed")
+                return Failure(one_line(error))
+
+        sent = self._group().foreach_env_runner_async(attempt, tag=self._tag, remote_worker_ids=[index])
+        if sent:
+            calls = self._calls.setdefault(index, _Calls())
+            if not calls.count:
+                calls.since = self._clock()
+            calls.count += 1
+        return bool(sent)
+
+    def answers(self, seconds: float) -> list[tuple[int, Any]]:
+        """Return the answers that are there, each with its env runner's index; wait until all are, for ``seconds``."""
+        found = []
+        for index, answer in self._group().fetch_ready_async_reqs(tags=self._tag, timeout_seconds=seconds):
+            calls = self._calls.setdefault(index, _Calls(1))
+            calls.count, calls.since = max(0, calls.count - 1), self._clock()
+            if isinstance(answer, Failure):
+                self._restart(index, f"failed: {answer.error}")
+            else:
+                self._faults.pop(index, None)
+                found.append((index, answer))
+        in_service = set(self.ready)
+        for index in list(self._calls):
+            if index not in in_service:
+                self._calls.pop(index)
+                self._faults.setdefault(index, "died")
+            elif self.silent_for(index) > self._patience:
+                self._restart(index, f"has not answered for {self._patience:g} s")
+        return found
+
+    def finish(self) -> None:
+        """Wait for all calls under way, and drop their answers; an env runner that does not answer is restarted."""
+        while self.is_waited_for:
+            self.answers(_SECONDS_PER_LOOK)
+
+    def back_in_service(self, indices: Iterable[int]) -> None:
+        """Note that env runners were restarted: nothing of before is under way."""
+        for index in indices:
+            self._calls.pop(index, None)
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing comes from the env runners, as half a sentence."""
+        faults = "; ".join(f"env runner {index} {fault}" for index, fault in sorted(self._faults.items()))
+        if not self.ready:
+            return f"no env runner is left ({faults or self._fates()})"
+        silent = [self.silent_for(index) for index in self._calls if self.under_way(index)]
+        if silent:
+            return f"no env runner has answered for {min(silent):.0f} s{f' ({faults})' if faults else ''}"
+        return f"no env runner has sampled anything{f' ({faults})' if faults else ''}"
+
+    def _fates(self) -> str:
+        """Return what Ray says about env runners that are gone."""
+        fates = []
+        for index, actor in sorted(self._actors().items()):
+            try:
+                ray.get(actor.ping.remote(), timeout=1)
+            except RayError as error:
+                fates.append(f"env runner {index}: {one_line(error)}")
+        return "; ".join(fates) or "they are starting"
+
+    def _restart(self, index: int, fault: str) -> None:
+        """Restart the process of an env runner, and take it out of service until then."""
+        if self._faults.get(index) != fault:
+            self._say(f"env runner {index} {fault}; it is restarted")
+        self._faults[index] = fault
+        self._calls.pop(index, None)
+        ray.kill(self._actors()[index], no_restart=False)
+        self._manager.set_actor_state(index, healthy=False)
+
+    def end(self) -> None:
+        """Wait a moment for the calls under way, and end the env runners that do not answer: RLlib waits for ever."""
+        until = self._clock() + min(_SECONDS_TO_FINISH, self._patience)
+        while self.is_waited_for and self._clock() < until:
+            self.answers(_SECONDS_PER_LOOK)
+        for index, calls in self._calls.items():
+            if calls.count and index in self._actors():
+                ray.kill(self._actors()[index])
+
+    @property
+    def _manager(self) -> Any:
+        return self._group()._worker_manager  # noqa: SLF001  # RLlib offers no other way to one env runner
+
+    def _actors(self) -> dict[int, Any]:
+        actors: dict[int, Any] = self._manager.actors()
+        return actors
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of an error in one line: the last line of what an actor's constructor raised."""
+    lines = str(error).strip().splitlines()
+    if isinstance(error, RayError):
+        return (lines[-1].strip() if lines else type(error).__name__)[:_MOST_CHARACTERS]
+    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")[:_MOST_CHARACTERS]
