@@ -1,4 +1,4 @@
-"""Variants of the game of known levels, in a module that a sandbox imports quickly."""
+"""Games with players that fail or are slow, in a module that a sandbox imports quickly."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from connectfour.games.connect_four.bitboard import Moves
+from connectfour.games.observation import Observation
+from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameRecord
+from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.rehearsal.level_game import Agent, LevelGame
+from heuristics import State
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,34 @@ class WaitingGame(LevelGame):
                 time.sleep(0.05)
             waiting.unlink()
         return super().play(players, names, games, *args)
+
+
+@dataclass(frozen=True)
+class Paced(ConnectFour):
+    """Connect Four in which players take their time for each of their plies: seconds by the hash of the player."""
+
+    pace: tuple[tuple[str, float], ...] = ()
+
+    def build(self, encoded: EncodedPlayer) -> Player:
+        """Build a player with its pace."""
+        return _PacedPlayer(super().build(encoded), dict(self.pace)[encoded.sha256])
+
+
+@dataclass(frozen=True)
+class _PacedPlayer:
+    player: Player
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return self.player.name
+
+    def initial_state(self, boards: int) -> State:
+        return self.player.initial_state(boards)
+
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Moves, State]:
+        time.sleep(self.seconds)
+        return self.player.act(observation, state, rng)
 
 
 def _raise(rng: np.random.Generator) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -19,9 +20,13 @@ from connectfour.matches.sandbox import Batch, OnDemand, Rules, Sandbox, Sandbox
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_heuristic
 from connectfour.rehearsal.level_game import ErrorRates, LevelGame, make_agents
+from tests.level_games import Paced
 
 AGENTS = make_agents(2, seed=0)
 NAMES = (AGENTS[0].name, AGENTS[1].name)
+
+LATE = "36367164462771142112433747746315326522"
+"""38 plies after which nobody can win before the 42nd."""
 
 
 @pytest.fixture
@@ -87,7 +92,7 @@ def test_players_travel_once(sandbox: Sandbox) -> None:
 @pytest.mark.parametrize(
     ("rates", "kind", "detail"),
     [
-        (ErrorRates(hang=1), "timeout", "no answer within 0.3 s"),
+        (ErrorRates(hang=1), "timeout", "used up its 0.3 s"),
         (ErrorRates(crash=1), "crash", "the process ended with code 3"),
     ],
     ids=["timeout", "crash"],
@@ -108,12 +113,38 @@ def test_who_hung_or_died_is_known_and_gone(sandbox: Sandbox, rates: ErrorRates,
     assert len(sandbox.play(batch(LevelGame(ErrorRates()), 3), agents(), 30)) == 3
 
 
+def paced(slow: float, fast: float) -> tuple[Rules, dict[str, OnDemand]]:
+    """Connect Four between ``slow`` and ``fast``, which take that many seconds for each of their plies."""
+    players = {"slow": encode_heuristic("random"), "fast": encode_heuristic("tactical")}
+    pace = ((players["slow"].sha256, slow), (players["fast"].sha256, fast))
+    encoded = {name: OnDemand(player.sha256, partial(replace, player)) for name, player in players.items()}
+    return Paced(pace=pace), encoded
+
+
+@pytest.mark.parametrize("names", [("slow", "fast"), ("fast", "slow")], ids=["slow first", "fast first"])
+def test_players_who_together_exceed_the_deadline_are_both_within_it(sandbox: Sandbox, names: tuple[str, str]) -> None:
+    """In the last four plies of a game, slow takes 1.4 s and fast 0.8 s; each of them has 2 s."""
+    rules, encoded = paced(0.7, 0.4)
+    found = sandbox.play(batch(rules, 3, names, opening=LATE), encoded, 2)
+    assert {record.termination for record in found} <= {"win", "draw"}
+    assert {len(record.moves) for record in found} == {42}
+
+
+@pytest.mark.parametrize("names", [("slow", "fast"), ("fast", "slow")], ids=["slow first", "fast first"])
+def test_whoever_used_its_own_time_is_to_blame(sandbox: Sandbox, names: tuple[str, str]) -> None:
+    """Even if its opponent was nearly as slow, and whoever moves when the time of both would be up."""
+    rules, encoded = paced(0.2, 0.15)
+    with pytest.raises(SandboxError) as fault:
+        sandbox.play(batch(rules, 8, names), encoded, 0.5)
+    assert (fault.value.kind, fault.value.mover, fault.value.detail) == ("timeout", "slow", "used up its 0.5 s")
+
+
 def test_a_process_killed_from_outside_is_nobodys_fault(sandbox: Sandbox) -> None:
     """No player's code was running."""
     sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
     os.kill(process_id(sandbox), signal.SIGSTOP)
     with pytest.raises(SandboxError) as stopped:
-        sandbox._receive(batch(LevelGame(ErrorRates())), 0.1)
+        sandbox._receive(batch(LevelGame(ErrorRates())), 30, rules_deadline=0.1)
     assert (stopped.value.kind, stopped.value.mover) == ("infrastructure", None)
     os.kill(process_id(sandbox), signal.SIGKILL)
     with pytest.raises(SandboxError) as killed:
@@ -152,6 +183,7 @@ def test_an_error_survives_its_way_through_ray() -> None:
 
 _ORPHANED = """
 import sys, threading
+from connectfour.matches.clock import RULES
 from connectfour.rehearsal.level_game import ErrorRates, LevelGame
 from tests.test_sandbox import Sandbox, agents, batch
 sandbox = Sandbox()
@@ -159,7 +191,7 @@ sandbox.play(batch(LevelGame(ErrorRates())), agents(), 30)
 
 
 def report():
-    while sandbox._memory[0] == 255:
+    while sandbox._clock.read().running == RULES:
         pass
     print(sandbox._process.pid, flush=True)
 

@@ -93,7 +93,9 @@ def rank(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Games per batch.", show_default="depends on the limits")
     ] = None,
-    deadline: Annotated[float, typer.Option(min=0.1, help="Time limit per batch, in seconds.")] = 60.0,
+    deadline: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that each player may use in a batch; only its own code counts.")
+    ] = 60.0,
     seed: SeedOption = 0,
     address: AddressOption = None,
     rebuild: Annotated[bool, typer.Option(help="Play no games: rebuild all tables from the log.")] = False,

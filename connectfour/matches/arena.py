@@ -82,8 +82,9 @@ class _Lockstep:
     def _ask(self, index: int, here: NDArray[np.int64], rng: np.random.Generator) -> Answer:
         """Ask a player about the boards ``here``, and keep its memory."""
         rows = self.rows[here]
+        observation, state = self.boards[here].observe(), self._states[index][rows]
         self._note_mover(index)
-        answer = ask(self._players[index], self.boards[here].observe(), self._states[index][rows], rng)
+        answer = ask(self._players[index], observation, state, rng)
         self._note_mover(None)
         self._states[index][rows] = answer.state
         return answer

@@ -12,7 +12,8 @@ Termination = Literal["win", "draw", "illegal", "invalid_result", "exception", "
 """How a game ended.
 
 By the rules: ``win``, ``draw``. By a fault of the player who lost: ``illegal``, a full column; ``invalid_result``, an
-answer that is not a column; ``exception``, its code raised; ``crash``, its process died; ``timeout``, no answer.
+answer that is not a column; ``exception``, its code raised; ``crash``, its process died; ``timeout``, it used up its
+own time.
 Through no fault of either player: ``infrastructure``, the game could not be played and does not count.
 """
 

@@ -1,9 +1,11 @@
 """Plays batches of games as Ray tasks, with a bounded number in flight, deadlines and retries.
 
-A player loses a game by its own faults. Machine faults (a lost worker or node, an exception outside the players'
-code) are charged to nobody: the games are retried under the same ids, at most ``retries`` times.
+A player loses a game by its own faults, and only its own code uses up its time. Machine faults (a lost worker or node,
+an exception outside the players' code) are charged to nobody: the games are retried under the same ids, at most
+``retries`` times.
 
-If a player hangs or kills a batch, its games are retried one by one, so that only the game with the fault is lost.
+If a player uses up its time or kills a batch, its games are retried one by one, so that only the game with the fault
+is lost.
 
 Unwanted tasks are forgotten, never canceled: in Ray 2.60, ``ray.cancel`` on a task that is about to finish crashes the
 driver ("Tried to complete task that was not pending"; https://github.com/ray-project/ray/pull/54798 describes the
@@ -24,11 +26,11 @@ from ray.exceptions import RayError
 
 from connectfour.errors import RankingError
 from connectfour.matches.records import Fault, GameRecord
-from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError
+from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError, longest_batch
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.system.ray_session import cluster_size
 
-_START_SECONDS = 180.0
+_FETCH_SECONDS = 60.0
 _MOST_FAILED_BATCHES = 5
 
 _sandbox = Sandbox()
@@ -73,7 +75,7 @@ class MatchRunner:
 
         Args:
             players: by name.
-            deadline: seconds for a batch, not counting the time to load players.
+            deadline: seconds that each player may use in a batch, not counting the time to build it.
             retries: how often games are retried after machine faults.
         """
         self._encoded: dict[str, _Stored] = {
@@ -144,7 +146,8 @@ class MatchRunner:
             reference = _play.remote(batch, encoded, self._deadline)
             # Batches that find no free core wait for those before them.
             turns = 1 + len(self._flight)
-            self._flight[reference] = attempt, time.monotonic() + turns * (self._deadline + _START_SECONDS)
+            latest = time.monotonic() + turns * (longest_batch(self._deadline) + _FETCH_SECONDS)
+            self._flight[reference] = attempt, latest
 
     def _result(self, reference: Any, attempt: _Attempt) -> list[GameRecord]:
         """Return the games of a finished task, and queue those that have to be retried."""

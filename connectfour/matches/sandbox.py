@@ -1,12 +1,13 @@
 """Runs players in a process of their own, so that a player that hangs or dies affects no other.
 
-The process notes in shared memory whose code is running. After a timeout or a crash, the supervisor therefore knows
-which player was to blame, even if it sleeps, loops in C, swallows exceptions or segfaults.
+The process keeps a chess clock in shared memory. After a crash, the supervisor therefore knows whose code was running,
+even if it segfaulted. Each player has its own time: whoever has used it up is to blame, even if it sleeps, loops in C
+or swallows exceptions, and no matter how long its opponent or the machine took.
 
     supervisor (Sandbox)                   process (main)
-        games, new players      ── pipe ──▶   builds the players
+        games, new players      ── pipe ──▶   builds the players, then restarts the clock
         "ready"                 ◀── pipe ──
-        waits for the deadline                 plays; notes the mover in shared memory
+        watches the clock                      plays, switching the clock to whoever moves
         records                 ◀── pipe ──
 """
 
@@ -29,12 +30,21 @@ from typing import Any, Protocol
 import numpy as np
 
 from connectfour.matches.arena import NoteMover
+from connectfour.matches.clock import CLOCK_BYTES, RULES, Clock
 from connectfour.matches.records import GameRecord, GameSpec, Termination
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 
-_START_SECONDS = 120.0
-_NOBODY = 255
+# For each player to be built, for the process to start, and for the rules to play a batch.
+_MOST_SECONDS = 120.0
+
+# How far a player may overrun its time before it is noticed.
+_SHORTEST_WAIT = 0.01
+
+
+def longest_batch(deadline: float) -> float:
+    """Return after how many seconds a batch has certainly ended in its sandbox, with loading and starting."""
+    return 2 * deadline + 4 * _MOST_SECONDS
 
 
 class Rules(Protocol):
@@ -82,7 +92,7 @@ class OnDemand:
 
 
 class SandboxError(Exception):
-    """The process hung, died, or could not play.
+    """A player used up its time, or the process died or could not play.
 
     Attributes:
         kind: what happened; ``infrastructure`` if no player's code was running.
@@ -109,7 +119,7 @@ class Sandbox:
         Args:
             batch: the games.
             encoded: each player of the batch by name; the process keeps players for later batches.
-            deadline: seconds for the batch, not counting the time to load players.
+            deadline: seconds that each player may use in the batch, not counting the time to build it.
 
         Raises:
             SandboxError: the batch did not finish.
@@ -119,9 +129,10 @@ class Sandbox:
                 self._start()
             wanted = [encoded[name] for name in batch.names]
             needed = {each.sha256: each.fetch() for each in wanted if each.sha256 not in self._known}
+            self._clock.restart()
             self._pipe.send((batch, tuple(each.sha256 for each in wanted), needed))
             self._known.update(needed)
-            self._receive(batch, _START_SECONDS)
+            self._receive(batch, _MOST_SECONDS)
             records: list[GameRecord] = self._receive(batch, deadline)
         except SandboxError:
             self.close()
@@ -144,9 +155,9 @@ class Sandbox:
         self.close()
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as file, theirs:
-            file.write(bytes([_NOBODY]))
-            file.flush()
-            self._memory = mmap.mmap(file.fileno(), 1)
+            file.truncate(CLOCK_BYTES)
+            self._memory = mmap.mmap(file.fileno(), CLOCK_BYTES)
+            self._clock = Clock(self._memory)
             descriptors = (theirs.fileno(), file.fileno())
             self._process = subprocess.Popen(  # noqa: S603  # our own module
                 [sys.executable, "-m", "connectfour.matches.sandbox", *map(str, descriptors)],
@@ -158,27 +169,31 @@ class Sandbox:
         self._pipe = Connection(ours.detach())
         self._known: set[str] = set()
 
-    def _receive(self, batch: Batch, seconds: float) -> Any:
+    def _receive(self, batch: Batch, deadline: float, rules_deadline: float = _MOST_SECONDS) -> Any:
         """Return the next message of the process.
 
+        Args:
+            batch: the games.
+            deadline: seconds that each player may use until then.
+            rules_deadline: seconds for everything else.
+
         Raises:
-            SandboxError: the process sent nothing in time, sent an error, or died.
+            SandboxError: a player or the rules have used up their time, or the process sent an error or died.
         """
+        limits = left = [deadline, deadline, rules_deadline]
         try:
-            if not self._pipe.poll(seconds):
-                raise self._error("timeout", batch, f"no answer within {seconds:g} s")
+            while not self._pipe.poll(max(min(left), _SHORTEST_WAIT)):
+                used = self._clock.read().used
+                left = [limit - seconds for limit, seconds in zip(limits, used, strict=True)]
+                if min(left) <= 0:
+                    late = left.index(min(left))
+                    raise _error("timeout", batch, late, f"used up its {limits[late]:g} s")
             found = self._pipe.recv()
         except (EOFError, ConnectionResetError):
-            raise self._error("crash", batch, self._describe_exit()) from None
+            raise _error("crash", batch, self._clock.read().running, self._describe_exit()) from None
         if isinstance(found, Exception):
-            raise self._error("exception", batch, str(found))
+            raise _error("exception", batch, self._clock.read().running, str(found))
         return found
-
-    def _error(self, kind: Termination, batch: Batch, detail: str) -> SandboxError:
-        mover = self._memory[0]
-        if mover == _NOBODY:
-            return SandboxError("infrastructure", None, detail)
-        return SandboxError(kind, batch.names[mover], detail)
 
     def _describe_exit(self) -> str:
         assert self._process  # noqa: S101  # for the type checker
@@ -188,16 +203,23 @@ class Sandbox:
         )
 
 
+def _error(kind: Termination, batch: Batch, account: int, detail: str) -> SandboxError:
+    """Return the error that ``account`` of the clock is to blame for."""
+    if account == RULES:
+        return SandboxError("infrastructure", None, detail)
+    return SandboxError(kind, batch.names[account], detail)
+
+
 def main() -> None:
     """Play the batches that the supervisor sends until it exits."""
     _end_with(os.getppid())
     pipe, shared = Connection(int(sys.argv[1])), int(sys.argv[2])
-    memory = mmap.mmap(shared, 1)
+    clock = Clock(mmap.mmap(shared, CLOCK_BYTES))
     known: dict[str, EncodedPlayer] = {}
     built: dict[tuple[Rules, str], Player] = {}
 
     def note_mover(index: int | None) -> None:
-        memory[0] = _NOBODY if index is None else index
+        clock.switch(RULES if index is None else index)
 
     with contextlib.suppress(EOFError):
         while True:
@@ -210,6 +232,7 @@ def main() -> None:
                         built[batch.rules, sha256] = batch.rules.build(known[sha256])
                         note_mover(None)
                 players = (built[batch.rules, wanted[0]], built[batch.rules, wanted[1]])
+                clock.restart()
                 pipe.send("ready")
                 rng = np.random.default_rng(batch.seed)
                 records = batch.rules.play(players, batch.names, batch.games, rng, note_mover)

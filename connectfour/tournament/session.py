@@ -78,7 +78,7 @@ def rank(
         output: folder of the log, the tables and the picture; by default the first run folder, else ``ranking``.
         limits: when to stop; by default after 100 games per player.
         plan: how to play.
-        deadline: seconds for a batch of games; a player who exceeds it loses the game.
+        deadline: seconds that each player may use in a batch of games; whoever exceeds it loses the game.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
         observer: receives progress reports; by default they are printed.
 
