@@ -15,7 +15,7 @@ from rich.console import Console
 from connectfour.cli.ranking_output import print_ranking
 from connectfour.errors import RankingError
 from connectfour.games.result import Result, Score, SeatScores
-from connectfour.match_log.lines import RankedPlayer, SetAside
+from connectfour.match_log.lines import Ended, RankedPlayer, SetAside
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import Fault, GameRecord, GameSpec
 from connectfour.rating.sequential import sequential_ratings
@@ -146,9 +146,11 @@ def test_faults_are_shown_by_player_and_kind(folder: Path) -> None:
 
 def test_what_is_printed_about_a_ranking(folder: Path) -> None:
     """Standings, faults, and a sentence for whatever is out of the ordinary."""
+    with MatchLog.writing(folder / "matches.jsonl") as log:
+        log.append([Ended("stalled", 0.1)])
     ranking = rebuild_tables(folder)
     text = io.StringIO()
-    print_ranking(replace(ranking, unrated=(4, 7), stalled=True), Console(file=text, width=120))
+    print_ranking(replace(ranking, unrated=(4, 7)), Console(file=text, width=120))
     printed = text.getvalue()
     for part in (
         f"{folder.name}: 18 games",
@@ -160,7 +162,15 @@ def test_what_is_printed_about_a_ranking(folder: Path) -> None:
         f"every game: {folder}/matches.jsonl",
     ):
         assert part in printed
-    ordinary = io.StringIO()
-    print_ranking(ranking, Console(file=ordinary, width=120))
-    assert "Stopped" not in ordinary.getvalue()
-    assert "could not rate" not in ordinary.getvalue()
+    for end, sentence in (
+        (Ended("share", 0.95), "Stopped at 0.95 of the planned games; those that were still under way do not count."),
+        (Ended("minutes", 90.0), "Stopped after 90 minutes of play; games that were still under way do not count."),
+        (Ended("matches", 18), None),
+    ):
+        with MatchLog.writing(folder / "matches.jsonl") as log:
+            log.append([end])
+        text = io.StringIO()
+        print_ranking(rebuild_tables(folder), Console(file=text, width=120))
+        assert ("Stopped" in text.getvalue()) == (sentence is not None)
+        assert (sentence or "") in text.getvalue()
+        assert "could not rate" not in text.getvalue()

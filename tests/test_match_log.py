@@ -11,7 +11,7 @@ import pytest
 
 from connectfour.errors import RankingError
 from connectfour.games.result import Result, Score, SeatScores
-from connectfour.match_log.lines import GameSettings, LogLine, RankedPlayer, SetAside
+from connectfour.match_log.lines import Ended, GameSettings, LogLine, RankedPlayer, SetAside
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord, GameSpec, Termination
 
@@ -71,6 +71,7 @@ def test_the_format_of_the_file(path: Path) -> None:
     """One JSON object per line, with the keys and numbers that earlier releases wrote."""
     with MatchLog.writing(path) as log:
         log.append([SetAside("b", "too slow"), replace(game(4, result=None), detail="gone")])
+        log.append([Ended("share", 0.95, 3.5)])
     game_line = '{"id":%d,"first":"%s","second":"%s","opening":"","moves":"1%d","result":%s,"termination":"%s",%s}'
     assert path.read_text().splitlines() == [
         '{"player":{"name":"a","kind":"heuristic","iteration":null,"sha256":null,"graded":null}}',
@@ -81,7 +82,18 @@ def test_the_format_of_the_file(path: Path) -> None:
         game_line % (3, "a", "b", 3, "-1", "win", '"seconds":0.0,"seed":[]'),
         '{"set_aside":"b","reason":"too slow"}',
         game_line % (4, "a", "b", 4, "null", "infrastructure", '"seconds":0.0,"seed":[],"detail":"gone"'),
+        '{"ended":"share","limit":0.95,"seconds":3.5}',
     ]
+
+
+def test_the_time_of_play_is_that_of_the_last_end(path: Path) -> None:
+    """Games that follow do not take it back; ends in the logs of earlier releases have none."""
+    with path.open("a") as stream:
+        stream.write('{"ended":"settled","limit":100}\n')
+    with MatchLog.writing(path) as log:
+        assert (log.ended, log.seconds) == (Ended("settled", 100), 0.0)
+        log.append([Ended("interrupted", seconds=7.5), game(4)])
+    assert (MatchLog.read(path).ended, MatchLog.read(path).seconds) == (None, 7.5)
 
 
 def test_a_torn_last_line_is_repaired(path: Path) -> None:

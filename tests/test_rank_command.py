@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,7 +49,11 @@ def test_players_alone_are_ranked_and_the_leaderboard_printed(ranking: tuple[Pat
     for name in ("random", "linear", "tactical", "minimax:2", "minimax:4", "v0001"):
         (line,) = [line for line in printed.splitlines() if f" {name} " in line]
         assert len(line) <= 80
-    assert "40/40 games, 0 pending" in printed
+    assert re.search(
+        r"40/40 games, 0 pending, no errors, .* games/s, \d+:\d\d elapsed.*; .* s for games, .* s for log and ratings",
+        printed,
+    )
+    assert "Ray: 1 node, 6 workers, 6 cores" in printed
     assert f"every game: {folder}/matches.jsonl" in printed
 
 
@@ -102,6 +107,20 @@ def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(
     assert games(tmp_path) == played
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_a_share_of_the_games_ends_a_ranking(tmp_path: Path) -> None:
+    """With a leaderboard as usual; started again, it has nothing left to play."""
+    arguments = ("rank", *HEURISTICS, "--matches", 40, "--share", 0.5, "--output", tmp_path)
+    done = call(*arguments)
+    assert done.returncode == 0
+    assert "Stopped at 0.5 of the planned games" in done.stdout
+    assert (tmp_path / "leaderboard.csv").is_file()
+    played = games(tmp_path)
+    assert len(played) == 20
+    assert call(*arguments).returncode == 0
+    assert games(tmp_path) == played
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -109,6 +128,8 @@ def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(
         ("rank nowhere", 3, "nowhere is not a run folder"),
         ("rank", 2, "name a run folder or players"),
         ("rank heuristic:linear --until-sigma 0", 2, "the limit sigma is 0: choose a number above 0"),
+        ("rank heuristic:linear --minutes 0", 2, "the limit minutes is 0: choose a number above 0"),
+        ("rank heuristic:linear --share 1.5", 2, "the limit share is 1.5: choose a number above 0 and at most 1"),
         ("rank --rebuild --output nowhere", 9, "matches.jsonl does not exist"),
         ("rank heuristic:linear --output file", 9, "file is a file, not a folder: choose another --output"),
         ("rank heuristic:linear --output file/new", 9, "file is a file, not a folder"),
@@ -174,5 +195,5 @@ print("still here")
     )
     assert done.returncode == 0, done.stderr
     assert "still here" in done.stdout
-    assert "Ray: 1 node, 2 cores" in done.stdout
+    assert done.stdout.count("Ray: 1 node, 2 workers, 2 cores") == 2
     assert len(games(tmp_path / "ranking")) == 12

@@ -27,7 +27,7 @@ from connectfour.tournament.entrants import ANCHORS, find_entrants
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.session import rank
 from connectfour.tournament.tournament import Progress, Tournament
-from tests.level_games import OneFails
+from tests.level_games import OneFails, WaitingGame
 from tests.runs import make_run
 
 
@@ -181,6 +181,70 @@ def test_a_ranking_that_ended_stays_ended(tmp_path: Path) -> None:
     log, *_ = play(tmp_path, agents, Limits(settled=21), LevelGame(ErrorRates()), batch_games=1)
     assert len(log.games) > 37
     assert log.ended == Ended("settled", 21)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_share_of_the_planned_games_is_enough(tmp_path: Path) -> None:
+    """The other games, here those that wait, count as not played; a higher share plays them."""
+    agents, path, log_file = make_agents(4, 1), tmp_path / "waiting", tmp_path / "matches.jsonl"
+    path.mkdir()
+    rules = WaitingGame(ErrorRates(), str(path))
+    log, progress, _ = play(tmp_path, agents, Limits(matches=40, share=0.25), rules, batch_games=1)
+    assert sorted(game.id for game in log.games) == list(range(1, 11))
+    assert log.ended == Ended("share", 0.25)
+    assert progress.pending > 0
+    (path / "go").touch()
+    before = log_file.read_bytes()
+    for limits in (Limits(matches=40, share=0.25), Limits(matches=40, share=0.2), Limits(matches=30, share=1 / 3)):
+        play(tmp_path, agents, limits, rules, batch_games=1)
+        assert log_file.read_bytes() == before
+    log, progress, _ = play(tmp_path, agents, Limits(matches=40, share=1.0), rules, batch_games=1)
+    assert sorted(game.id for game in log.games) == list(range(1, 41))
+    assert (log.ended, progress.pending) == (Ended("matches", 40), 0)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_ranking_ends_after_so_many_minutes_of_play(tmp_path: Path) -> None:
+    """Whatever still runs then counts as not played, and a higher limit goes on for the difference."""
+    agents, path, log_file = make_agents(4, 1), tmp_path / "waiting", tmp_path / "matches.jsonl"
+    path.mkdir()
+    rules = WaitingGame(ErrorRates(), str(path))
+    log, progress, _ = play(tmp_path, agents, Limits(minutes=0.02), rules, batch_games=1)
+    assert log.ended == Ended("minutes", 0.02)
+    assert len(log.games) <= 10
+    assert progress.pending > 0
+    assert log.seconds >= 1.2
+    log, *_ = play(tmp_path, agents, Limits(minutes=0.03), rules, batch_games=1)
+    assert (log.ended, log.seconds >= 1.8) == (Ended("minutes", 0.03), True), "even if no game ended in the meantime"
+    (path / "go").touch()
+    before = log_file.read_bytes()
+    for minutes in (0.03, 0.01):
+        play(tmp_path, agents, Limits(minutes=minutes), rules, batch_games=1)
+        assert log_file.read_bytes() == before
+    resumed, *_ = play(tmp_path, agents, Limits(minutes=(log.seconds + 1) / 60), rules, batch_games=1)
+    assert len(resumed.games) > 10
+    assert resumed.ended
+    assert (resumed.ended.reason, resumed.seconds >= log.seconds + 1) == ("minutes", True)
+
+
+@pytest.mark.parametrize(
+    ("limits", "matches"),
+    [
+        (Limits(), None),
+        (Limits(share=0.9), None),
+        (Limits(share=0.9, minutes=5), None),
+        (Limits(sigma=2, share=0.9), None),
+        (Limits(matches=40), 40),
+        (Limits(matches=40, share=0.9), 36),
+        (Limits(matches=100, share=0.55), 55),
+        (Limits(matches=3, share=0.5), 2),
+    ],
+)
+def test_a_share_refers_to_the_number_of_games(limits: Limits, matches: int | None) -> None:
+    """Rounded up; if no number was chosen, the ranking chooses it."""
+    assert limits.enough_matches == matches
+    assert limits.lacks_matches == (matches is None)
+    assert not Limits(minutes=5).lacks_matches
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -68,7 +68,7 @@ def test_a_rehearsal_recovers_the_order_and_draws_its_accuracy(tmp_path: Path) -
     assert fmean(found["thompson"][10]) > 0.7
     assert figure.read_bytes().startswith(b"\x89PNG")
     printed = text.getvalue()
-    assert re.search(r"Ray: 1 node, \d+ cores", printed)
+    assert re.search(r"Ray: 1 node, \d+ workers, \d+ cores", printed)
     assert len(re.findall(r"100/100 games, 0 pending, .*games/s.* s for games, .* s for log and ratings", printed)) == 8
     assert "retried: exception" in printed
     assert "Share of pairs in the right order, 10 agents, mean of 4 seeds:" in printed

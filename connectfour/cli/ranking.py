@@ -76,7 +76,18 @@ def rank(
         typer.Argument(help="Run folders, each standing for its frozen policies and heuristics, and other players."),
     ] = None,
     matches: Annotated[
-        int | None, typer.Option(min=1, help="Stop at this number of games in the log; by default 100 per player.")
+        int | None,
+        typer.Option(
+            min=1, help="Stop at this number of games in the log; without any limit, or with --share, 100 per player."
+        ),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(help="Stop at this share of --matches, such as 0.95; games still under way do not count."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after so many minutes of play, over all runs; games still under way do not count."),
     ] = None,
     until_sigma: Annotated[
         float | None, typer.Option(help="Stop when no skill's standard deviation is above this, in TrueSkill units.")
@@ -112,11 +123,10 @@ def rank(
     if rebuild:
         ranking_output.print_ranking(session.rebuild_tables(output or session.default_output(players or [])))
         return
-    has_limits = matches is not None or until_sigma is not None or until_settled is not None
     ranking = session.rank(
         players or [],
         output,
-        Limits(matches, until_sigma, until_settled) if has_limits else None,
+        Limits(matches, until_sigma, until_settled, minutes, share),
         Plan(ConnectFour(greedy=not sample), pairing, opening_plies, batch, seed),
         deadline=deadline,
         address=address,

@@ -25,6 +25,13 @@ than the next player. 1st, 2nd: points per game by seat. graded: share of solved
 column keeps the result."""
 
 
+_ENDS = {
+    "stalled": "Stopped: more games of this kind would not make the skills more certain.",
+    "share": "Stopped at {:g} of the planned games; those that were still under way do not count.",
+    "minutes": "Stopped after {:g} minutes of play; games that were still under way do not count.",
+}
+
+
 def match_table(player: str, opponent: str, scores: SeatScores) -> Table:
     """Return the score of ``player`` against ``opponent`` by seat."""
     table = Table(title=f"{player} against {opponent}")
@@ -62,8 +69,8 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
     if log.faults:
         console.print(fault_table(log))
     sentences = [f"{name} was set aside: {reason}." for name, reason in log.set_aside.items()]
-    if ranking.stalled:
-        sentences.append("Stopped: more games of this kind would not make the skills more certain.")
+    if log.ended and log.ended.reason in _ENDS:
+        sentences.append(_ENDS[log.ended.reason].format(log.ended.limit))
     if log.repeated:
         sentences.append(f"{len(log.repeated):,} games repeat an earlier game and do not count.")
     if ranking.unrated:

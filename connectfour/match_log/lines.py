@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from connectfour.matches.records import GameRecord
@@ -97,7 +97,7 @@ class SetAside:
         return cls(row["set_aside"], row["reason"])
 
 
-EndReason = Literal["matches", "sigma", "stalled", "settled", "players", "interrupted"]
+EndReason = Literal["matches", "share", "minutes", "sigma", "stalled", "settled", "players", "interrupted"]
 
 
 @dataclass(frozen=True)
@@ -105,28 +105,31 @@ class Ended:
     """A ranking ended, and why; it goes on if a later run has a stricter limit.
 
     Attributes:
-        reason: the limit that was reached (``matches``, ``sigma`` or ``settled``); ``stalled``: the limit ``sigma`` is
-            out of reach; ``players``: fewer than two are left to play; ``interrupted``: by Ctrl-C.
+        reason: the limit that was reached (``matches``, ``share``, ``minutes``, ``sigma`` or ``settled``); ``stalled``:
+            the limit ``sigma`` is out of reach; ``players``: fewer than two are left to play; ``interrupted``: by
+            Ctrl-C.
         limit: the value of that limit, if any.
+        seconds: how long games were played until then, since the ranking began.
     """
 
     reason: EndReason
     limit: float | None = None
+    seconds: float = field(default=0.0, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return its line of a log."""
-        return {"ended": self.reason, "limit": self.limit}
+        return {"ended": self.reason, "limit": self.limit, "seconds": self.seconds}
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Ended:
         """Return the end in a line of a log.
 
         Raises:
-            KeyError, ValueError: the line has another shape.
+            KeyError, TypeError, ValueError: the line has another shape.
         """
         if row["ended"] not in get_args(EndReason):
             raise ValueError(f"no ranking ends by {row['ended']!r}")
-        return cls(row["ended"], row["limit"])
+        return cls(row["ended"], row["limit"], float(row.get("seconds", 0.0)))
 
 
 LogLine = GameSettings | RankedPlayer | GameRecord | SetAside | Ended

@@ -38,6 +38,7 @@ class MatchLog:
         games: in the order of the log, each id once.
         set_aside: reasons by player.
         ended: how the ranking ended; None if a player joined or a game was played since.
+        seconds: how long games had been played when it ended last; what was killed since is not counted.
         repeated: ids of games that repeat an earlier one move for move; they do not count.
         scores: scores of the player who moved first, by seating; only games that count.
         seat_scores: the same games by player.
@@ -53,6 +54,7 @@ class MatchLog:
         self.games: list[GameRecord] = []
         self.set_aside: dict[str, str] = {}
         self.ended: Ended | None = None
+        self.seconds = 0.0
         self.repeated: set[int] = set()
         self.scores: dict[Seating, Score] = {}
         self.seat_scores: dict[str, SeatScores] = {}
@@ -163,6 +165,7 @@ class MatchLog:
             self.set_aside[line.name] = line.reason
         elif isinstance(line, Ended):
             self.ended = line
+            self.seconds = line.seconds
         else:
             self.ended = None
             self._take_in_game(line)

@@ -36,6 +36,20 @@ _MOST_FAILED_BATCHES = 5
 _sandbox = Sandbox()
 
 
+def _workers() -> int:
+    """Return how many batches are played at once: one for each core."""
+    return max(1, int(cluster_size()[1]))
+
+
+def describe_workers() -> str:
+    """Return where games are played: the nodes, the workers that play at once, and the cores."""
+    nodes, cores = cluster_size()
+    return ", ".join(
+        f"{count:g} {name}{'s' * (count != 1)}"
+        for count, name in ((nodes, "node"), (_workers(), "worker"), (cores, "core"))
+    )
+
+
 _Stored = tuple[str, list[Any]]
 """A player's hash, and its reference in Ray's store; a bare reference would be fetched with each task."""
 
@@ -91,7 +105,7 @@ class MatchRunner:
     @property
     def capacity(self) -> int:
         """Number of batches that keep all cores busy; any more would be scheduled on stale ratings."""
-        return 1 + max(1, int(cluster_size()[1]))
+        return 1 + _workers()
 
     @property
     def pending(self) -> list[Batch]:

@@ -10,14 +10,14 @@ from tempfile import TemporaryDirectory
 
 from connectfour.match_log.lines import RankedPlayer
 from connectfour.match_log.log import MatchLog
-from connectfour.matches.runner import MatchRunner
+from connectfour.matches.runner import MatchRunner, describe_workers
 from connectfour.rehearsal.figures import draw_accuracy
 from connectfour.rehearsal.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.leaderboard import posterior_of
 from connectfour.system.observer import ConsoleObserver, Observer
-from connectfour.system.ray_session import cluster_size, ray_session
-from connectfour.tournament.display import status_line
+from connectfour.system.ray_session import ray_session
+from connectfour.tournament.display import last_line
 from connectfour.tournament.outputs import check_picture
 from connectfour.tournament.pairing import Pairing
 from connectfour.tournament.plan import Limits, Plan
@@ -116,8 +116,7 @@ def rehearse(
     rankings: list[RehearsedRanking] = []
     interrupted = False
     with ray_session(address), observer or ConsoleObserver() as reporting:
-        nodes, cores = cluster_size()
-        reporting.say(f"Ray: {nodes} node{'s' * (nodes > 1)}, {cores:g} cores")
+        reporting.say(f"Ray: {describe_workers()}")
         for pairing, seed in product(rehearsal.pairings, rehearsal.seeds):
             ranking, interrupted = _play_ranking(rehearsal, pairing, seed, reporting)
             rankings.append(ranking)
@@ -141,11 +140,7 @@ def _play_ranking(
         runner = MatchRunner({agent.name: agent.encoded() for agent in agents}, deadline=rehearsal.deadline)
         tournament = Tournament([agent.name for agent in agents], log, runner, plan)
         progress = play(tournament, limits, observer, "Stopping after the games under way")
-    times = (
-        f"{progress.seconds - progress.rating_seconds:.1f} s for games, "
-        f"{progress.rating_seconds:.1f} s for log and ratings"
-    )
-    observer.show(lambda: f"{pairing}, seed {seed}: {status_line(progress, limits)}; {times}", urgent=True)
+    observer.show(lambda: f"{pairing}, seed {seed}: {last_line(progress, limits)}", urgent=True)
     observer.close()
     levels = {agent.name: agent.level for agent in agents}
     accuracy = {

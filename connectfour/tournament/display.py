@@ -25,9 +25,17 @@ def status_line(progress: Progress, limits: Limits) -> str:
     errors = {kind: terminations[kind] for kind in kinds if terminations[kind]}
     errors |= {f"retried: {kind}": count for kind, count in progress.lost.items()}
     listed = ", ".join(f"{count:,} {kind}" for kind, count in errors.items()) or "no errors"
-    speed = f"{progress.games_per_second:,.0f} games/s"
+    speed = f"{progress.games_per_second:,.0f} games/s, {_format_minutes(progress.seconds)} elapsed"
     left = f", {_format_minutes(progress.seconds_left)} left" if progress.seconds_left else ""
     return f"{games} games, {progress.pending:,} pending, {listed}, {speed}{left}"
+
+
+def last_line(progress: Progress, limits: Limits) -> str:
+    """Return the state of a ranking at its end, with the time that its games and its ratings took."""
+    games = progress.seconds - progress.rating_seconds
+    return (
+        f"{status_line(progress, limits)}; {games:.1f} s for games, {progress.rating_seconds:.1f} s for log and ratings"
+    )
 
 
 def _format_minutes(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from connectfour.errors import ConfigError
@@ -16,22 +17,43 @@ class Limits:
 
     Attributes:
         matches: number of games in the log.
+        share: share of ``matches`` that is enough, above 0 and at most 1. The other games are begun all the same, so
+            that all workers are busy to the end, but those under way at the end count as not played.
+        minutes: how long games have been played, over all runs of the ranking.
         sigma: the largest standard deviation of a skill among those who still play, in TrueSkill units.
         settled: number of games during which the order has not changed.
 
     Raises:
-        ConfigError: a limit is not positive.
+        ConfigError: a limit is not positive, or ``share`` is above 1.
     """
 
     matches: int | None = None
     sigma: float | None = None
     settled: int | None = None
+    minutes: float | None = None
+    share: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse limits that make no sense."""
         for name, limit in vars(self).items():
             if limit is not None and not limit > 0:
                 raise ConfigError(f"the limit {name} is {limit:g}: choose a number above 0")
+        if self.share is not None and self.share > 1:
+            raise ConfigError(f"the limit share is {self.share:g}: choose a number above 0 and at most 1")
+
+    @property
+    def lacks_matches(self) -> bool:
+        """Whether a number of games has to be chosen: nothing else ends the ranking, or ``share`` refers to it."""
+        return self.matches is None and (
+            self.share is not None or (self.sigma, self.settled, self.minutes) == (None,) * 3
+        )
+
+    @property
+    def enough_matches(self) -> int | None:
+        """Number of games in the log that ends the ranking: ``share`` of ``matches``, rounded up."""
+        if self.matches is None or self.share is None:
+            return self.matches
+        return math.ceil(round(self.share * self.matches, 6))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from connectfour.standings.leaderboard import Standing, write_tables
 from connectfour.standings.recorded import read_games
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.signals import stop_signals
-from connectfour.tournament.display import LiveRanking, status_line
+from connectfour.tournament.display import LiveRanking, last_line, status_line
 from connectfour.tournament.entrants import find_entrants, register
 from connectfour.tournament.outputs import check_folder
 from connectfour.tournament.plan import Limits, Plan
@@ -36,7 +36,6 @@ class Ranking:
         log: every game.
         standings: the leaderboard, the strongest first.
         unrated: ids of games that the package ``trueskill`` could not rate; they count in everything else.
-        stalled: whether it ended because more games no longer make skills more certain.
         interrupted: whether Ctrl-C ended it.
     """
 
@@ -44,7 +43,6 @@ class Ranking:
     log: MatchLog
     standings: list[Standing]
     unrated: tuple[int, ...]
-    stalled: bool = False
     interrupted: bool = False
 
     @property
@@ -76,7 +74,7 @@ def rank(
     Args:
         specs: run folders, each standing for its members, and players such as ``heuristic:linear``.
         output: folder of the log, the tables and the picture; by default the first run folder, else ``ranking``.
-        limits: when to stop; by default after 100 games per player.
+        limits: when to stop; by default after 100 games per player, which is also what ``share`` refers to.
         plan: how to play.
         deadline: seconds that each player may use in a batch of games; whoever exceeds it loses the game.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
@@ -96,14 +94,17 @@ def rank(
     check_folder(folder)
     players = find_entrants(names)
     plan = plan or Plan()
-    limits = limits or Limits(matches=_GAMES_PER_PLAYER * len(players))
+    limits = limits or Limits()
+    if limits.lacks_matches:
+        limits = replace(limits, matches=_GAMES_PER_PLAYER * len(players))
     with MatchLog.writing(folder.match_log) as log, observer or ConsoleObserver() as reporting:
         settings = GameSettings(repr(plan.rules), plan.opening_plies)
         _check_log(log, settings, players)
-        from connectfour.matches.runner import MatchRunner
+        from connectfour.matches.runner import MatchRunner, describe_workers
         from connectfour.system.ray_session import ray_session
 
         with ray_session(address):
+            reporting.say(f"Ray: {describe_workers()}")
             _register(log, settings, players, reporting)
             tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
             already = f", {len(log.games):,} games already played" if log.games else ""
@@ -113,7 +114,7 @@ def rank(
                     reporting.say(f"{lost} of {run.path} is left out: its file is lost.")
             promise = "Stopping after the games under way; the same command resumes"
             progress = play(tournament, limits, reporting, promise)
-            reporting.show(partial(status_line, progress, limits), urgent=True)
+            reporting.show(partial(last_line, progress, limits), urgent=True)
         return _write_results(folder, log, tournament)
 
 
@@ -150,7 +151,6 @@ def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | No
         log,
         leaderboard.standings,
         unrated=leaderboard.sequential.unrated,
-        stalled=log.ended is not None and log.ended.reason == "stalled",
         interrupted=tournament is not None and tournament.interrupted,
     )
     draw_leaderboard(log, ranking.standings, folder.leaderboard_picture, ranking.title)

@@ -31,17 +31,26 @@ class Stopping:
         """Whether ``end`` has to be given up-to-date ratings."""
         return self._limits.sigma is not None or self._limits.settled is not None
 
-    def end(self, playing: Sequence[str], posterior: JointPosterior) -> Ended | None:
-        """Return how the ranking ends if a limit is reached; ``playing`` are the players who have not been set aside.
+    def end(self, playing: Sequence[str], posterior: JointPosterior, seconds: float) -> Ended | None:
+        """Return how the ranking ends if a limit is reached.
+
+        Args:
+            playing: the players who have not been set aside.
+            posterior: the ratings; up to date if ``needs_ratings``.
+            seconds: how long games have been played, over all runs of the ranking.
 
         A ranking that ended stays ended under the same limits. Ratings cannot decide that again: whether an order is
         settled depends on when one looks.
         """
-        matches = self._limits.matches
+        games, limits = len(self._log.games), self._limits
         if len(playing) < 2:
             return Ended("players")
-        if matches is not None and len(self._log.games) >= matches:
-            return Ended("matches", matches)
+        if limits.matches is not None and games >= limits.matches:
+            return Ended("matches", limits.matches)
+        if limits.enough_matches is not None and games >= limits.enough_matches:
+            return Ended("share", limits.share)
+        if limits.minutes is not None and seconds >= 60 * limits.minutes:
+            return Ended("minutes", limits.minutes)
         if self._log.ended and self._still_holds(self._log.ended):
             return self._log.ended
         return self._certain(playing, posterior) or self._settled(posterior)

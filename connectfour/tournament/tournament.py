@@ -5,11 +5,12 @@ Every decision follows from the log alone, so a ranking that was killed resumes 
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,12 +41,12 @@ class Progress:
     Attributes:
         log: what was played so far.
         posterior: the ratings, perhaps a few games old.
-        pending: games under way.
+        pending: games under way; at the end, those that count as not played.
         lost: games retried after machine faults, by kind.
         games_per_second: speed since the start.
         rating_seconds: time spent on ratings, pairing and the log.
         seconds: time since the start.
-        seconds_left: estimated time until the limit of games; None without such a limit.
+        seconds_left: estimated time until the limit of games or minutes; None without these limits.
     """
 
     log: MatchLog
@@ -76,6 +77,9 @@ class Tournament:
         self._posterior = posterior_of(log)
         self._games_at_start = len(log.games)
         self._rating_seconds = 0.0
+        self._seconds_before = log.seconds
+        self._start = time.monotonic()
+        self._began_games = False
         for name in self._playing:
             self._set_aside_if_failing(name)
 
@@ -89,7 +93,7 @@ class Tournament:
         Raises:
             RankingError: games cannot be played.
         """
-        start = time.monotonic()
+        self._start = time.monotonic()
         stopping = Stopping(limits, self._log)
         try:
             while (ended := self._end(stopping)) is None:
@@ -101,23 +105,29 @@ class Tournament:
                 records = self._runner.collect(_COLLECT_SECONDS)
                 if records:
                     self._take_in(records)
-                show(self._progress(limits, start))
+                show(self._progress(limits))
+            progress = self._progress(limits)
         finally:
             self._runner.stop()
-        if self._log.ended is None:
-            self._log.append([ended])
-        return self._progress(limits, start)
+        if self._log.ended is None or self._began_games:
+            self._log.append([replace(ended, seconds=math.ceil(10 * self._seconds) / 10)])
+        return progress
 
     @property
     def _playing(self) -> list[str]:
         return [name for name in self._names if name not in self._log.set_aside]
+
+    @property
+    def _seconds(self) -> float:
+        """How long games have been played, over all runs of the ranking."""
+        return self._seconds_before + time.monotonic() - self._start
 
     def _end(self, stopping: Stopping) -> Ended | None:
         if self.interrupted:
             return None
         if stopping.needs_ratings:
             self._rate()
-        return stopping.end(self._playing, self._posterior)
+        return stopping.end(self._playing, self._posterior, self._seconds)
 
     def _submit(self, limits: Limits) -> None:
         """Keep the runner busy."""
@@ -125,6 +135,7 @@ class Tournament:
             games = self._games_in_next_batch(limits)
             if not games:
                 return
+            self._began_games = True
             pair = self._next_pair()
             drawn = self._fixtures.draw(pair, games)
             self._runner.submit(Batch(pair, drawn, self._plan.rules, (self._plan.seed, drawn[0].id)))
@@ -187,11 +198,15 @@ class Tournament:
         self._log.append([SetAside(name, reason)])
         self._runner.withdraw(name)
 
-    def _progress(self, limits: Limits, start: float) -> Progress:
-        elapsed = time.monotonic() - start
+    def _progress(self, limits: Limits) -> Progress:
+        elapsed = time.monotonic() - self._start
         games = len(self._log.games)
         speed = (games - self._games_at_start) / elapsed if elapsed else 0.0
-        left = (limits.matches - games) / speed if limits.matches and speed else None
+        left = []
+        if limits.enough_matches and speed:
+            left.append((limits.enough_matches - games) / speed)
+        if limits.minutes:
+            left.append(60 * limits.minutes - self._seconds)
         return Progress(
             log=self._log,
             posterior=self._posterior,
@@ -200,5 +215,5 @@ class Tournament:
             games_per_second=speed,
             rating_seconds=self._rating_seconds,
             seconds=elapsed,
-            seconds_left=left,
+            seconds_left=max(0.0, min(left)) if left else None,
         )
