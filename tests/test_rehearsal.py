@@ -97,6 +97,15 @@ def test_a_single_rehearsal_shows_truth_and_faults() -> None:
         assert f"{agent.level:.1f}" in printed
 
 
+@pytest.mark.usefixtures("ray_session")
+def test_nobody_is_blamed_in_a_slow_game() -> None:
+    """Its two players together take longer than the deadline, but neither of them does."""
+    (ranking,) = rehearse(Rehearsal(4, 12, ErrorRates(slow=1.0), 1.0, ("thompson",), (7,))).rankings
+    assert len(ranking.log.games) == 12
+    assert ranking.log.terminations.keys() <= {"win", "draw"}
+    assert all(game.seconds > 1.0 for game in ranking.log.games), "its players slept for longer"
+
+
 def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_played(tmp_path: Path) -> None:
     """Ray is not even started."""
     (tmp_path / "file").write_text("")

@@ -150,11 +150,15 @@ def rehearse(
     lost_rate: Annotated[
         float, typer.Option(min=0, max=0.5, help="Share of games whose worker is lost; they are retried.")
     ] = 0.0,
+    slow_rate: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Share of games in which both players use most of their time; nobody loses."),
+    ] = 0.0,
     pairing: PairingOption = "thompson",
     compare: Annotated[bool, typer.Option(help="Rehearse all pairing schemes.")] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Number of rankings per scheme, each with its own levels.")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 0,
-    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds after which an agent counts as hanging.")] = 2.0,
+    deadline: Annotated[float, typer.Option(min=0.1, help="Seconds that each agent may use in a game.")] = 2.0,
     figure: Annotated[Path | None, typer.Option(help="Plot accuracy by number of games into this PNG file.")] = None,
     address: AddressOption = None,
 ) -> None:
@@ -163,7 +167,9 @@ def rehearse(
     from connectfour.rehearsal.rehearsal import Rehearsal
     from connectfour.rehearsal.rehearsal import rehearse as rehearse_rankings
 
-    rates = ErrorRates(error_rate, invalid_rate, crash_rate, hang_rate, lost_rate)
+    rates = ErrorRates(
+        error=error_rate, invalid=invalid_rate, crash=crash_rate, hang=hang_rate, lost=lost_rate, slow=slow_rate
+    )
     pairings = PAIRINGS if compare else (pairing,)
     rehearsal = Rehearsal(num_agents, num_matches, rates, deadline, pairings, tuple(range(seed, seed + seeds)))
     result = rehearse_rankings(rehearsal, figure, address=address, observer=ConsoleObserver())

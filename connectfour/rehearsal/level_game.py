@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class ErrorRates:
         crash: a player takes its process down.
         hang: a player does not answer.
         lost: the worker that plays the game is lost.
+        slow: both players take most of their time, though less than all of it; nobody is to blame.
     """
 
     error: float = 0.0
@@ -56,13 +57,20 @@ class ErrorRates:
     crash: float = 0.0
     hang: float = 0.0
     lost: float = 0.0
+    slow: float = 0.0
 
 
 @dataclass(frozen=True)
 class LevelGame:
-    """The noisy game, with the interface of a game that can be ranked."""
+    """The noisy game, with the interface of a game that can be ranked.
+
+    Attributes:
+        rates: how often games meet errors.
+        slow_seconds: how long each player takes in a slow game.
+    """
 
     rates: ErrorRates
+    slow_seconds: float = field(default=0.0, kw_only=True)
 
     def build(self, encoded: EncodedPlayer) -> Player:
         """Build an agent."""
@@ -93,12 +101,16 @@ class LevelGame:
         if rng.random() < self.rates.lost:
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)  # until the system ends this process as well
-        misbehavior, culprit = _draw_misbehavior(self.rates, rng), (game.first, game.second)[rng.integers(2)]
+        drawn = rng.random()
+        misbehavior, culprit = _choose_misbehavior(self.rates, drawn, rng), (game.first, game.second)[rng.integers(2)]
+        pause = self.slow_seconds if drawn >= 1 - self.rates.slow else 0.0
         performance = {}
         for name in (game.first, game.second):
             agent = players[names.index(name)]
             assert isinstance(agent, Agent)  # noqa: S101  # only agents play this game
-            agent = replace(agent, misbehavior=(misbehavior if name == culprit else None) or agent.misbehavior)
+            agent = replace(
+                agent, misbehavior=(misbehavior if name == culprit else None) or agent.misbehavior, pause=pause
+            )
             note_mover(names.index(name))
             answer = ask(agent, _BOARD, np.zeros((1, 0), dtype=np.int64), rng)
             note_mover(None)
@@ -122,11 +134,13 @@ class Agent:
         name: unique in a ranking.
         level: how well it plays, from 0 to 100.
         misbehavior: what it does instead of answering.
+        pause: seconds that it takes before it does anything.
     """
 
     name: str
     level: float
     misbehavior: Misbehavior | None = None
+    pause: float = 0.0
 
     def encoded(self) -> EncodedPlayer:
         """Return the agent as an encoded player."""
@@ -138,14 +152,15 @@ class Agent:
 
     def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Any, State]:
         """Play the first column, or misbehave."""
+        time.sleep(self.pause)
         if self.misbehavior:
             return self.misbehavior(rng), state
         return np.zeros(len(observation), dtype=np.int64), state
 
 
-def _draw_misbehavior(rates: ErrorRates, rng: np.random.Generator) -> Misbehavior | None:
-    """Draw whether one of a game's players misbehaves, and how."""
-    drawn = rng.random() - rates.hang
+def _choose_misbehavior(rates: ErrorRates, drawn: float, rng: np.random.Generator) -> Misbehavior | None:
+    """Return how one of a game's players misbehaves, if it does; ``drawn`` is uniform in [0, 1)."""
+    drawn -= rates.hang
     if drawn < 0:
         return _hang
     if drawn < rates.crash:

@@ -24,6 +24,9 @@ from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.session import play
 from connectfour.tournament.tournament import Tournament
 
+# Together, two slow agents exceed the time of one, though neither exceeds its own.
+_SLOW_SHARE = 0.7
+
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -33,7 +36,7 @@ class Rehearsal:
         agents: number of agents.
         matches: games per ranking.
         rates: how often games meet errors.
-        deadline: seconds after which an agent counts as hanging.
+        deadline: seconds that each agent may use in a game; whoever exceeds it counts as hanging.
         pairings: pairing schemes to compare.
         seeds: one ranking per scheme and seed; each seed has its own levels.
     """
@@ -134,7 +137,8 @@ def _play_ranking(
     """Play one ranking, and return it and whether it was interrupted."""
     agents = make_agents(rehearsal.agents, seed)
     limits = Limits(matches=rehearsal.matches)
-    plan = Plan(LevelGame(rehearsal.rates), pairing, opening_plies=0, batch_games=1, seed=seed)
+    rules = LevelGame(rehearsal.rates, slow_seconds=_SLOW_SHARE * rehearsal.deadline)
+    plan = Plan(rules, pairing, opening_plies=0, batch_games=1, seed=seed)
     with TemporaryDirectory() as folder, MatchLog.writing(RunFolder(Path(folder)).match_log) as log:
         log.append([RankedPlayer(agent.name, "agent") for agent in agents])
         runner = MatchRunner({agent.name: agent.encoded() for agent in agents}, deadline=rehearsal.deadline)
