@@ -13,6 +13,7 @@ from rich.console import Console
 from connectfour.league.manifest import Manifest, read_members, write_manifest
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot
+from connectfour.learning.guests import read_guest
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameSpec
@@ -30,16 +31,29 @@ def make_run(
     encoder: str = "lines",
     heuristics: Sequence[str] = (),
     networks: Sequence[str] = ("v0001", "v0002", "main"),
+    guests: Sequence[str] = (),
+    first_seed: int = 1,
 ) -> Path:
-    """A run folder with ``networks`` of iterations 1, 2 and 3; the earlier the network, the better its grade."""
+    """A run folder with ``networks`` of iterations 1, 2 and 3; the earlier the network, the better its grade.
+
+    ``guests`` are policies of other runs, and ``first_seed`` gives the networks other weights.
+    """
     settings = Architecture(encoder=encoder, width=16)
-    league = LeagueSettings(heuristics=list(heuristics), opponent_count=5) if heuristics else LeagueSettings()
+    defaults = LeagueSettings()
+    league = LeagueSettings(
+        heuristics=tuple(heuristics) or defaults.heuristics,
+        guests=tuple(guests),
+        opponent_count=5 if heuristics else defaults.opponent_count,
+    )
     pool = OpponentPool(league)
     run = RunFolder(folder)
     run.league.mkdir(parents=True, exist_ok=True)
     store, members = SnapshotStore(run.league), []
+    for spec, guest in zip(league.guests, pool.guests, strict=True):
+        saved = store.save(guest.id, "guest", encode_snapshot(read_guest(spec), iteration=0, env_steps=0))
+        pool.members[guest.id] = saved.model_copy(update={"slot": guest.slot})
     for number, name in enumerate(networks, start=1):
-        torch.manual_seed(number)
+        torch.manual_seed(first_seed + number - 1)
         weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
         kind = "main" if name == "main" else "snapshot"
         snapshot = Snapshot(settings, weights)

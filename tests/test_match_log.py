@@ -74,8 +74,8 @@ def test_the_format_of_the_file(path: Path) -> None:
         log.append([Ended("share", 0.95, 3.5)])
     game_line = '{"id":%d,"first":"%s","second":"%s","opening":"","moves":"1%d","result":%s,"termination":"%s",%s}'
     assert path.read_text().splitlines() == [
-        '{"player":{"name":"a","kind":"heuristic","iteration":null,"sha256":null,"graded":null}}',
-        '{"player":{"name":"b","kind":"snapshot","iteration":3,"sha256":"abc","graded":0.5}}',
+        '{"player":{"name":"a","kind":"heuristic","iteration":null,"sha256":null,"graded":null,"weights_sha256":null}}',
+        '{"player":{"name":"b","kind":"snapshot","iteration":3,"sha256":"abc","graded":0.5,"weights_sha256":null}}',
         '{"settings":{"rules":"usual","opening_plies":4}}',
         game_line % (1, "a", "b", 1, "1", "win", '"seconds":0.0,"seed":[5,1,2]'),
         game_line % (2, "b", "a", 2, "0", "draw", '"seconds":0.0,"seed":[]'),

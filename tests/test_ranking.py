@@ -22,7 +22,10 @@ from connectfour.matches.arena import ConnectFour
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.matches.runner import MatchRunner
 from connectfour.matches.sandbox import Batch, Rules
+from connectfour.players.names import encode_members, encode_player
 from connectfour.rehearsal.level_game import Agent, ErrorRates, LevelGame, make_agents
+from connectfour.runs.folder import RunFolder
+from connectfour.standings.best import ratings
 from connectfour.tournament.entrants import ANCHORS, find_entrants
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.session import rank
@@ -53,10 +56,42 @@ def play(
 def test_everybody_of_a_run_is_ranked_with_the_anchors(run: Path) -> None:
     """Frozen policies, heuristics, the newest checkpoint's policy and further players, once each."""
     found = find_entrants([str(run), "heuristic:minimax:3", f"snapshot:{run}/v1"])
-    assert set(found) == {"random", "linear", "v0001", "v0002", "main@3", "minimax:3", "demo/v0001", *ANCHORS}
-    assert found["v0001"].sha256 == found["demo/v0001"].sha256
-    two = find_entrants([str(run), f"{run}/"])
-    assert "demo/v0001" in two
+    assert set(found) == {"random", "linear", "v0001", "v0002", "main@3", "minimax:3", *ANCHORS}
+    twice = find_entrants([str(run), f"{run}/"])
+    assert set(twice) == {"random", "linear", "demo/v0001", "demo/v0002", "demo/main@3", *ANCHORS}
+
+
+def test_guests_are_ranked_with_their_run(run: Path) -> None:
+    """As a member of the run that trained it, if that run is ranked too: the same weights are the same player."""
+    specs = [f"snapshot:{run}/v1", f"snapshot:{run}/main"]
+    host = make_run(run.with_name("host"), heuristics=("random",), networks=("v0001",), guests=specs, first_seed=7)
+    assert {player.name for player in encode_members(RunFolder(host))} == {"random", "v0001"}, "the best is one of them"
+    found = find_entrants([str(host)])
+    assert set(found) == {"v0001", "demo-v1", "demo-main", *ANCHORS}
+    assert (found["demo-v1"].kind, found["demo-v1"].iteration) == ("snapshot", None)
+    both = find_entrants([str(host), str(run)])
+    own = {"demo/v0001", "demo/v0002", "demo/main@3"}
+    assert set(both) == {"host/v0001", "linear", *own, *ANCHORS}
+    assert both["demo/v0001"].iteration == 1
+    named = find_entrants([str(host), f"snapshot:{run}/v1"])
+    assert set(named) == {"v0001", "demo/v0001", "demo-main", *ANCHORS}
+    other = make_run(run.with_name("other"), networks=("v0001",), guests=specs[:1], first_seed=8)
+    two = find_entrants([str(host), str(other)])
+    assert [name for name in two if "demo" in name] == ["host/demo-v1", "host/demo-main"]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_a_guest_keeps_its_name_when_its_own_run_joins(run: Path) -> None:
+    """So it is on the leaderboard once."""
+    specs = [f"snapshot:{run}/v1"]
+    host = make_run(run.with_name("host"), heuristics=("random",), networks=("v0001",), guests=specs, first_seed=7)
+    rank([host], limits=Limits(matches=2))
+    ranking = rank([host, run], limits=Limits(matches=2))
+    names = [line.name for line in ranking.standings]
+    assert sorted(names) == sorted(["v0001", "demo-v1", "demo/v0002", "demo/main@3", "linear", *ANCHORS])
+    log = MatchLog.read(host / "matches.jsonl")
+    assert log.name_of(encode_player(f"snapshot:{run}/v1")) == "demo-v1"
+    assert set(ratings(host, encode_members(RunFolder(run)))) == {"random", "linear", "v0001", "v0002", "main@3"}
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -95,7 +130,7 @@ def test_another_player_of_the_same_name_is_refused(run: Path) -> None:
     rows = [json.loads(line) for line in log.read_text().splitlines()]
     for row in rows:
         if row.get("player", {}).get("name") == "v0001":
-            row["player"]["sha256"] = "0" * 64
+            row["player"] |= {"sha256": "0" * 64, "weights_sha256": "0" * 64}
     log.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(RankingError, match=r"another player in .* has the name v0001: choose another --output"):
         rank([run], limits=Limits(matches=8))

@@ -73,7 +73,9 @@ def grade(
 def rank(
     players: Annotated[
         list[str] | None,
-        typer.Argument(help="Run folders, each standing for its frozen policies and heuristics, and other players."),
+        typer.Argument(
+            help="Run folders, each standing for its frozen policies, guests and heuristics, and other players."
+        ),
     ] = None,
     matches: Annotated[
         int | None,

@@ -59,18 +59,36 @@ def decode_snapshot(data: bytes, source: str) -> Snapshot:
     Raises:
         SnapshotError: it is not a snapshot, or its weights are damaged.
     """
-    header_size = int.from_bytes(data[:8], "little")
+    expected = recorded_weights_sha256(data, source)
     try:
-        metadata = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"][_METADATA_KEY])
-        snapshot = Snapshot(Architecture.model_validate(metadata["network"]), load(data))
-        expected = metadata["weights_sha256"]
+        snapshot = Snapshot(Architecture.model_validate(_metadata(data)["network"]), load(data))
     except (ValueError, KeyError, TypeError, SafetensorError, RecursionError):
-        raise SnapshotError(
-            f"{source} is not a snapshot in this project's format: restore it from a copy of the run"
-        ) from None
+        raise _not_a_snapshot(source) from None
     if weights_sha256(snapshot.weights) != expected:
         raise SnapshotError(f"{source} is damaged (its weights do not match their hash): restore it from a copy")
     return snapshot
+
+
+def recorded_weights_sha256(data: bytes, source: str) -> str:
+    """Return the hash of the weights that a file's ``data`` records; ``source`` names it in errors.
+
+    Raises:
+        SnapshotError: it is not a snapshot.
+    """
+    try:
+        return str(_metadata(data)["weights_sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise _not_a_snapshot(source) from None
+
+
+def _metadata(data: bytes) -> dict[str, Any]:
+    header_size = int.from_bytes(data[:8], "little")
+    metadata: dict[str, Any] = json.loads(json.loads(data[8 : 8 + header_size])["__metadata__"][_METADATA_KEY])
+    return metadata
+
+
+def _not_a_snapshot(source: str) -> SnapshotError:
+    return SnapshotError(f"{source} is not a snapshot in this project's format: restore it from a copy of the run")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from connectfour.matches.records import GameRecord
+from connectfour.players.encoded import EncodedPlayer
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class RankedPlayer:
         name: unique in the log.
         kind: ``heuristic``, ``snapshot``, ``main``, ``onnx``.
         iteration: training iteration in which it was frozen.
-        sha256: hash that identifies the player; a different player with the same name is refused.
+        sha256: hash of its file.
         graded: share of solved positions (dev half) in which its best column keeps the result.
+        weights_sha256: hash of a network's weights, the same in every run that holds a copy.
     """
 
     name: str
@@ -56,6 +58,12 @@ class RankedPlayer:
     iteration: int | None = None
     sha256: str | None = None
     graded: float | None = None
+    weights_sha256: str | None = None
+
+    def is_same(self, player: EncodedPlayer) -> bool:
+        """Return whether ``player`` is this one, perhaps under another name or from another run's copy."""
+        same_weights = self.weights_sha256 is not None and self.weights_sha256 == player.weights_sha256
+        return same_weights or self.sha256 == player.sha256
 
     def to_json(self) -> dict[str, Any]:
         """Return its line of a log."""

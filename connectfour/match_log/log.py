@@ -20,6 +20,7 @@ from connectfour.errors import RankingError
 from connectfour.games.result import Score, SeatScores
 from connectfour.match_log.lines import Ended, GameSettings, LogLine, RankedPlayer, SetAside, line_from_json
 from connectfour.matches.records import GameRecord
+from connectfour.players.encoded import EncodedPlayer
 from connectfour.system.files import locked
 
 _RECENT_GAMES = 20
@@ -135,6 +136,11 @@ class MatchLog:
     def played(self, player: str) -> int:
         """Return how many games of ``player`` count."""
         return self.seat_scores.get(player, SeatScores()).total.games
+
+    def name_of(self, player: EncodedPlayer) -> str | None:
+        """Return the name under which a player is in the log, its own if possible; None if it has not joined."""
+        names = [each.name for each in self.players.values() if each.is_same(player)]
+        return player.name if player.name in names else next(iter(names), None)
 
     def recent_faults(self, player: str) -> tuple[int, int]:
         """Return how many of a player's latest games it lost by faults, and the number of these games."""

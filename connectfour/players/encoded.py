@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
+
+from connectfour.league.snapshots import recorded_weights_sha256
+
+_KINDS_WITH_WEIGHTS = ("snapshot", "main")
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,22 @@ class EncodedPlayer:
 
     @property
     def sha256(self) -> str:
-        """Hash of kind and data, which identifies the player regardless of its name."""
+        """Hash of kind and data, which identifies the player's file regardless of its name."""
         return hashlib.sha256(self.kind.encode() + b"\0" + self.data).hexdigest()
+
+    @cached_property
+    def weights_sha256(self) -> str | None:
+        """Hash of a network's weights, the same in every run that holds a copy; None for heuristics and ONNX models.
+
+        Raises:
+            SnapshotError: the data of a network is not a snapshot.
+        """
+        return recorded_weights_sha256(self.data, self.name) if self.kind in _KINDS_WITH_WEIGHTS else None
+
+    @property
+    def identity(self) -> str:
+        """What makes it the same player under any name: the hash of its weights, or without weights, of its data."""
+        return self.weights_sha256 or self.sha256
 
     @property
     def data_sha256(self) -> str:

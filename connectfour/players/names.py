@@ -94,15 +94,15 @@ def encode_member(run: RunFolder, member: Member, name: str) -> EncodedPlayer:
         SnapshotError: the file is missing or damaged.
     """
     data = SnapshotStore(run.league).read(member)
-    kind = "snapshot" if member.kind == "guest" else member.kind
-    return EncodedPlayer(name, kind, data, member.iteration, member.graded)
+    if member.kind == "guest":  # it was frozen in an iteration of another run
+        return EncodedPlayer(name, "snapshot", data, graded=member.graded)
+    return EncodedPlayer(name, member.kind, data, member.iteration, member.graded)
 
 
 def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
-    """Return the heuristics of a run, every frozen policy, and the policy of its newest checkpoint, ``main@ITERATION``.
+    """Return the heuristics of a run, every policy that it froze, and its newest checkpoint's, ``main@ITERATION``.
 
-    ``lost_members`` are left out, and so are guests, which are ranked with the run that they come from. Names begin
-    with ``prefix``. The run may be training.
+    Guests and ``lost_members`` are left out. Names begin with ``prefix``. The run may be training.
 
     Raises:
         RunFolderError: the folder holds no run.
@@ -118,6 +118,16 @@ def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
                 name = f"main@{member.iteration}" if member.kind == "main" else member.id
                 encoded.append(encode_member(run, member, prefix + name))
         return encoded
+
+    return _read_consistently(run, encode)
+
+
+def encode_guests(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
+    """Return the guests of a run, whose names begin with ``prefix``; errors are those of ``encode_members``."""
+
+    def encode(members: Mapping[str, Member]) -> list[EncodedPlayer]:
+        guests = (member for member in members.values() if member.kind == "guest" and member.file)
+        return [encode_member(run, guest, prefix + guest.id) for guest in guests]
 
     return _read_consistently(run, encode)
 

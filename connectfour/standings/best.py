@@ -17,14 +17,14 @@ _OPPONENT_WITHOUT_RUN = "minimax:4"
 def ratings(folder: Path, players: Iterable[EncodedPlayer]) -> dict[str, LeaderboardRow]:
     """Return the rows of the leaderboard in ``folder`` that belong to ``players``, by their names.
 
-    Players are recognized by their hashes in the log: where several runs were ranked, members have longer names.
+    Players are recognized by their hashes in the log, where they may have other names.
 
     Raises:
         RankingError: leaderboard or log is damaged.
     """
     rows = {row.player: row for row in read_leaderboard(folder)}
-    names = {ranked.sha256: ranked.name for ranked in MatchLog.read(RunFolder(folder).match_log).players.values()}
-    return {player.name: row for player in players if (row := rows.get(names.get(player.sha256, "")))}
+    log = MatchLog.read(RunFolder(folder).match_log)
+    return {player.name: row for player in players if (row := rows.get(log.name_of(player) or ""))}
 
 
 def best_player(spec: str) -> tuple[EncodedPlayer, str]:

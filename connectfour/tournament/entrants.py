@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from connectfour.errors import RankingError
 from connectfour.grading.grade import grade
 from connectfour.grading.positions import load_positions
 from connectfour.match_log.lines import RankedPlayer
+from connectfour.match_log.log import MatchLog
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.players.names import build_player, encode_heuristic, encode_members, encode_player, is_player
+from connectfour.players.names import (
+    build_player,
+    encode_guests,
+    encode_heuristic,
+    encode_members,
+    encode_player,
+    is_player,
+)
 from connectfour.runs.folder import RunFolder
 
 ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
@@ -20,8 +29,11 @@ ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
 def find_entrants(specs: Iterable[str]) -> dict[str, EncodedPlayer]:
     """Return the players that ``specs`` name, and the anchors, by unique name.
 
-    A spec is a player or a run folder. A run folder stands for its heuristics, every frozen policy and the policy of
-    its newest checkpoint, ``main@ITERATION``. If there are several runs, names begin with their folders.
+    A spec is a player or a run folder. A run folder stands for its heuristics, its guests, every frozen policy and the
+    policy of its newest checkpoint, ``main@ITERATION``. If there are several runs, names begin with their folders.
+
+    Networks with the same weights are the same player and take part once: as a member of the run that trained it, else
+    under the name that ``specs`` give it, else as a guest.
 
     Raises:
         PlayerError, RunFolderError, SnapshotError: a spec names neither a player nor a run, or a file is damaged.
@@ -29,15 +41,34 @@ def find_entrants(specs: Iterable[str]) -> dict[str, EncodedPlayer]:
     """
     specs = list(specs)
     runs = [RunFolder(Path(spec)) for spec in specs if not is_player(spec)]
-    found = [encode_player(spec) for spec in specs if is_player(spec)]
-    for run in runs:
-        found += encode_members(run, f"{run.path.resolve().name}/" if len(runs) > 1 else "")
+    prefixes = {run: f"{run.path.resolve().name}/" if len(runs) > 1 else "" for run in runs}
+    found = [member for run in runs for member in encode_members(run, prefixes[run])]
+    found += [encode_player(spec) for spec in specs if is_player(spec)]
     found += [encode_heuristic(name) for name in ANCHORS]
-    by_name: dict[str, EncodedPlayer] = {}
+    found += [guest for run in runs for guest in encode_guests(run, prefixes[run])]
+    by_identity: dict[str, EncodedPlayer] = {}
     for player in found:
-        if by_name.setdefault(player.name, player).sha256 != player.sha256:
+        by_identity.setdefault(player.identity, player)
+    by_name: dict[str, EncodedPlayer] = {}
+    for player in by_identity.values():
+        if by_name.setdefault(player.name, player) is not player:
             raise RankingError(f"two different players have the name {player.name}: rename the folder of one of them")
     return by_name
+
+
+def named_as_in(log: MatchLog, players: Mapping[str, EncodedPlayer]) -> dict[str, EncodedPlayer]:
+    """Return ``players`` by the names under which ``log`` knows them; new players keep theirs.
+
+    Raises:
+        RankingError: a new player has the name of another one in ``log``.
+    """
+    found = {}
+    for player in players.values():
+        name = log.name_of(player) or player.name
+        if log.name_of(player) is None and name in log.players:
+            raise RankingError(f"another player in {log.path} has the name {name}: choose another --output")
+        found[name] = replace(player, name=name)
+    return found
 
 
 def register(player: EncodedPlayer) -> RankedPlayer:
@@ -45,4 +76,6 @@ def register(player: EncodedPlayer) -> RankedPlayer:
     graded = player.graded
     if graded is None:
         graded = grade(build_player(player, greedy=True), load_positions("dev")).overall.value_preserving_share
-    return RankedPlayer(player.name, player.kind, player.iteration, player.sha256, round(graded, 4))
+    return RankedPlayer(
+        player.name, player.kind, player.iteration, player.sha256, round(graded, 4), player.weights_sha256
+    )

@@ -19,7 +19,7 @@ from connectfour.standings.recorded import read_games
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.signals import stop_signals
 from connectfour.tournament.display import LiveRanking, last_line, status_line
-from connectfour.tournament.entrants import find_entrants, register
+from connectfour.tournament.entrants import find_entrants, named_as_in, register
 from connectfour.tournament.outputs import check_folder
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.tournament import Progress, Tournament
@@ -72,7 +72,7 @@ def rank(
     under way.
 
     Args:
-        specs: run folders, each standing for its members, and players such as ``heuristic:linear``.
+        specs: run folders, each standing for its members and guests, and players such as ``heuristic:linear``.
         output: folder of the log, the tables and the picture; by default the first run folder, else ``ranking``.
         limits: when to stop; by default after 100 games per player, which is also what ``share`` refers to.
         plan: how to play.
@@ -99,7 +99,11 @@ def rank(
         limits = replace(limits, matches=_GAMES_PER_PLAYER * len(players))
     with MatchLog.writing(folder.match_log) as log, observer or ConsoleObserver() as reporting:
         settings = GameSettings(repr(plan.rules), plan.opening_plies)
-        _check_log(log, settings, players)
+        if log.settings not in {None, settings}:
+            raise RankingError(
+                f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
+            )
+        players = named_as_in(log, players)
         from connectfour.matches.runner import MatchRunner, describe_workers
         from connectfour.system.ray_session import ray_session
 
@@ -155,17 +159,6 @@ def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | No
     )
     draw_leaderboard(log, ranking.standings, folder.leaderboard_picture, ranking.title)
     return ranking
-
-
-def _check_log(log: MatchLog, settings: GameSettings, players: Mapping[str, EncodedPlayer]) -> None:
-    """Refuse a log whose games are played differently, or whose names belong to other players."""
-    if log.settings not in {None, settings}:
-        raise RankingError(
-            f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
-        )
-    for name, player in players.items():
-        if name in log.players and log.players[name].sha256 != player.sha256:
-            raise RankingError(f"another player in {log.path} has the name {name}: choose another --output")
 
 
 def _register(log: MatchLog, settings: GameSettings, players: Mapping[str, EncodedPlayer], observer: Observer) -> None:
