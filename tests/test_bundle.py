@@ -14,7 +14,10 @@ from connectfour.app.opponents import Opponents
 from connectfour.errors import ExportError, PlayerError, RankingError
 from connectfour.export import bundling
 from connectfour.export.bundling import plan_bundle, write_bundle
+from connectfour.standings.best import best_player
+from connectfour.standings.leaderboard import Order
 from connectfour.system.observer import Observer
+from connectfour.tournament.session import rebuild_tables
 
 
 def _write(folder: Path, run: Path, top: int | None = None) -> tuple[BundledPlayer, ...]:
@@ -45,6 +48,21 @@ def test_models_that_are_up_to_date_are_kept(ranked_run: Path, tmp_path: Path) -
     assert metadata["player"] == first.removesuffix(".onnx"), "the model of another player is replaced"
     assert Bundle(folder).pack(networks[-1].id).kind == "onnx"
     assert len(Bundle(folder).games) > 10
+
+
+def test_players_are_in_the_order_of_the_leaderboard(ranked_run: Path, tmp_path: Path) -> None:
+    """Whatever it was sorted by, the strongest is last; and it is the best network of the run."""
+    run = tmp_path / "demo"
+    shutil.copytree(ranked_run, run)
+    orders: tuple[Order, ...] = ("posterior", "trueskill")
+    found = []
+    for order in orders:
+        ranked = [line.name for line in rebuild_tables(run, order).standings]
+        players = plan_bundle(run).players
+        assert [player.name for player in players[::-1]] == ranked
+        assert best_player(str(run))[0] == next(player for player in players[::-1] if player.is_network)
+        found.append(ranked)
+    assert found[0] != found[1]
 
 
 def test_the_progress_of_the_export_is_shown(ranked_run: Path, tmp_path: Path) -> None:

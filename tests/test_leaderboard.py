@@ -99,6 +99,30 @@ def test_tables_have_their_columns(folder: Path) -> None:
     assert cross[3] == ["weak", "0/1/11", "1/0/2", ""]
 
 
+def test_the_leaderboard_can_be_sorted_by_sequential_ratings(folder: Path) -> None:
+    """Which upsets at the end of the log move further than those at its beginning; all else is the same."""
+    with MatchLog.writing(folder / "matches.jsonl") as log:
+        games = [GameSpec(number, "weak", "middle") for number in range(100, 104)]
+        log.append(GameRecord.of(game, "win", Result.WIN, moves=f"1{game.id}") for game in games)
+    by_posterior, by_trueskill = rebuild_tables(folder), rebuild_tables(folder, "trueskill")
+    assert [line.name for line in by_posterior.standings] == ["strong", "middle", "weak"]
+    assert [line.name for line in by_trueskill.standings] == ["strong", "weak", "middle"]
+    rows = list(csv.DictReader((folder / "leaderboard.csv").open()))
+    assert [(row["rank"], row["player"]) for row in rows] == [("1", "strong"), ("2", "weak"), ("3", "middle")]
+    ratings = [float(row["trueskill_mu"]) for row in rows]
+    assert ratings == sorted(ratings, reverse=True)
+    assert {line.name: line.mu for line in by_trueskill.standings} == {
+        line.name: line.mu for line in by_posterior.standings
+    }
+    assert float(rows[1]["p_better_than_next"]) < 0.5, "the posterior disagrees"
+    text = io.StringIO()
+    print_ranking(by_trueskill, Console(file=text, width=120))
+    (line,) = [line for line in text.getvalue().splitlines() if " weak " in line and "set aside)" in line]
+    assert f"{ratings[1]:.1f} " in line
+    assert "trueskill: rated by TrueSkill game by game" in text.getvalue()
+    assert rebuild_tables(folder).standings == by_posterior.standings
+
+
 def test_rebuilt_tables_have_the_same_bytes(folder: Path) -> None:
     """From the log alone, even if the games are in another order; but sequential ratings depend on it."""
     ranking = rebuild_tables(folder)

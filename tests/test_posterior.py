@@ -244,3 +244,17 @@ def test_one_more_game_moves_the_posterior_as_the_package_does(result: Result, g
     (mu_first, sigma_first), (mu_second, _) = _rate_by_package((gap, sigma), (0, sigma), result, before.margin, BETA)
     assert weights @ after.mean - gap == pytest.approx(mu_first - mu_second - gap, abs=0.05 * math.sqrt(variance))
     assert weights @ after.covariance @ weights == pytest.approx(4 * sigma_first**2 - variance, rel=0.02)
+
+
+def test_a_game_of_a_player_with_itself_says_nothing_about_its_skill() -> None:
+    """The difference of the skills is 0 whatever they are; the package takes the second copy for another player."""
+    played = joint_posterior(["a", "b"], {("a", "a"): Score(wins=5, draws=40, losses=3)})
+    unplayed = joint_posterior(["a", "b"], {})
+    assert played.mu == pytest.approx(unplayed.mu)
+    assert played.sigma == pytest.approx(unplayed.sigma)
+    assert played.margin > unplayed.margin, "of the draws of equals it does say something"
+    package = trueskill.TrueSkill(MU, SIGMA, BETA, tau=0)
+    new, known = package.create_rating(), package.create_rating(MU, 1e-6)
+    assert package.quality_1vs1(new, new) == pytest.approx(0.447, abs=5e-4)
+    assert package.quality_1vs1(known, known) == pytest.approx(1)
+    assert max(rating.sigma for rating in package.rate_1vs1(new, new, drawn=True)) < 6.5

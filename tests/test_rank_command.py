@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -65,6 +66,12 @@ def test_the_log_alone_rebuilds_the_tables(ranking: tuple[Path, str], tmp_path: 
     assert done.returncode == 0, done.stderr
     for name in ("leaderboard.csv", "crosstable.csv"):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+    done = call("rank", "--rebuild", "--order", "trueskill", "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = csv.DictReader((tmp_path / "leaderboard.csv").open())
+    ratings = [float(row["trueskill_mu"]) for row in rows]
+    assert ratings == sorted(ratings, reverse=True)
+    assert " trueskill " in done.stdout
 
 
 @pytest.mark.usefixtures("ray_session")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from connectfour.cli import ranking_output
+from connectfour.standings.leaderboard import Order
 from connectfour.system.observer import ConsoleObserver, plain_console
 from connectfour.tournament.pairing import PAIRINGS, Pairing
 
@@ -97,6 +98,12 @@ def rank(
     until_settled: Annotated[
         int | None, typer.Option(min=1, help="Stop when the order has not changed for this many games.")
     ] = None,
+    order: Annotated[
+        Order,
+        typer.Option(
+            help="Sort the leaderboard by the joint posterior of all games, or by TrueSkill's sequential ratings."
+        ),
+    ] = "posterior",
     output: Annotated[
         Path | None, typer.Option(help="Folder for log and tables; by default the first run folder, else ranking.")
     ] = None,
@@ -123,13 +130,14 @@ def rank(
     from connectfour.tournament.plan import Limits, Plan
 
     if rebuild:
-        ranking_output.print_ranking(session.rebuild_tables(output or session.default_output(players or [])))
+        ranking_output.print_ranking(session.rebuild_tables(output or session.default_output(players or []), order))
         return
     ranking = session.rank(
         players or [],
         output,
         Limits(matches, until_sigma, until_settled, minutes, share),
         Plan(ConnectFour(greedy=not sample), pairing, opening_plies, batch, seed),
+        order=order,
         deadline=deadline,
         address=address,
         observer=ConsoleObserver(),

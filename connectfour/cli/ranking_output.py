@@ -16,14 +16,18 @@ from connectfour.system.observer import plain_console
 if TYPE_CHECKING:
     from connectfour.grading.grade import Grade
     from connectfour.rehearsal.rehearsal import Rehearsal, RehearsalResult, RehearsedRanking
+    from connectfour.standings.leaderboard import Order
     from connectfour.tournament.session import Ranking
 
 
+_RATINGS: dict[Order, str] = {
+    "posterior": "skill: from the joint posterior of all games, in TrueSkill units, 25 on average.",
+    "trueskill": "trueskill: rated by TrueSkill game by game, in the order of the log, which it depends on.",
+}
 _LEGEND = """\
-skill: from the joint posterior of all games, in TrueSkill units, 25 on average. > next: probability of being better
-than the next player. 1st, 2nd: points per game by seat. graded: share of solved positions in which the best
-column keeps the result."""
-
+{}
+> next: probability of being better than the next player, in the joint posterior. 1st, 2nd: points per game by seat.
+graded: share of solved positions in which the best column keeps the result."""
 
 _ENDS = {
     "stalled": "Stopped: more games of this kind would not make the skills more certain.",
@@ -65,7 +69,7 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
 
     console = console or plain_console()
     log = ranking.log
-    console.print(standings_table(ranking.standings, title=ranking.title))
+    console.print(standings_table(ranking.standings, title=ranking.title, order=ranking.order))
     if log.faults:
         console.print(fault_table(log))
     sentences = [f"{name} was set aside: {reason}." for name, reason in log.set_aside.items()]
@@ -78,7 +82,7 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
             f"The package trueskill could not rate {len(ranking.unrated):,} games: trueskill_mu and trueskill_sigma "
             "leave them out; everything else counts them."
         )
-    for text in (*sentences, _LEGEND, _files_of(ranking)):
+    for text in (*sentences, _LEGEND.format(_RATINGS[ranking.order]), _files_of(ranking)):
         console.print(text, soft_wrap=True, highlight=False)
 
 

@@ -131,7 +131,7 @@ def _strongest(
 
     def strength(player: EncodedPlayer) -> tuple[bool, bool, float]:
         if player.name in rated:
-            return True, True, rated[player.name].mu
+            return True, True, -rated[player.name].rank
         if player.is_network:
             return False, True, player.graded or 0.0
         return False, False, _LADDER.index(player.name) if player.name in _LADDER else 0

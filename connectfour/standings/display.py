@@ -9,27 +9,36 @@ from rich.table import Table
 
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import PLAYER_FAULTS
-from connectfour.standings.leaderboard import Standing
+from connectfour.standings.leaderboard import DEVIATIONS_OF_95_PERCENT, Order, Standing
 
 
-def standings_table(lines: Sequence[Standing], *, title: str = "leaderboard", most: int | None = None) -> Table:
+def standings_table(
+    lines: Sequence[Standing],
+    *,
+    title: str = "leaderboard",
+    most: int | None = None,
+    order: Order = "posterior",
+) -> Table:
     """Return the leaderboard of the ``most`` strongest players.
 
-    Its columns are the skill with its 95 % interval, the probability of being better than the next player, the games,
-    points per game by seat, and the share of solved positions in which the best column keeps the result.
+    Its columns are the rating by which ``lines`` are sorted with its 95 % interval, the probability of being better
+    than the next player, the games, points per game by seat, and the share of solved positions in which the best
+    column keeps the result.
     """
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     with_faults = any(line.faults for line in lines)
-    for name in ("", "player", "skill", "± 95 %", "> next", "won/drawn/lost", "1st", "2nd", "graded"):
+    rating = "skill" if order == "posterior" else "trueskill"
+    for name in ("", "player", rating, "± 95 %", "> next", "won/drawn/lost", "1st", "2nd", "graded"):
         table.add_column(name, justify="left" if name == "player" else "right", no_wrap=True)
     if with_faults:
         table.add_column("faults", justify="right")
     for line in lines[:most]:
+        mu, sigma = line.trueskill if order == "trueskill" and line.trueskill else (line.mu, line.sigma)
         table.add_row(
             str(line.rank),
             f"{line.name} (set aside)" if line.set_aside else line.name,
-            f"{line.mu:.1f}",
-            f"{line.high95 - line.mu:.1f}",
+            f"{mu:.1f}",
+            f"{DEVIATIONS_OF_95_PERCENT * sigma:.1f}",
             _format_share(line.p_better_than_next),
             str(line.scores.total),
             _format_share(line.scores.first.share),

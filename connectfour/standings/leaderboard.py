@@ -8,6 +8,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from trueskill import Rating
 
 from connectfour.games.result import SeatScores
 from connectfour.match_log.lines import RankedPlayer
@@ -17,7 +20,11 @@ from connectfour.rating.sequential import SequentialRatings, sequential_ratings
 from connectfour.runs.folder import RunFolder
 from connectfour.system.files import write_atomically
 
-_DEVIATIONS_OF_95_PERCENT = 1.959964
+DEVIATIONS_OF_95_PERCENT = 1.959964
+"""Half of a 95 % interval, in standard deviations."""
+
+Order = Literal["posterior", "trueskill"]
+"""What a leaderboard is sorted by: the skills of the joint posterior, or the sequential ratings."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +32,16 @@ class Standing:
     """One player's place on the leaderboard.
 
     Attributes:
-        rank: 1 is the strongest.
+        rank: 1 is the strongest, in the order of the leaderboard.
         player: as in the log.
         mu, sigma: skill and its standard deviation in the joint posterior of all games, in TrueSkill units; the mean
             skill of all players is 25.
-        p_better_than_next: probability of a higher skill than the next player's; None for the last.
+        p_better_than_next: probability, in the joint posterior, of a higher skill than the next player's on the
+            leaderboard; None for the last.
         scores: the games that count, by seat.
         faults: number of games lost by a fault.
         set_aside: why the player plays no further games; empty if it still plays.
+        trueskill: the sequential rating (mu, sigma) after the same games; None if it was not computed.
     """
 
     rank: int
@@ -43,6 +52,7 @@ class Standing:
     scores: SeatScores
     faults: int
     set_aside: str = ""
+    trueskill: Rating | None = None
 
     @property
     def name(self) -> str:
@@ -52,12 +62,12 @@ class Standing:
     @property
     def low95(self) -> float:
         """Lower end of the 95 % interval of the skill."""
-        return self.mu - _DEVIATIONS_OF_95_PERCENT * self.sigma
+        return self.mu - DEVIATIONS_OF_95_PERCENT * self.sigma
 
     @property
     def high95(self) -> float:
         """Upper end of the 95 % interval of the skill."""
-        return self.mu + _DEVIATIONS_OF_95_PERCENT * self.sigma
+        return self.mu + DEVIATIONS_OF_95_PERCENT * self.sigma
 
     @property
     def conservative(self) -> float:
@@ -97,20 +107,22 @@ class Standing:
             "draws_second": second.draws,
             "losses_second": second.losses,
             "set_aside": self.set_aside,
+            "trueskill_mu": self.trueskill and self.trueskill.mu,
+            "trueskill_sigma": self.trueskill and self.trueskill.sigma,
         }
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Everyone's standing, and the sequential ratings of the same games.
+    """Everyone's standing.
 
     Attributes:
         standings: the strongest first.
-        sequential: TrueSkill in the order of the log.
+        unrated: ids of the games that have no part in the sequential ratings, because the package failed on them.
     """
 
     standings: list[Standing]
-    sequential: SequentialRatings
+    unrated: tuple[int, ...]
 
 
 def posterior_of(log: MatchLog, start: JointPosterior | None = None) -> JointPosterior:
@@ -118,13 +130,28 @@ def posterior_of(log: MatchLog, start: JointPosterior | None = None) -> JointPos
     return joint_posterior(sorted(log.players), log.scores, start)
 
 
-def standings(log: MatchLog, posterior: JointPosterior) -> list[Standing]:
-    """Return everyone's standing in ``posterior``, the strongest first."""
+def standings(
+    log: MatchLog,
+    posterior: JointPosterior,
+    sequential: SequentialRatings | None = None,
+    order: Order = "posterior",
+) -> list[Standing]:
+    """Return everyone's standing, the strongest first.
+
+    Args:
+        log: the games.
+        posterior: everyone's skill.
+        sequential: everyone's sequential rating, if it is wanted.
+        order: what to sort by; ``trueskill`` needs ``sequential``.
+    """
     mus, sigmas = posterior.mu, posterior.sigma
-    order = [posterior.players.index(name) for name in posterior.order]
+    rated = sequential.by_player if sequential else {}
+    names = posterior.order
+    if order == "trueskill":
+        names = sorted(names, key=lambda name: -rated[name].mu)
+    rows = [posterior.players.index(name) for name in names]
     found = []
-    for rank, (row, next_row) in enumerate(zip(order, [*order[1:], None], strict=True), start=1):
-        name = posterior.players[row]
+    for rank, (name, row, next_row) in enumerate(zip(names, rows, [*rows[1:], None], strict=True), start=1):
         found.append(
             Standing(
                 rank=rank,
@@ -135,32 +162,24 @@ def standings(log: MatchLog, posterior: JointPosterior) -> list[Standing]:
                 scores=log.seat_scores.get(name, SeatScores()),
                 faults=log.faults.get(name, Counter()).total(),
                 set_aside=log.set_aside.get(name, ""),
+                trueskill=rated.get(name),
             )
         )
     return found
 
 
-def write_tables(log: MatchLog, folder: Path) -> Leaderboard:
-    """Write ``leaderboard.csv`` and ``crosstable.csv`` of a log with players into ``folder``.
-
-    The last two columns of the leaderboard are sequential TrueSkill, in the order of the log.
-    """
+def write_tables(log: MatchLog, folder: Path, order: Order = "posterior") -> Leaderboard:
+    """Write ``leaderboard.csv`` and ``crosstable.csv`` of a log with players into ``folder``, sorted by ``order``."""
     posterior = posterior_of(log)
-    leaderboard = Leaderboard(standings(log, posterior), sequential_ratings(log, posterior.margin))
-    _write_csv(RunFolder(folder).leaderboard, [_leaderboard_row(each, leaderboard) for each in leaderboard.standings])
-    _write_csv(
-        RunFolder(folder).crosstable, [_crosstable_row(each, leaderboard, log) for each in leaderboard.standings]
-    )
-    return leaderboard
+    sequential = sequential_ratings(log, posterior.margin)
+    lines = standings(log, posterior, sequential, order)
+    _write_csv(RunFolder(folder).leaderboard, [line.row() for line in lines])
+    _write_csv(RunFolder(folder).crosstable, [_crosstable_row(line, lines, log) for line in lines])
+    return Leaderboard(lines, sequential.unrated)
 
 
-def _leaderboard_row(standing: Standing, leaderboard: Leaderboard) -> dict[str, str | float | None]:
-    rating = leaderboard.sequential.by_player[standing.name]
-    return {**standing.row(), "trueskill_mu": rating.mu, "trueskill_sigma": rating.sigma}
-
-
-def _crosstable_row(standing: Standing, leaderboard: Leaderboard, log: MatchLog) -> dict[str, str | float | None]:
-    scores = {other.name: log.score(standing.name, other.name) for other in leaderboard.standings}
+def _crosstable_row(standing: Standing, lines: Sequence[Standing], log: MatchLog) -> dict[str, str | float | None]:
+    scores = {other.name: log.score(standing.name, other.name) for other in lines}
     cells = {name: str(score) if score.games else "" for name, score in scores.items()}
     return {"wins/draws/losses of the row": standing.name, **cells}
 

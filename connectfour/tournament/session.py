@@ -14,7 +14,7 @@ from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import is_player, lost_members
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.figures import draw_leaderboard
-from connectfour.standings.leaderboard import Standing, write_tables
+from connectfour.standings.leaderboard import Order, Standing, write_tables
 from connectfour.standings.recorded import read_games
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.signals import stop_signals
@@ -36,6 +36,7 @@ class Ranking:
         log: every game.
         standings: the leaderboard, the strongest first.
         unrated: ids of games that the package ``trueskill`` could not rate; they count in everything else.
+        order: what the leaderboard is sorted by.
         interrupted: whether Ctrl-C ended it.
     """
 
@@ -43,6 +44,7 @@ class Ranking:
     log: MatchLog
     standings: list[Standing]
     unrated: tuple[int, ...]
+    order: Order = "posterior"
     interrupted: bool = False
 
     @property
@@ -62,6 +64,7 @@ def rank(
     limits: Limits | None = None,
     plan: Plan | None = None,
     *,
+    order: Order = "posterior",
     deadline: float = 60.0,
     address: str | None = None,
     observer: Observer | None = None,
@@ -76,6 +79,7 @@ def rank(
         output: folder of the log, the tables and the picture; by default the first run folder, else ``ranking``.
         limits: when to stop; by default after 100 games per player, which is also what ``share`` refers to.
         plan: how to play.
+        order: what to sort the leaderboard by: the joint ``posterior``, or the sequential ratings of ``trueskill``.
         deadline: seconds that each player may use in a batch of games; whoever exceeds it loses the game.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
         observer: receives progress reports; by default they are printed.
@@ -119,7 +123,7 @@ def rank(
             promise = "Stopping after the games under way; the same command resumes"
             progress = play(tournament, limits, reporting, promise)
             reporting.show(partial(last_line, progress, limits), urgent=True)
-        return _write_results(folder, log, tournament)
+        return _write_results(folder, log, order, tournament)
 
 
 def play(tournament: Tournament, limits: Limits, observer: Observer, promise: str) -> Progress:
@@ -136,8 +140,8 @@ def play(tournament: Tournament, limits: Limits, observer: Observer, promise: st
         return tournament.run(limits, show)
 
 
-def rebuild_tables(folder: str | Path) -> Ranking:
-    """Rebuild all tables and the picture from the log in ``folder``.
+def rebuild_tables(folder: str | Path, order: Order = "posterior") -> Ranking:
+    """Rebuild all tables and the picture from the log in ``folder``; ``order`` as in ``rank``.
 
     Raises:
         RankingError: there is no log, it is damaged, or ``folder`` cannot be written.
@@ -145,16 +149,17 @@ def rebuild_tables(folder: str | Path) -> Ranking:
     run = RunFolder(Path(folder))
     log = read_games(run.path)
     check_folder(run)
-    return _write_results(run, log)
+    return _write_results(run, log, order)
 
 
-def _write_results(folder: RunFolder, log: MatchLog, tournament: Tournament | None = None) -> Ranking:
-    leaderboard = write_tables(log, folder.path)
+def _write_results(folder: RunFolder, log: MatchLog, order: Order, tournament: Tournament | None = None) -> Ranking:
+    leaderboard = write_tables(log, folder.path, order)
     ranking = Ranking(
         folder,
         log,
         leaderboard.standings,
-        unrated=leaderboard.sequential.unrated,
+        unrated=leaderboard.unrated,
+        order=order,
         interrupted=tournament is not None and tournament.interrupted,
     )
     draw_leaderboard(log, ranking.standings, folder.leaderboard_picture, ranking.title)
