@@ -119,7 +119,7 @@ def test_the_leaderboard_can_be_sorted_by_sequential_ratings(folder: Path) -> No
     print_ranking(by_trueskill, Console(file=text, width=120))
     (line,) = [line for line in text.getvalue().splitlines() if " weak " in line and "set aside)" in line]
     assert f"{ratings[1]:.1f} " in line
-    assert "trueskill: rated by TrueSkill game by game" in text.getvalue()
+    assert "ts mu: trueskill_mu, rated by TrueSkill game by game" in text.getvalue()
     assert rebuild_tables(folder).standings == by_posterior.standings
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _RATINGS: dict[Order, str] = {
     "posterior": "skill: from the joint posterior of all games, in TrueSkill units, 25 on average.",
-    "trueskill": "trueskill: rated by TrueSkill game by game, in the order of the log, which it depends on.",
+    "trueskill": "ts mu: trueskill_mu, rated by TrueSkill game by game, in the order of the log, on which it depends.",
 }
 _LEGEND = """\
 {}

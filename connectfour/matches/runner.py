@@ -148,7 +148,7 @@ class MatchRunner:
         return records
 
     def stop(self) -> None:
-        """Forget all batches; workers end those in flight by the deadline."""
+        """Forget all batches; workers play those in flight to their end, or until a player has used up its time."""
         self._flight.clear()
         self._waiting.clear()
 

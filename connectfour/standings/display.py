@@ -27,7 +27,7 @@ def standings_table(
     """
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     with_faults = any(line.faults for line in lines)
-    rating = "skill" if order == "posterior" else "trueskill"
+    rating = "skill" if order == "posterior" else "ts mu"
     for name in ("", "player", rating, "± 95 %", "> next", "won/drawn/lost", "1st", "2nd", "graded"):
         table.add_column(name, justify="left" if name == "player" else "right", no_wrap=True)
     if with_faults:
