@@ -55,8 +55,10 @@ def play(
 
 def test_everybody_of_a_run_is_ranked_with_the_anchors(run: Path) -> None:
     """Frozen policies, heuristics, the newest checkpoint's policy and further players, once each."""
-    found = find_entrants([str(run), "heuristic:minimax:3", f"snapshot:{run}/v1"])
+    said: list[str] = []
+    found = find_entrants([str(run), "heuristic:minimax:3", f"snapshot:{run}/v1"], said.append)
     assert set(found) == {"random", "linear", "v0001", "v0002", "main@3", "minimax:3", *ANCHORS}
+    assert said == ["demo/v0001 is v0001: they have the same weights."]
     twice = find_entrants([str(run), f"{run}/"])
     assert set(twice) == {"random", "linear", "demo/v0001", "demo/v0002", "demo/main@3", *ANCHORS}
 

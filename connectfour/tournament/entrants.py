@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,14 +26,14 @@ ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
 """Reference players that take part in every ranking."""
 
 
-def find_entrants(specs: Iterable[str]) -> dict[str, EncodedPlayer]:
+def find_entrants(specs: Iterable[str], say: Callable[[str], None] = lambda _: None) -> dict[str, EncodedPlayer]:
     """Return the players that ``specs`` name, and the anchors, by unique name.
 
     A spec is a player or a run folder. A run folder stands for its heuristics, its guests, every frozen policy and the
     policy of its newest checkpoint, ``main@ITERATION``. If there are several runs, names begin with their folders.
 
     Networks with the same weights are the same player and take part once: as a member of the run that trained it, else
-    under the name that ``specs`` give it, else as a guest.
+    under the name that ``specs`` give it, else as a guest. ``say`` gets a sentence for each name that is left out.
 
     Raises:
         PlayerError, RunFolderError, SnapshotError: a spec names neither a player nor a run, or a file is damaged.
@@ -48,7 +48,9 @@ def find_entrants(specs: Iterable[str]) -> dict[str, EncodedPlayer]:
     found += [guest for run in runs for guest in encode_guests(run, prefixes[run])]
     by_identity: dict[str, EncodedPlayer] = {}
     for player in found:
-        by_identity.setdefault(player.identity, player)
+        same = by_identity.setdefault(player.identity, player)
+        if same.name != player.name:
+            say(f"{player.name} is {same.name}: they have the same weights.")
     by_name: dict[str, EncodedPlayer] = {}
     for player in by_identity.values():
         if by_name.setdefault(player.name, player) is not player:

@@ -96,7 +96,8 @@ def rank(
         raise ConfigError("there is nobody to rank: name a run folder or players, for example heuristic:linear")
     folder = RunFolder(Path(output or default_output(names)))
     check_folder(folder)
-    players = find_entrants(names)
+    notes: list[str] = []
+    players = find_entrants(names, notes.append)
     plan = plan or Plan()
     limits = limits or Limits()
     if limits.lacks_matches:
@@ -118,8 +119,9 @@ def rank(
             already = f", {len(log.games):,} games already played" if log.games else ""
             reporting.say(f"{len(players)} players{already}; Ctrl-C stops, and the same command resumes.")
             for run in (RunFolder(Path(name)) for name in names if not is_player(name)):
-                for lost in lost_members(run):
-                    reporting.say(f"{lost} of {run.path} is left out: its file is lost.")
+                notes += [f"{lost} of {run.path} is left out: its file is lost." for lost in lost_members(run)]
+            for note in notes:
+                reporting.say(note)
             promise = "Stopping after the games under way; the same command resumes"
             progress = play(tournament, limits, reporting, promise)
             reporting.show(partial(last_line, progress, limits), urgent=True)
