@@ -24,6 +24,8 @@ import connectfour as cf
 
 MOVES = ((1, 0), (0, -1), (-1, 0), (0, 1))  # down, left, up, right, as (row, column)
 ARROWS = "↓←↑→"
+# What running into an outer wall does: the reward, and whether the episode ends.
+HAZARDS = {"none": (0.0, False), "cost": (-100.0, False), "end": (-100.0, True)}
 LIMIT = 1000  # steps of an episode
 Cell = tuple[int, int]
 Step = tuple[Cell, int, float, Cell, bool]  # cell, move, reward, next cell, whether the episode ended
@@ -32,14 +34,16 @@ Step = tuple[Cell, int, float, Cell, bool]  # cell, move, reward, next cell, whe
 class Maze(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
     """A grid with walls around it. The goal gives a reward of 1 and ends the episode.
 
-    With hazardous walls, running into an outer wall gives -100 and ends the episode, too; otherwise walls only stop.
+    Obstacles and outer walls only stop the agent. If hazardous, outer walls also give -100 (``hazard="cost"``), or give
+    -100 and end the episode (``"end"``).
     """
 
     def __init__(
-        self, size: int = 5, *, random_start: bool = False, hazard: bool = False, obstacles: float = 0.0
+        self, size: int = 5, *, random_start: bool = False, hazard: str = "none", obstacles: float = 0.0
     ) -> None:
         """Build a maze with ``size`` x ``size`` cells, a share ``obstacles`` of which is blocked."""
-        self.size, self.random_start, self.hazard = size, random_start, hazard
+        self.size, self.random_start = size, random_start
+        self.wall_reward, self.wall_ends = HAZARDS[hazard]
         self.cells: list[Cell] = list(np.ndindex(size, size))
         self.goal = self.cells[-1]
         self.observation_space = gym.spaces.Tuple([gym.spaces.Discrete(size)] * 2)
@@ -76,7 +80,7 @@ class Maze(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
             raise ValueError(f"unknown action {action}: use 0 (down), 1 (left), 2 (up) or 3 (right)")
         target = (cell[0] + MOVES[action][0], cell[1] + MOVES[action][1])
         if target not in self.cells:
-            return cell, -100.0 if self.hazard else 0.0, self.hazard
+            return cell, self.wall_reward, self.wall_ends
         target = cell if target in self.blocked else target
         return target, float(target == self.goal), target == self.goal
 
@@ -210,7 +214,14 @@ def main() -> None:
     parser.add_argument("--mode", choices=["serial", "parallel", "both"], default="both", help="how to train")
     parser.add_argument("--size", type=int, default=5, help="rows and columns of the maze")
     parser.add_argument("--random-start", action="store_true", help="begin anywhere")
-    parser.add_argument("--hazard", action="store_true", help="outer walls end the episode with a reward of -100")
+    parser.add_argument(
+        "--hazard",
+        nargs="?",
+        choices=HAZARDS,
+        default="none",
+        const="end",
+        help="running into an outer wall gives -100, and the episode goes on (cost) or ends (end, or no value)",
+    )
     parser.add_argument("--obstacles", type=float, default=0.0, help="share of the cells that are blocked")
     parser.add_argument("--episodes", type=int, default=1000, help="episodes to learn from")
     parser.add_argument("--actors", type=int, default=2, help="Ray actors that play")

@@ -19,9 +19,10 @@ MAZES = {
     "plain": Maze(),
     "large": Maze(7),
     "anywhere": Maze(random_start=True),
-    "hazard": Maze(hazard=True),
+    "walls that cost": Maze(hazard="cost"),
+    "walls that end": Maze(hazard="end"),
     "obstacles": Maze(6, obstacles=0.3, random_start=True),
-    "everything": Maze(6, random_start=True, hazard=True, obstacles=0.2),
+    "everything": Maze(6, random_start=True, hazard="end", obstacles=0.2),
 }
 
 
@@ -52,13 +53,29 @@ def test_it_is_a_gymnasium_environment() -> None:
 
 
 def test_the_rules() -> None:
-    """Walls stop or, if hazardous, end the episode; the goal gives 1."""
-    maze, hazard = Maze(), Maze(hazard=True)
+    """Walls stop the agent; the goal gives 1."""
+    maze = Maze()
     assert maze.move((0, 0), 0) == ((1, 0), 0.0, False)
     assert maze.move((0, 0), 2) == ((0, 0), 0.0, False)
-    assert hazard.move((0, 0), 2) == ((0, 0), -100.0, True)
     assert maze.move((4, 3), 3) == ((4, 4), 1.0, True)
     assert optimal_steps(maze) == 8
+
+
+@pytest.mark.parametrize(("hazard", "ends"), [("cost", False), ("end", True)])
+def test_hazardous_walls(hazard: str, ends: bool) -> None:
+    """The outer walls cost 100, and end the episode only if asked; obstacles still just stop."""
+    maze = Maze(hazard=hazard)
+    assert maze.move((0, 0), 2) == ((0, 0), -100.0, ends)
+    maze.blocked = {(0, 1)}
+    assert maze.move((0, 0), 3) == ((0, 0), 0.0, False)
+
+
+def test_an_episode_goes_on_after_a_wall_that_costs() -> None:
+    """Until the goal, so that a return can hold many walls."""
+    maze = Maze(hazard="cost")
+    rewards = [step[2] for step in Simulation(maze).rollout(untrained(maze))]
+    assert rewards.count(-100.0) > 1
+    assert rewards[-1] == 1.0
 
 
 @pytest.mark.parametrize("action", [-1, 4])
