@@ -1,8 +1,8 @@
 """The smallest Ray example: Q-learning in a maze, serially and with Ray actors.
 
-An agent starts in the top left corner of a grid and looks for the goal in the bottom right one. It learns a table of
-Q-values, one per cell and move. In parallel, Ray actors play episodes with a copy of the table, and the trainer learns
-from whatever they have seen.
+An agent starts in the top left corner of a grid and looks for the goal, by default in the bottom right one. It learns a
+table of Q-values, one per cell and move. In parallel, Ray actors play episodes with a copy of the table, and the
+trainer learns from whatever they have seen.
 
 python examples/maze.py --mode both --gif walk.gif
 """
@@ -39,17 +39,27 @@ class Maze(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
     """
 
     def __init__(
-        self, size: int = 5, *, random_start: bool = False, hazard: str = "none", obstacles: float = 0.0
+        self,
+        size: int = 5,
+        *,
+        random_start: bool = False,
+        random_goal: bool = False,
+        hazard: str = "none",
+        obstacles: float = 0.0,
+        seed: int = 0,
     ) -> None:
-        """Build a maze with ``size`` x ``size`` cells, a share ``obstacles`` of which is blocked."""
+        """Build a maze with ``size`` x ``size`` cells, a share ``obstacles`` of which is blocked.
+
+        ``seed`` decides which cells are blocked and where a random goal is. Neither changes between episodes.
+        """
         self.size, self.random_start = size, random_start
         self.wall_reward, self.wall_ends = HAZARDS[hazard]
         self.cells: list[Cell] = list(np.ndindex(size, size))
-        self.goal = self.cells[-1]
+        rng = np.random.default_rng(seed)
+        self.goal = self.cells[rng.integers(1, len(self.cells)) if random_goal else -1]  # never the first cell
         self.observation_space = gym.spaces.Tuple([gym.spaces.Discrete(size)] * 2)
         self.action_space = gym.spaces.Discrete(len(MOVES))
         self.blocked: set[Cell] = set()
-        rng = np.random.default_rng(7)
         for cell in rng.permutation(self.cells)[: round(obstacles * size * size)]:
             # Every free cell must have a way to the goal.
             blocked = {*self.blocked, tuple(cell.tolist())}
@@ -214,6 +224,7 @@ def main() -> None:
     parser.add_argument("--mode", choices=["serial", "parallel", "both"], default="both", help="how to train")
     parser.add_argument("--size", type=int, default=5, help="rows and columns of the maze")
     parser.add_argument("--random-start", action="store_true", help="begin anywhere")
+    parser.add_argument("--goal", choices=["corner", "random"], default="corner", help="bottom right, or a random cell")
     parser.add_argument(
         "--hazard",
         nargs="?",
@@ -226,14 +237,23 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=1000, help="episodes to learn from")
     parser.add_argument("--actors", type=int, default=2, help="Ray actors that play")
     parser.add_argument("--at-once", type=int, default=20, help="episodes that an actor plays before it reports")
+    parser.add_argument("--seed", type=int, default=0, help="of the random goal, the obstacles and the training")
     parser.add_argument("--gif", help="file for an animation of one walk")
     options = parser.parse_args()
-    if options.size < 2 or options.episodes < 1 or options.actors < 1 or options.at_once < 1:
-        sys.exit("maze: --size must be at least 2; --episodes, --actors and --at-once at least 1")
+    for name, least in {"size": 2, "episodes": 1, "actors": 1, "at_once": 1, "seed": 0}.items():
+        if getattr(options, name) < least:
+            sys.exit(f"maze: --{name.replace('_', '-')} must be at least {least}, not {getattr(options, name)}")
     if not 0 <= options.obstacles <= 0.5:
         sys.exit(f"maze: --obstacles {options.obstacles} is not a share between 0 and 0.5")
 
-    maze = Maze(options.size, random_start=options.random_start, hazard=options.hazard, obstacles=options.obstacles)
+    maze = Maze(
+        options.size,
+        random_start=options.random_start,
+        random_goal=options.goal == "random",
+        hazard=options.hazard,
+        obstacles=options.obstacles,
+        seed=options.seed,
+    )
     if options.mode != "serial":
         cf.start_ray(cpus=options.actors)  # starting Ray is not part of the training time
     seconds = {}
@@ -241,9 +261,9 @@ def main() -> None:
         policy = Policy(np.zeros((maze.size, maze.size, len(MOVES))))
         start = time.perf_counter()
         if mode == "serial":
-            train_serially(maze, policy, options.episodes)
+            train_serially(maze, policy, options.episodes, options.seed)
         else:
-            train_in_parallel(maze, policy, options.episodes, options.actors, options.at_once)
+            train_in_parallel(maze, policy, options.episodes, options.actors, options.at_once, options.seed)
         seconds[mode] = time.perf_counter() - start
         steps = mean_steps(maze, policy)
         print(f"{mode}: {options.episodes} episodes in {seconds[mode]:.2f} s, {steps:.2f} steps on average")

@@ -19,10 +19,11 @@ MAZES = {
     "plain": Maze(),
     "large": Maze(7),
     "anywhere": Maze(random_start=True),
+    "random goal": Maze(6, random_goal=True, obstacles=0.2, seed=3),
     "walls that cost": Maze(hazard="cost"),
     "walls that end": Maze(hazard="end"),
-    "obstacles": Maze(6, obstacles=0.3, random_start=True),
-    "everything": Maze(6, random_start=True, hazard="end", obstacles=0.2),
+    "obstacles": Maze(6, obstacles=0.3, random_start=True, seed=7),
+    "everything": Maze(6, random_start=True, hazard="end", obstacles=0.2, seed=7),
 }
 
 
@@ -88,10 +89,26 @@ def test_an_unknown_action_is_refused_with_its_value(action: int) -> None:
     assert maze.cell == before
 
 
+def test_a_random_goal_is_seeded() -> None:
+    """Anywhere but where the agent starts, the same for the same seed, and not moved by a new episode."""
+    mazes = [Maze(2, random_goal=True, seed=seed) for seed in range(20)]
+    assert {maze.goal for maze in mazes} == {(0, 1), (1, 0), (1, 1)}
+    assert [maze.goal for maze in mazes] == [Maze(2, random_goal=True, seed=seed).goal for seed in range(20)]
+    before = mazes[0].goal
+    mazes[0].reset(seed=5)
+    assert mazes[0].goal == before
+
+
+def test_a_seed_decides_the_obstacles() -> None:
+    """Different seeds, different mazes."""
+    assert Maze(obstacles=0.3, seed=1).blocked == Maze(obstacles=0.3, seed=1).blocked
+    assert Maze(obstacles=0.3, seed=1).blocked != Maze(obstacles=0.3, seed=2).blocked
+
+
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_every_free_cell_reaches_the_goal(share: float) -> None:
     """Obstacles never close anything in."""
-    maze = Maze(8, obstacles=share, random_start=True)
+    maze = Maze(8, obstacles=share, random_start=True, random_goal=True)
     assert maze.blocked
     assert optimal_steps(maze) < 64
 
@@ -134,7 +151,12 @@ def test_a_walk_is_drawn(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
-    [(["--size", "1"], "--size must be at least 2"), (["--obstacles", "2"], "--obstacles 2.0 is not a share")],
+    [
+        (["--size", "1"], "--size must be at least 2, not 1"),
+        (["--at-once", "0"], "--at-once must be at least 1, not 0"),
+        (["--seed", "-1"], "--seed must be at least 0, not -1"),
+        (["--obstacles", "2"], "--obstacles 2.0 is not a share"),
+    ],
 )
 def test_bad_options_get_one_sentence(options: list[str], complaint: str) -> None:
     """And a non-zero exit."""
