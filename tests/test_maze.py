@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from itertools import pairwise
@@ -12,7 +13,18 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from PIL import Image
 
-from examples.maze import MOVES, Maze, Policy, Simulation, draw_walk, mean_steps, train_in_parallel, train_serially
+from examples.maze import (
+    MOVES,
+    Maze,
+    Policy,
+    Simulation,
+    draw_walk,
+    evaluate,
+    main,
+    show_walk,
+    train_in_parallel,
+    train_serially,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 MAZES = {
@@ -41,16 +53,22 @@ def optimal_values(maze: Maze, discount: float = 0.9) -> np.ndarray:
 
 def optimal_steps(maze: Maze) -> float:
     """Return the average number of steps that an optimal policy needs."""
-    return mean_steps(maze, Policy(optimal_values(maze)))
+    return evaluate(maze, Policy(optimal_values(maze)))[0]
 
 
 def untrained(maze: Maze) -> Policy:
     return Policy(np.zeros((maze.size, maze.size, len(MOVES))))
 
 
+def run_main(monkeypatch: pytest.MonkeyPatch, *options: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["maze.py", *options])
+    main()
+
+
+@pytest.mark.filterwarnings("ignore:.*Not able to test alternative render modes:UserWarning")  # there is one
 def test_it_is_a_gymnasium_environment() -> None:
     """By Gymnasium's own check."""
-    check_env(Maze(), skip_render_check=True)
+    check_env(Maze())
 
 
 def test_the_rules() -> None:
@@ -110,7 +128,8 @@ def test_every_free_cell_reaches_the_goal(share: float) -> None:
     """Obstacles never close anything in."""
     maze = Maze(8, obstacles=share, random_start=True, random_goal=True)
     assert maze.blocked
-    assert optimal_steps(maze) < 64
+    values = optimal_values(maze)
+    assert all(values[start].max() > 0 for start in maze.starts())
 
 
 @pytest.mark.parametrize("name", MAZES)
@@ -120,7 +139,7 @@ def test_q_learning_finds_what_value_iteration_finds(name: str) -> None:
     policy = untrained(maze)
     policy.epsilon = 0.3
     train_serially(maze, policy, 6000)
-    assert mean_steps(maze, policy) == optimal_steps(maze)
+    assert evaluate(maze, policy)[0] == optimal_steps(maze)
     start = maze.starts()[0]
     assert policy.table[start].max() == pytest.approx(optimal_values(maze)[start].max(), rel=0.05)
 
@@ -133,20 +152,95 @@ def test_a_rollout_is_an_episode() -> None:
     assert not any(step[4] for step in steps[:-1])
 
 
+def test_an_untrained_table_moves_at_random() -> None:
+    """All moves about equally often, also without exploration; hence more steps than a trained one, and more walls."""
+    maze = Maze(hazard="cost")
+    episodes = Simulation(maze).rollouts(untrained(maze), 100, explore=False)
+    actions = [step[1] for steps in episodes for step in steps]
+    assert np.bincount(actions) / len(actions) == pytest.approx([0.25] * 4, abs=0.02)
+    steps, reward = evaluate(maze, untrained(maze))
+    assert steps > 5 * optimal_steps(maze)
+    assert reward < -100
+
+
+def test_an_evaluation_counts_steps_and_rewards() -> None:
+    """Both are means over episodes: eight steps to the goal, and a return of 1; 1,000 steps of a policy that stands."""
+    standing = untrained(Maze(hazard="cost"))
+    standing.table[..., 2] = 1.0
+    assert evaluate(Maze(), Policy(optimal_values(Maze()))) == (8.0, 1.0)
+    assert evaluate(Maze(hazard="cost"), standing) == (1000.0, -100_000.0)
+
+
 def test_actors_learn_the_same(ray_session: None) -> None:
     """Eight steps."""
     maze = Maze()
     policy = untrained(maze)
     train_in_parallel(maze, policy, 1000, actors=2, at_once=20)
-    assert mean_steps(maze, policy) == 8
+    assert evaluate(maze, policy)[0] == 8
 
 
 def test_a_walk_is_drawn(tmp_path: Path) -> None:
     """One frame per cell."""
     policy = Policy(optimal_values(Maze()))
-    draw_walk(Maze(), policy, str(tmp_path / "walk.gif"))
+    draw_walk(Maze(), policy, Simulation(Maze()).rollout(policy, explore=False), str(tmp_path / "walk.gif"))
     with Image.open(tmp_path / "walk.gif") as image:
         assert getattr(image, "n_frames", 1) == 9
+
+
+def test_a_maze_is_rendered_as_text() -> None:
+    """The seeker, the goal, obstacles and free cells; the seeker hides the goal that it has reached."""
+    maze = Maze(3)
+    maze.blocked = {(1, 1)}
+    maze.reset()
+    assert maze.render() == "S . .\n. # .\n. . G"
+    maze.step(3)
+    assert maze.render() == ". S .\n. # .\n. . G"
+    for action in (3, 0, 0):
+        maze.step(action)
+    assert maze.render() == ". . .\n. # .\n. . S"
+
+
+DOWN_AND_RIGHT = [((0, 0), 0, 0.0, (1, 0), False), ((1, 0), 3, 1.0, (1, 1), True)]
+FRAMES = [
+    "step 0 of 2\nS .\n. G\n",
+    "step 1 of 2: ↓ reward 0\n. .\nS G\n",
+    "step 2 of 2: → reward 1\n. .\n. S\n",
+]
+
+
+def test_without_a_terminal_a_walk_is_plain_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    """One below the other, without escape sequences and without waiting."""
+    show_walk(Maze(2), DOWN_AND_RIGHT)
+    assert capsys.readouterr().out == "".join(FRAMES)
+
+
+@pytest.mark.parametrize(("lines", "between"), [(4, "\x1b[3A\x1b[J"), (3, "")])
+def test_in_a_terminal_a_walk_is_animated(monkeypatch: pytest.MonkeyPatch, lines: int, between: str) -> None:
+    """Each frame erases the one before, after a pause; a terminal with too few lines gets plain frames."""
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    monkeypatch.setenv("LINES", str(lines))
+    ours, theirs = os.openpty()
+    expected = between.join(FRAMES)
+    with os.fdopen(theirs, "w", encoding="utf-8") as terminal, os.fdopen(ours, "rb", buffering=0) as screen:
+        monkeypatch.setattr("sys.stdout", terminal)
+        show_walk(Maze(2), DOWN_AND_RIGHT)
+        print("end", file=terminal, flush=True)
+        shown = b""
+        while not shown.endswith(b"end\r\n"):  # a terminal hands over what it has, in pieces
+            shown += screen.read(4096)
+    assert shown.decode().replace("\r\n", "\n") == f"{expected}end\n"
+    assert len(pauses) == (2 if between else 0)
+
+
+def test_the_command_shows_a_walk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """After the table, and with the same seed the same walk."""
+    shown = []
+    for seed in (1, 1, 2):
+        run_main(monkeypatch, "--policy", "random", "--render", "--seed", str(seed))
+        shown.append(capsys.readouterr().out.partition("step 0 of")[2])
+    assert shown[0].endswith("reward 1\n. . . . .\n. . . . .\n. . . . .\n. . . . .\n. . . . S\n")
+    assert shown[0] == shown[1] != shown[2]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +259,16 @@ def test_bad_options_get_one_sentence(options: list[str], complaint: str) -> Non
     assert found.returncode == 1
     assert found.stderr.startswith(f"maze: {complaint}")
     assert found.stderr.count("\n") == 1
+
+
+def test_the_random_policy_is_not_trained(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """It knows no move, and says what acting without knowledge costs; no Ray is started for it."""
+    monkeypatch.setattr("connectfour.start_ray", lambda **_: pytest.fail("started Ray"))
+    run_main(monkeypatch, "--policy", "random", "--size", "2")
+    title, *grid = capsys.readouterr().out.splitlines()
+    assert title.startswith("untrained, 0.00 s of training: ")
+    assert title.endswith(" steps and a return of 1.00 on average")
+    assert grid == [". .", ". G"]
 
 
 def test_it_stays_small() -> None:
