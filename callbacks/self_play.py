@@ -68,7 +68,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: StockEnvRunner, **kwargs: Any) -> None:
         """Count how a game ended."""
         match_up = episode.custom_data["match_up"]
-        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat))
+        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat), _final_position(episode))
 
     @override
     def on_sample_end(self, *, samples: list[MultiAgentEpisode], **kwargs: Any) -> None:
@@ -77,6 +77,13 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
             for agent, part in list(episode.agent_episodes.items()):
                 if part.module_id != MAIN:
                     del episode.agent_episodes[agent]
+
+
+def _final_position(episode: MultiAgentEpisode) -> bytes:
+    """Return the planes of the last position."""
+    part = next(iter(episode.agent_episodes.values()))
+    planes: bytes = part.get_observations(-1)["observation"].tobytes()
+    return planes
 
 
 def _result(episode: MultiAgentEpisode, seat: int) -> Result:

@@ -76,6 +76,40 @@ def test_it_learns_the_values_of_a_task_that_needs_bootstrapping(algorithm: Apex
         pytest.fail(f"values of going right: {q[:, 1]} instead of {expected}; mean return: {mean_return}")
 
 
+class Countdown(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
+    """Takes the actions 5 and 6 only, and shows its place among all environments."""
+
+    observation_space = gym.spaces.Box(0, 9, (2,), np.float32)
+    action_space = gym.spaces.Discrete(2, start=5)
+
+    def __init__(self, config: Any = None) -> None:
+        self.place = np.array([config.worker_index, config.vector_index], np.float32)
+        self.num_workers = config.num_workers
+
+    def reset(self, **kwargs: Any) -> Any:
+        return self.place, {}
+
+    def step(self, action: int) -> Any:
+        if action not in {5, 6}:
+            raise ValueError(f"unknown action {action}")
+        return self.place, 0.0, False, False, {}
+
+
+def test_environments_get_rllibs_context_and_their_own_actions() -> None:
+    """Which worker and copy it is, and actions that do not begin at 0."""
+    config = corridor()
+    config.environment(Countdown)
+    config.env_runners(num_env_runners=2, num_envs_per_env_runner=2)
+    algorithm = config.build_algo()
+
+    def places(env_runner: Any) -> tuple[list[list[float]], int]:
+        columns = env_runner.sample().columns
+        return np.unique(columns["obs"], axis=0).tolist(), env_runner.env.envs[0].num_workers
+
+    assert on_runners(algorithm, places) == [([[1, 0], [1, 1]], 2), ([[2, 0], [2, 1]], 2)]
+    algorithm.stop()
+
+
 def test_resets_and_truncations_are_not_transitions(algorithm: Apex) -> None:
     """A truncated episode bootstraps from its last observation; the step in which an environment resets is left out."""
     ((transitions),) = on_runners(algorithm, lambda actor: [actor.sample().columns for _ in range(20)])

@@ -14,6 +14,8 @@ from connectfour.apex.replay.replay import Batch
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
 from connectfour.export.onnx_file import export_onnx
 from connectfour.games.connect_four.packing import expand
+from connectfour.games.result import SeatScores
+from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import decode_snapshot, weights_sha256
 from connectfour.learning.apex.algorithm import SelfPlayApex, SelfPlayApexConfig
@@ -130,6 +132,28 @@ def test_results_of_boards_that_explore_do_not_count(build_apex: BuildApex) -> N
     ((unmeasured, measured),) = on_runners(algorithm, count)
     assert unmeasured == 0
     assert measured > 0
+
+
+def test_main_and_its_frozen_copy_choose_alike_where_it_counts(build_apex: BuildApex) -> None:
+    """The same network scores half against itself, in the same kind of games as those in the pool."""
+    algorithm = build_apex("rollout.mirror_share=0", "rollout.envs_per_runner=512", "apex.epsilon=0.01")
+    learn(algorithm, 100)
+    member = algorithm.league.freeze_main()
+    algorithm.league.sync(algorithm.env_runner_group)
+    alone = Roster({member.id: member.module}, (1.0,), 0.0, (1, 1))
+
+    def play(env_runner: Any) -> SeatScores:
+        env_runner.matchmaker.follow(alone)
+        env_runner.restart_games()
+        for _ in range(12):
+            env_runner.sample()
+        scores: SeatScores = env_runner.matchmaker.drain()[member.id]
+        return scores
+
+    ((scores),) = on_runners(algorithm, play)
+    total = scores.total
+    assert total.games > 1000
+    assert total.share == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(total.games))
 
 
 def test_several_learners_and_shards_share_the_work(build_apex: BuildApex, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,7 +293,7 @@ class TestMatchmaking:
         """The same seed repeats the draws; another worker draws others."""
 
         def draws(worker: int) -> list[MatchUp]:
-            matchmaker = Matchmaker(self.roster, worker)
+            matchmaker = Matchmaker(self.roster, (0, worker))
             return [matchmaker.draw() for _ in range(50)]
 
         assert draws(1) == draws(1)
@@ -308,12 +308,27 @@ class TestMatchmaking:
     def test_counts_pool_games_of_present_opponents_only(self) -> None:
         """Mirrors and games whose opponent was swapped midway do not count; draining empties the count."""
         matchmaker = Matchmaker(self.roster)
-        matchmaker.record(MatchUp("random", "heuristic_random", 0), Result.WIN)
-        matchmaker.record(MatchUp("random", "heuristic_random", 1), Result.LOSS)
-        matchmaker.record(MatchUp(MAIN, MAIN, 0), Result.WIN)
-        matchmaker.record(MatchUp("v0000", "opponent_0", 1), Result.LOSS)
+        matchmaker.record(MatchUp("random", "heuristic_random", 0), Result.WIN, "end")
+        matchmaker.record(MatchUp("random", "heuristic_random", 1), Result.LOSS, "end")
+        matchmaker.record(MatchUp(MAIN, MAIN, 0), Result.WIN, "end")
+        matchmaker.record(MatchUp("v0000", "opponent_0", 1), Result.LOSS, "end")
         assert matchmaker.drain() == {"random": SeatScores(Score(wins=1), Score(losses=1))}
         assert matchmaker.drain() == {}
+
+    def test_a_repeated_game_counts_once(self) -> None:
+        """Two players without chance would otherwise seem to meet a hundred times; memory is bounded."""
+        matchmaker = Matchmaker(self.roster)
+        game = MatchUp("random", "heuristic_random", 0)
+        for position in [1, 1, 2, 1]:
+            matchmaker.record(game, Result.WIN, position)
+        matchmaker.follow(Roster(self.roster.modules, self.roster.weights, 0.0, (7, 1)))
+        matchmaker.record(game, Result.WIN, 2)
+        assert matchmaker.drain() == {"random": SeatScores(Score(wins=2))}
+        for position in range(1000):
+            matchmaker.record(game, Result.WIN, position + 3)
+        matchmaker.drain()
+        matchmaker.record(game, Result.WIN, 1)
+        assert matchmaker.drain() == {"random": SeatScores(Score(wins=1))}
 
     def test_pfsp_prefers_hard_opponents_and_forgets_none(self) -> None:
         """Shares by (1 - score)^2 above an even floor."""

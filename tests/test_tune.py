@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ray import tune
+from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.tune.schedulers import ASHAScheduler
 
 from connectfour.errors import ConfigError
@@ -74,6 +75,27 @@ def test_league_and_network_settings_are_searched_with_asha(tmp_path: Path) -> N
         assert result.config["lr"] == 2e-3
         widths.append(drawn["network.width"])
     assert sorted(widths) == [8, 24]
+
+
+def test_each_trial_has_its_own_seed_unless_seeds_are_searched(tmp_path: Path) -> None:
+    """The base seed plus its index; otherwise all trials of a search would play the same games."""
+
+    def seeds(config: SelfPlayPPOConfig, name: str, samples: int) -> list[tuple[int, int]]:
+        config.callbacks(NotesSeed)
+        results = _fit(config, tmp_path / name, num_samples=samples)
+        return sorted(tuple(result.metrics["seeds"]) for result in results)
+
+    base = _league(*LOCKSTEP, "seed=5", "grading.every=0")
+    assert seeds(base, "base", 2) == [(5, 5), (6, 6)]
+    searched = _league(*LOCKSTEP, "grading.every=0").search({"seed": tune.grid_search([3, 8])})
+    assert seeds(searched, "searched", 1) == [(3, 3), (8, 8)]
+
+
+class NotesSeed(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Notes the seeds that an algorithm and its league use."""
+
+    def on_train_result(self, *, algorithm: Any, result: dict[str, Any], **kwargs: Any) -> None:
+        result["seeds"] = [algorithm.config.seed, algorithm.league.settings.seed]
 
 
 def test_an_unknown_setting_cannot_be_searched() -> None:

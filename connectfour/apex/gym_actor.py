@@ -60,7 +60,7 @@ class GymActor(Actor):
         torch.set_num_threads(1)
         self._first_action = int(actions.start)
         self._legal = np.ones((envs, int(actions.n)), np.int8)
-        self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
+        self._rng = np.random.default_rng(self.stream)
         self._returns = np.zeros(envs)
         self._observation, _ = self.env.reset(seed=int(self._rng.integers(2**31)))
         self._resets = np.zeros(envs, np.bool_)

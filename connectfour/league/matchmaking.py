@@ -7,7 +7,7 @@ prioritized fictitious self-play (Vinyals et al. 2019, AlphaStar, "PFSP hard": (
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.league.members import MAIN
+
+_REMEMBERED_GAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Roster:
         modules: the RLlib module that plays each active opponent, by opponent id.
         weights: each opponent's share of the games against the pool, in the same order; they sum to 1.
         mirror_share: share of all games that main plays against itself.
-        seed: seed of the draws; each worker adds its own index.
+        seed: seed of the draws; each worker adds its own stream.
     """
 
     modules: Mapping[str, str]
@@ -59,19 +61,21 @@ class Roster:
 class Matchmaker:
     """Draws match-ups from one generator and counts results."""
 
-    def __init__(self, roster: Roster, worker_index: int = 0) -> None:
-        """Draw from ``roster``; two workers draw different sequences."""
-        self._worker_index = worker_index
+    def __init__(self, roster: Roster, stream: Sequence[int] = (0,)) -> None:
+        """Draw from ``roster``; two streams draw different sequences."""
+        self._stream = tuple(stream)
         self._results: dict[str, SeatScores] = {}
+        self._seen: dict[str, dict[Hashable, None]] = {}
         self._lead_of_first_seat: dict[str, int] = {}
         self.follow(roster)
 
     def follow(self, roster: Roster) -> None:
         """Draw from ``roster`` from now on; the balance of seats and the results counted so far stay."""
         self._roster = roster
+        self._seen = {name: games for name, games in self._seen.items() if name in roster.modules}
         self._opponents = list(roster.modules)
         self._cumulative = list(accumulate(roster.weights))
-        self._rng = np.random.default_rng((*roster.seed, self._worker_index))
+        self._rng = np.random.default_rng((*roster.seed, *self._stream))
 
     @property
     def roster(self) -> Roster:
@@ -96,15 +100,29 @@ class Matchmaker:
         self._lead_of_first_seat[opponent] = lead + (1 if seat == 0 else -1)
         return MatchUp(opponent, self._roster.modules[opponent], seat)
 
-    def record(self, match_up: MatchUp, result: Result) -> None:
-        """Count a finished game, given main's result.
+    def record(self, match_up: MatchUp, result: Result, position: Hashable) -> None:
+        """Count a finished game, given main's result and the position in which it ended.
 
-        Two kinds of games are left out: those against itself, which say nothing about the pool, and those whose
-        opponent left its slot before the end, because two policies played them.
+        Three kinds of games are left out: those against itself, which say nothing about the pool; those whose opponent
+        left its slot before the end, because two policies played them; and those that repeat a recent game, because
+        they say nothing new.
         """
-        if not match_up.is_mirror and self._roster.modules.get(match_up.opponent) == match_up.module:
+        if match_up.is_mirror or self._roster.modules.get(match_up.opponent) != match_up.module:
+            return
+        if not self._is_repeated(match_up, position):
             before = self._results.get(match_up.opponent, SeatScores())
             self._results[match_up.opponent] = before + SeatScores.of(match_up.main_seat, Score.of(result))
+
+    def _is_repeated(self, match_up: MatchUp, position: Hashable) -> bool:
+        """Return whether one of the latest games against the same opponent ended in the same position."""
+        seen = self._seen.setdefault(match_up.opponent, {})
+        game = (match_up.main_seat, position)
+        repeated = game in seen
+        seen.pop(game, None)
+        seen[game] = None
+        if len(seen) > _REMEMBERED_GAMES:
+            del seen[next(iter(seen))]
+        return repeated
 
     def drain(self) -> dict[str, SeatScores]:
         """Return main's scores by opponent from the games counted since the last call."""

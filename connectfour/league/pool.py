@@ -230,7 +230,7 @@ class OpponentPool:
         self._evidence = {name: self._new_evidence(name, values) for name, values in state.evidence.items()}
 
 
-def first_matchmaker(settings: RunSettings, worker_index: int) -> Matchmaker:
+def first_matchmaker(settings: RunSettings, stream: Sequence[int]) -> Matchmaker:
     """Return the matchmaker that an env runner begins with; the league sends it newer rosters before it samples."""
     pool = OpponentPool(settings.league, settings.seed)
-    return Matchmaker(pool.roster(settings.rollout.mirror_share, 0), worker_index)
+    return Matchmaker(pool.roster(settings.rollout.mirror_share, 0), stream)

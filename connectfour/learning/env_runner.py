@@ -62,8 +62,8 @@ class SelfPlayEnvRunner(ModuleRunner):
         super().__init__(config=config, **kwargs)
         keep_freed_memory()
         self.settings: RunSettings = config.settings
-        self.matchmaker = first_matchmaker(self.settings, self.worker_index or 0)
-        self._rng = np.random.default_rng((self._seed or 0, self.worker_index or 0))
+        self.matchmaker = first_matchmaker(self.settings, self.stream)
+        self._rng = np.random.default_rng(self.stream)
         env = ConnectFourEnv()
         self._spaces = (env.observation_spaces["player_0"], env.action_spaces["player_0"])
         self.num_envs: int = config.num_envs_per_env_runner
@@ -205,10 +205,14 @@ class SelfPlayEnvRunner(ModuleRunner):
         counts = self._counts(ended)
         ended, seat = ended[counts], seat[counts]
         reward = mover_reward(self._boards.outcome[ended])
-        for board, last_seat, last_reward in zip(ended.tolist(), seat.tolist(), reward.tolist(), strict=True):
+        final = pack(self._boards)[ended]
+        for board, last_seat, last_reward, position in zip(
+            ended.tolist(), seat.tolist(), reward.tolist(), final.tolist(), strict=True
+        ):
             match_up = self._match_ups[board]
             result = Result.of(last_reward)
-            self.matchmaker.record(match_up, result if match_up.main_seat == last_seat else result.reversed)
+            main_result = result if match_up.main_seat == last_seat else result.reversed
+            self.matchmaker.record(match_up, main_result, tuple(position))
 
     def _start_games(self, boards: NDArray[np.int64]) -> None:
         """Draw a match-up and an opening for each of ``boards``."""

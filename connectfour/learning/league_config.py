@@ -14,6 +14,7 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.env.env_runner import EnvRunner
 from ray.rllib.utils import force_list
+from typing_extensions import override
 
 from connectfour.errors import ConfigError
 from connectfour.games.connect_four.env import ENV_NAME
@@ -175,6 +176,7 @@ class LeagueConfig(PartedConfig):
                 raise ConfigError("algorithm cannot be searched: build one configuration per algorithm")
             check_effect(self.settings, name)
         self.searched = {**self.searched, **space}
+        self.seed_is_searched |= "seed" in space
         return self
 
     def validate(self) -> None:
@@ -185,6 +187,12 @@ class LeagueConfig(PartedConfig):
         """
         self._apply_search()
         super().validate()
+
+    @override
+    def shift_seed(self, index: int) -> None:
+        """Give trial ``index`` of a search its own random numbers, those of the pool included."""
+        super().shift_seed(index)
+        self.run_settings = {**self.run_settings, "seed": (self.run_settings["seed"] + index) % 2**31}
 
     def _apply_search(self) -> None:
         """Translate the settings again with the drawn values; only the options they change are set."""

@@ -14,12 +14,15 @@ from ray.rllib.utils.checkpoints import Checkpointable
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 from typing_extensions import override
 
+from connectfour.rllib.streams import runner_stream, seed_everything
+
 
 class ModuleRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray's classes are untyped here
     """An env runner with a MultiRLModule, its weights, and its share of a checkpoint.
 
     Attributes:
         module: the MultiRLModule, as in RLlib's own runners.
+        stream: seeds of its random numbers.
     """
 
     num_env_steps_sampled_lifetime: int
@@ -28,6 +31,8 @@ class ModuleRunner(EnvRunner, Checkpointable):  # type: ignore[misc]  # Ray's cl
         """Follow ``config``; a subclass calls ``make_module`` when its spaces are known."""
         super().__init__(config=config, **kwargs)
         self._weights_seq_no = 0
+        self.stream = runner_stream(config, self.worker_index or 0)
+        seed_everything(self.stream)
 
     @abstractmethod
     def get_spaces(self) -> dict[str, tuple[gym.Space[Any], gym.Space[Any]]]:

@@ -15,6 +15,7 @@ reverse order.
 
 from __future__ import annotations
 
+import re
 import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
-from ray.tune.result import SHOULD_CHECKPOINT
+from ray.tune.result import SHOULD_CHECKPOINT, TRIAL_INFO
 from typing_extensions import override
 
 from connectfour.errors import NoProgressError, SnapshotError
@@ -95,14 +96,17 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
     Attributes:
         paths: attributes that name places of this machine; checkpoints do not store them.
         patience: seconds without progress after which training saves and ends.
+        seed_is_searched: whether Tune chooses the seed.
     """
 
     paths: ClassVar[tuple[str, ...]] = ()
+    seed: int | None
 
     def __init__(self, algo_class: type | None = None) -> None:
         """Wait for env runners that restart, without holding up the learner."""
         super().__init__(algo_class=algo_class)
         self.patience = 120.0
+        self.seed_is_searched = False
         self.restart_failed_env_runners = True
         self.delay_between_env_runner_restarts_s = 1.0
         self.env_runner_health_probe_timeout_s = _SECONDS_PER_PROBE
@@ -120,6 +124,24 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         if patience is not NotProvided:
             self.patience = patience
         return self
+
+    @override
+    def debugging(self, *, seed: Any = NotProvided, **options: Any) -> Self:
+        """Set RLlib's options for debugging.
+
+        Args:
+            seed: of all random numbers; each trial of a search adds its index, unless the seed itself is searched.
+            options: RLlib's own.
+        """
+        super().debugging(seed=seed, **options)
+        if seed is not NotProvided:
+            self.seed_is_searched = not isinstance(seed, int | None)
+        return self
+
+    def shift_seed(self, index: int) -> None:
+        """Give trial ``index`` of a search its own random numbers."""
+        if self.seed is not None:
+            self.seed = (self.seed + index) % 2**31
 
     def notices(self, algorithm: Any) -> Path | None:
         """Return the file that gets notices about processes that are lost; by default, they are only logged."""
@@ -146,11 +168,18 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     """
 
     config_class: ClassVar[type[PartedConfig]]
+    config: Any
     parts: list[Part]
     patience: Patience
     _time_total: float
     _end: NoProgressError | None = None
     _saved_at = 0
+
+    def __init__(self, config: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Build the algorithm; RLlib drops Tune's description of the trial, so it is read here."""
+        trial = config.get(TRIAL_INFO) if isinstance(config, dict) else None
+        self._trial: str = trial.trial_id if trial else ""
+        super().__init__(config, *args, **kwargs)
 
     @classmethod
     @override
@@ -163,6 +192,7 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         """Make the parts, and build everything."""
         self.parts = []
         self._notices: Notices | None = None
+        self._take_own_seed()
         self.patience = Patience(self.config.patience, self.say)
         try:
             self.parts = self.config.parts(self)
@@ -174,6 +204,14 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             with suppress(Exception):
                 self.cleanup()
             raise
+
+    def _take_own_seed(self) -> None:
+        """Shift the seed by the trial's index, which ends Tune's id of a trial."""
+        number = re.search(r"_(\d+)$", self._trial)
+        if number and not self.config.seed_is_searched:
+            self.config = self.config.copy(copy_frozen=False)
+            self.config.shift_seed(int(number[1]))
+            self.config.freeze()
 
     def say(self, sentence: str) -> None:
         """Tell whoever watches this training run."""

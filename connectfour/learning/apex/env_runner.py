@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from typing_extensions import override
@@ -21,6 +22,7 @@ from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.env_runner import SelfPlayEnvRunner, rows_by_player, sample_logits
 from connectfour.learning.rl_module import as_tensors
 from connectfour.learning.rollout import Rollout
+from connectfour.networks.network import Q_TEMPERATURE
 
 PACKED = "packed"
 """Column of packed observations."""
@@ -38,8 +40,9 @@ class GamesPlayed:
 class ApexEnvRunner(SelfPlayEnvRunner, Actor):
     """Plays main's moves greedily with exploration, and turns every ply of every game into a transition.
 
-    Q-learning is off-policy, so it learns from the opponents' moves, too. Results count only on nearly greedy boards;
-    elsewhere they would measure the exploration.
+    Q-learning is off-policy, so it learns from the opponents' moves, too. In the games that count, main samples its
+    moves as its frozen copies do: a greedy player and a sampling one with the same weights are not equally strong.
+    Results count only on boards that would hardly explore, so the others go on exploring against the pool.
     """
 
     settings: ApexRunSettings
@@ -95,7 +98,9 @@ class ApexEnvRunner(SelfPlayEnvRunner, Actor):
         rollout.logits[ply] = q.numpy()
         rollout.value[ply] = q.amax(dim=1).numpy()
         action: Moves = q.argmax(dim=1).numpy()
-        mine = player == _MAIN
+        as_frozen = (player == _MAIN) & self._counted
+        action[as_frozen], _ = sample_logits(q[torch.from_numpy(as_frozen)] / Q_TEMPERATURE)
+        mine = (player == _MAIN) & ~as_frozen
         action[mine] = explore(action[mine], observation.action_mask[mine], self.epsilon[mine], self._rng)
         evaluate = self._evaluator(observation)
         for index, rows in rows_by_player(player):
@@ -103,6 +108,12 @@ class ApexEnvRunner(SelfPlayEnvRunner, Actor):
                 action[rows], _ = sample_logits(evaluate(index, rows).logits)
         return action
 
+    @property
+    def _counted(self) -> NDArray[np.bool_]:
+        """Which of the games in progress count, (N,)."""
+        counted: NDArray[np.bool_] = self.measured & ~self._is_mirror
+        return counted
+
     @override
     def _counts(self, ended: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return super()._counts(ended) & self.measured[ended]
+        return self._counted[ended]
