@@ -12,8 +12,9 @@ from ray.rllib.utils.metrics import LEARNER_RESULTS
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from connectfour.league.members import MAIN
-from connectfour.rllib.parts import ENDED
+from connectfour.rllib.parted_algorithm import ENDED
 from connectfour.runs.folder import RunFolder
+from connectfour.runs.leftovers import prune_parts
 from connectfour.runs.progress import ProgressRow, append_row, live_table, plain_line
 from connectfour.settings.schema import Metric, RunSettings
 from connectfour.system.notices import NoticeReader
@@ -62,6 +63,18 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         self._observer.show(
             lambda: plain_line(row, settings), lambda: live_table(row, settings), urgent=bool(row.frozen)
         )
+
+
+class PartPruner(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Counts checkpoints over all parts of a resumed run: Tune knows only those of the part that trains now."""
+
+    def __init__(self, run: RunFolder, part: str, keep: int) -> None:
+        """Keep at most ``keep`` checkpoints in ``run``, of which ``part`` trains now."""
+        self._run, self._part, self._keep = run, part, keep
+
+    def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
+        """Make room for the new one."""
+        prune_parts(self._run, self._part, self._keep)
 
 
 class CheckpointClock(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here

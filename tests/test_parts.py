@@ -14,7 +14,7 @@ from connectfour.learning.apex.algorithm import SelfPlayApex
 from connectfour.learning.league import League
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
 from connectfour.learning.sampling import LockstepSampler
-from connectfour.rllib.parts import Part
+from connectfour.rllib.part import Part
 
 
 def _defined(kind: type) -> set[str]:

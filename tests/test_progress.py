@@ -15,7 +15,7 @@ from rich.console import Console
 from callbacks.progress import ProgressCallback, row_of
 from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.ppo.settings import PPORunSettings
-from connectfour.rllib.parts import ENDED
+from connectfour.rllib.parted_algorithm import ENDED
 from connectfour.runs.curves import draw_learning
 from connectfour.runs.folder import RunFolder
 from connectfour.runs.progress import minutes_left, rewind

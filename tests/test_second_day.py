@@ -244,3 +244,48 @@ def test_weights_with_a_flipped_bit_are_refused(tmp_path: Path) -> None:
     data[-3] ^= 0x40
     with pytest.raises(SnapshotError, match="its weights do not match their hash"):
         decode_snapshot(bytes(data), "it")
+
+
+def test_a_resume_clears_what_a_killed_process_left(ray_session: None, tmp_path: Path) -> None:
+    """Half-written files, checkpoints and snapshots, Tune's old state, and Ray's folder; nothing that is in use."""
+    run = RunFolder(tmp_path / "run")
+    steps = ("stop.minutes=null", "league.freeze_every=4096")
+    train(tiny_settings(*LOCKSTEP, *steps, "stop.env_steps=8192"), run.path, observer=Observer())
+    session = tmp_path / "session_2026-01-01_00-00-00_1_1"
+    (part,) = run.checkpoints.glob("part_*")
+    files = [
+        run.path / ".config.4711.tmp.yaml",
+        run.league / ".manifest.4711.tmp.json",
+        run.league / "v0099-0123456789ab.safetensors",
+        run.league / ".saving-abc" / "algorithm_state.pkl",
+        part / "checkpoint_000099" / "main.safetensors",
+        run.checkpoints / "experiment_state-2026-01-01_00-00-00.json",
+        session / "logs" / "raylet.out",
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half")
+    run.session.write_text(f"{session}\n")
+    before = {path for path in run.league.iterdir() if path.suffix == ".safetensors"} - set(files)
+    resume(run.path, ["stop.env_steps=12288"], observer=Observer())
+    assert [file for file in files if file.exists()] == []
+    assert not session.exists()
+    assert not run.session.exists()
+    assert {path for path in before if path.name.startswith("v")} <= set(run.league.iterdir())
+
+
+def test_checkpoints_are_counted_over_all_parts(ray_session: None, tmp_path: Path) -> None:
+    """Those of the part that trains displace the earlier ones; the newest of all can be resumed."""
+    run = RunFolder(tmp_path / "run")
+    keep = ("stop.minutes=null", "checkpoint.keep=2", "checkpoint.every=1")
+    train(tiny_settings(*LOCKSTEP, *keep, "stop.env_steps=8192"), run.path, observer=Observer())
+    for steps in (10_240, 18_432):
+        resume(run.path, [f"stop.env_steps={steps}"], observer=Observer())
+    parts = [path.parent.name for path in run.checkpoints.glob("*/checkpoint_*")]
+    assert parts == ["part_3", "part_3"]
+    newest = run.newest_checkpoint()
+    assert newest is not None
+    assert newest.env_steps == 18_432
+    log = run.checkpoints / "part_3" / "result.json"
+    results = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all(set(each["learners"]) == {"main", "__all_modules__"} and "config" not in each for each in results)

@@ -16,7 +16,7 @@ from connectfour.apex.actor import Actor, Order, Report
 from connectfour.apex.balance import Balance
 from connectfour.apex.replay.replay import Replay
 from connectfour.apex.timeline import Timeline
-from connectfour.rllib.parts import Part
+from connectfour.rllib.part import Part
 from connectfour.rllib.runners import Runners
 
 if TYPE_CHECKING:

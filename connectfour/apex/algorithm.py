@@ -36,7 +36,9 @@ from connectfour.apex.spans import Spans
 from connectfour.apex.timeline import Timeline, waiting
 from connectfour.errors import ConfigError
 from connectfour.rllib.annealed_learner import schedule
-from connectfour.rllib.parts import Part, PartedAlgorithm, PartedConfig
+from connectfour.rllib.part import Part
+from connectfour.rllib.parted_algorithm import PartedAlgorithm
+from connectfour.rllib.parted_config import PartedConfig
 
 _NOT_FINITE = "TD errors are not finite: look for rewards and observations that are not numbers"
 

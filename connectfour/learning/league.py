@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import torch
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
-from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED
+from ray.rllib.utils.metrics import ALL_MODULES, ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED
 from typing_extensions import override
 
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
@@ -38,7 +38,8 @@ from connectfour.learning.exchange import Exchange, RunnerExchange
 from connectfour.learning.guests import read_guest
 from connectfour.learning.sync import load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
-from connectfour.rllib.parts import Part, PartedAlgorithm
+from connectfour.rllib.part import Part
+from connectfour.rllib.parted_algorithm import PartedAlgorithm
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
 from connectfour.runs.folder import LEAGUE_LOCK
 from connectfour.settings.schema import Architecture, RunSettings
@@ -149,7 +150,14 @@ class League(Part):
             self._write_manifest()
 
     def iteration_done(self, result: dict[str, Any]) -> None:
-        """Count an iteration's games, grade main if it is due, and report both in ``result``."""
+        """Count an iteration's games, grade main if it is due, and report both in ``result``.
+
+        What RLlib reports about modules that do not learn, which never changes, is dropped.
+        """
+        learned = {MAIN, ALL_MODULES}
+        result[LEARNER_RESULTS] = {
+            name: each for name, each in result.get(LEARNER_RESULTS, {}).items() if name in learned
+        }
         pool = self.pool
         pool.record(self.exchange.collect())
         every = self.settings.grading.every
@@ -289,8 +297,8 @@ class League(Part):
 
     @override
     def facts(self) -> Mapping[str, Any]:
-        """Return the league's size."""
-        return {"league_size": len(self.pool)}
+        """Return the league's size and score."""
+        return {"league_size": len(self.pool), "league_score": self.pool.league_score}
 
     @override
     def check(self, folder: Path) -> None:

@@ -22,7 +22,8 @@ from connectfour.league.members import MAIN
 from connectfour.learning.league import League
 from connectfour.learning.modules import module_of_agent, module_specs
 from connectfour.learning.stock_env_runner import StockEnvRunner
-from connectfour.rllib.parts import Part, PartedConfig
+from connectfour.rllib.part import Part
+from connectfour.rllib.parted_config import PartedConfig
 from connectfour.runs.folder import NOTICES, RunFolder
 from connectfour.settings.reading import check_effect, check_setting_name, set_value, validate_settings
 from connectfour.settings.schema import RunSettings
@@ -70,6 +71,10 @@ class LeagueConfig(PartedConfig):
 
     def _folder(self, algorithm: Any) -> Path:
         return Path(self.league_folder) if self.league_folder else _trial_folder(algorithm).league
+
+    def scratch(self, algorithm: Any) -> Path | None:
+        """Return the league's folder, where a resume removes what a killed process left."""
+        return self._folder(algorithm)
 
     def notices(self, algorithm: Any) -> Path | None:
         """Return the file for notices in the league's folder."""

@@ -10,7 +10,7 @@ from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from typing_extensions import override
 
 from connectfour.learning.env_runner import SelfPlayEnvRunner
-from connectfour.rllib.parts import Part
+from connectfour.rllib.part import Part
 from connectfour.rllib.patience import Patience
 from connectfour.rllib.runners import Runners
 

@@ -19,6 +19,7 @@ class _Facts(BaseModel):
     env_steps: int
     minutes: float
     league_size: int = 0
+    league_score: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class CheckpointInfo:
     env_steps: int
     minutes: float
     league_size: int
+    league_score: float
 
 
 def read_checkpoint(path: Path) -> CheckpointInfo | None:

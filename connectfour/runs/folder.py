@@ -75,6 +75,11 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @property
+    def session(self) -> Path:
+        """Names the temporary folder of the Ray that trains this run; there while a command runs, or was killed."""
+        return self.path / ".session"
+
+    @property
     def notices(self) -> Path:
         """The trainer's notices about processes that were lost."""
         return self.league / NOTICES

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import ray
 from ray._private import ray_constants
@@ -66,8 +69,11 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
 
 
 @contextmanager
-def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
+def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[Path | None]:
     """Use this process's Ray if it is running; otherwise start it, or connect, for as long as the context lasts.
+
+    Yields the folder with the logs and temporary files of a Ray that it started, else None. The folder is removed at
+    the end, unless there was an error.
 
     Arguments and errors are those of ``start_ray``; without ``address``, ``RAY_ADDRESS`` names the cluster.
 
@@ -77,6 +83,7 @@ def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
     starts = not ray.is_initialized()
     if starts:
         start_ray(_named(address), cpus=cpus)
+    session = Path(_node().get_session_dir_path()) if starts and not _named(address) else None
     try:
         offered = cluster_size()[1]
         if offered < cpus:
@@ -84,10 +91,16 @@ def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[None]:
                 f"{cpus} cores are needed and Ray offers {offered:g}: start Ray with more, or use fewer env runners or "
                 "learners"
             )
-        yield
+        yield session
     finally:
         if starts:
             ray.shutdown()
+    if session:
+        shutil.rmtree(session, ignore_errors=True)
+
+
+def _node() -> Any:
+    return ray._private.worker._global_node  # noqa: SLF001  # Ray offers no other way to its folder
 
 
 def runs_here(address: str | None = None) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
-from callbacks.progress import CheckpointClock, ProgressCallback
+from callbacks.progress import CheckpointClock, PartPruner, ProgressCallback
 from connectfour import errors
 from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
 from connectfour.league.manifest import read_manifest
@@ -18,9 +20,11 @@ from connectfour.learning.league_config import LeagueConfig
 from connectfour.runs.checkpoints import CheckpointInfo
 from connectfour.runs.curves import draw_learning
 from connectfour.runs.folder import RunFolder
+from connectfour.runs.leftovers import clear_leftovers
 from connectfour.runs.progress import ProgressRow, limit_reached, rewind
 from connectfour.settings.reading import load_settings
 from connectfour.settings.schema import RunSettings, StopSettings, guest_id
+from connectfour.system.files import write_atomically
 from connectfour.system.names import load_name
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.ray_session import ray_session, runs_here, silence
@@ -80,7 +84,7 @@ def train(
     folder.check_new()
     with folder.lock(), observer or ConsoleObserver() as reporting:
         folder.check_new()
-        with ray_session(address, cpus=_cpus(settings)):
+        with _ray_for(folder, settings, address):
             folder.write_settings(settings)
             reporting.say(f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops and saves a checkpoint.")
             return _fit(config.league(folder=folder.league), folder, reporting, tracker)
@@ -116,7 +120,8 @@ def resume(
         if checkpoint:
             _check_limits(folder, settings.stop, checkpoint)
         iteration = checkpoint.iteration if checkpoint else 0
-        with ray_session(address, cpus=_cpus(settings)):
+        clear_leftovers(folder)
+        with _ray_for(folder, settings, address):
             folder.write_settings(settings)
             if checkpoint:
                 rewind(folder.progress, iteration, settings.metrics)
@@ -131,6 +136,16 @@ def resume(
                 else f"{run_dir} has no checkpoint yet: starting it from the beginning, {_describe(settings.stop)}."
             )
             return _fit(config, folder, reporting, tracker)
+
+
+@contextmanager
+def _ray_for(folder: RunFolder, settings: RunSettings, address: str | None) -> Iterator[None]:
+    """Run Ray, and note where it keeps its temporary files: a resume removes those of a command that was killed."""
+    with ray_session(address, cpus=_cpus(settings)) as session:
+        if session:
+            write_atomically(folder.session, f"{session}\n".encode())
+        yield
+    folder.session.unlink(missing_ok=True)
 
 
 def _check_limits(folder: RunFolder, limits: StopSettings, checkpoint: CheckpointInfo) -> None:
@@ -234,6 +249,7 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
     clock = CheckpointClock(settings.checkpoint.minutes)
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
+    pruner = PartPruner(folder, part, settings.checkpoint.keep)
     with stop_signals(stopper.interrupt, "Stopping after this iteration and saving a checkpoint"):
         tuner = tune.Tuner(
             config.algo_class,
@@ -243,7 +259,7 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
                 name=folder.checkpoints.name,
                 storage_path=str(folder.path.resolve()),
                 stop=stopper,
-                callbacks=[progress, clock, LeanJsonLogger(), *trackers],
+                callbacks=[progress, clock, pruner, LeanJsonLogger(), *trackers],
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=settings.checkpoint.keep,
                     checkpoint_score_attribute="league_score",

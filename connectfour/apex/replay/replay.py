@@ -19,7 +19,7 @@ from connectfour.apex.options import ReplayOptions
 from connectfour.apex.replay.request import Request
 from connectfour.apex.replay.shard import Fields, ReplayShard, Sampled
 from connectfour.apex.spans import Spans
-from connectfour.rllib.parts import Part
+from connectfour.rllib.part import Part
 
 _PAUSE_S = 0.2
 

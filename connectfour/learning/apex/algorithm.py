@@ -17,7 +17,8 @@ from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.league import League
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.rllib.annealed_learner import schedule
-from connectfour.rllib.parts import Part, PartedConfig
+from connectfour.rllib.part import Part
+from connectfour.rllib.parted_config import PartedConfig
 
 _PLIES_PER_ORDER = 16
 

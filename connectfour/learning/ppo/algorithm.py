@@ -25,7 +25,9 @@ from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.learning.sampling import LockstepSampler
 from connectfour.rllib.annealed_learner import schedule
-from connectfour.rllib.parts import Part, PartedAlgorithm, PartedConfig
+from connectfour.rllib.part import Part
+from connectfour.rllib.parted_algorithm import PartedAlgorithm
+from connectfour.rllib.parted_config import PartedConfig
 
 
 class SelfPlayPPOConfig(LeagueConfig, PPOConfig):  # type: ignore[misc]  # Ray's classes are untyped here

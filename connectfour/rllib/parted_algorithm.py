@@ -18,19 +18,21 @@ from __future__ import annotations
 import re
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 
 from ray.rllib.algorithms.algorithm import Algorithm
-from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 from ray.tune.result import SHOULD_CHECKPOINT, TRIAL_INFO
 from typing_extensions import override
 
 from connectfour.errors import NoProgressError, SnapshotError
+from connectfour.rllib.part import Part
+from connectfour.rllib.parted_config import PartedConfig
 from connectfour.rllib.patience import Patience
 from connectfour.system.notices import Notices
 from connectfour.system.sealed import fault_in, seal
@@ -38,122 +40,11 @@ from connectfour.system.sealed import fault_in, seal
 ENDED = "ended"
 """Key of a result that is no iteration: Tune saves a checkpoint with it, then training ends with this sentence."""
 
+SCRATCH = ".saving-"
+"""Prefix of the folders in which a checkpoint is written before Tune moves it."""
+
 _TIME = "time_total"
 _SECONDS_PER_PROBE = 0.2
-
-
-class Part:
-    """Something that an algorithm has; by default, it does nothing at any moment.
-
-    Attributes:
-        name: the key of its state in checkpoints.
-    """
-
-    name: str
-
-    def built(self) -> None:
-        """Env runners and learners have been built."""
-
-    def get_state(self) -> Any:
-        """Return what checkpoints store; None if there is nothing."""
-        return None
-
-    def set_state(self, state: Any) -> None:
-        """Load what ``get_state`` returned; RLlib's own state has been loaded."""
-
-    def before_save(self) -> None:
-        """A checkpoint is about to be saved."""
-
-    def saved(self, folder: Path) -> None:
-        """RLlib has saved its state into ``folder``: files of this part may be added."""
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return what the checkpoint's index says about this part."""
-        return {}
-
-    def check(self, folder: Path) -> None:
-        """Check that the checkpoint in ``folder`` can be restored, and change nothing."""
-
-    def before_restore(self, folder: Path) -> None:
-        """The checkpoint in ``folder`` is about to be restored: forget everything that is under way."""
-
-    def restored(self, folder: Path) -> None:
-        """RLlib's state and this part's have been restored from ``folder``."""
-
-    def revived(self, indices: Sequence[int]) -> None:
-        """Env runners with these indices were restarted and are back in service."""
-
-    def stopping(self) -> None:
-        """The algorithm is about to stop its env runners and learners."""
-
-    def close(self) -> None:
-        """The algorithm has stopped."""
-
-
-class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are untyped here
-    """A configuration that makes the parts of its algorithm.
-
-    Attributes:
-        paths: attributes that name places of this machine; checkpoints do not store them.
-        patience: seconds without progress after which training saves and ends.
-        seed_is_searched: whether Tune chooses the seed.
-    """
-
-    paths: ClassVar[tuple[str, ...]] = ()
-    seed: int | None
-
-    def __init__(self, algo_class: type | None = None) -> None:
-        """Wait for env runners that restart, without holding up the learner."""
-        super().__init__(algo_class=algo_class)
-        self.patience = 120.0
-        self.seed_is_searched = False
-        self.restart_failed_env_runners = True
-        self.delay_between_env_runner_restarts_s = 1.0
-        self.env_runner_health_probe_timeout_s = _SECONDS_PER_PROBE
-
-    @override
-    def fault_tolerance(self, *, patience: float = NotProvided, **options: Any) -> Self:
-        """Set what happens when processes are lost.
-
-        Args:
-            patience: seconds without progress, for example because every env runner restarts, after which training
-                saves and ends. An env runner or replay shard that does not answer for so long is restarted.
-            options: RLlib's own.
-        """
-        super().fault_tolerance(**options)
-        if patience is not NotProvided:
-            self.patience = patience
-        return self
-
-    @override
-    def debugging(self, *, seed: Any = NotProvided, **options: Any) -> Self:
-        """Set RLlib's options for debugging.
-
-        Args:
-            seed: of all random numbers; each trial of a search adds its index, unless the seed itself is searched.
-            options: RLlib's own.
-        """
-        super().debugging(seed=seed, **options)
-        if seed is not NotProvided:
-            self.seed_is_searched = not isinstance(seed, int | None)
-        return self
-
-    def shift_seed(self, index: int) -> None:
-        """Give trial ``index`` of a search its own random numbers."""
-        if self.seed is not None:
-            self.seed = (self.seed + index) % 2**31
-
-    def notices(self, algorithm: Any) -> Path | None:
-        """Return the file that gets notices about processes that are lost; by default, they are only logged."""
-        return None
-
-    def parts(self, algorithm: Any) -> list[Part]:
-        """Make the parts of ``algorithm``, which is not built yet, in the order in which they are called."""
-        return []
-
-    def share_done(self, *, env_steps: int, seconds: float) -> float:
-        """Return the share of its schedules that a run has done, in [0, 1]."""
-        return 0.0
 
 
 class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are untyped here
@@ -314,6 +205,15 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         for part in self.parts:
             if part.name in state:
                 part.set_state(state[part.name])
+
+    @override
+    def save(self, checkpoint_dir: str | None = None) -> Any:
+        """Save a checkpoint for Tune, which moves it."""
+        scratch = self.config.scratch(self)
+        if checkpoint_dir is not None or self._storage is None or scratch is None:
+            return super().save(checkpoint_dir)
+        with TemporaryDirectory(prefix=SCRATCH, dir=scratch) as folder:
+            return super().save(folder)
 
     @override
     def save_to_path(self, *args: Any, **kwargs: Any) -> str:
