@@ -23,9 +23,10 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
 
     After every iteration it adds to the top level of the result: ``win_rate`` (points per game against the current
     pool, all opponents weighted equally), ``newest_score`` (the lowest against a newest snapshot), ``draw_rate``,
-    ``league_size``, ``league_score``, ``opponent_scores``, ``frozen``, ``missing`` (members whose files are lost),
-    ``env_steps``, ``env_steps_per_second``, and the latest ``value_preserving`` grade, which is updated every
-    ``grading.every`` iterations. Override ``should_freeze`` to freeze main by a rule of your own.
+    ``league_size``, ``league_score``, ``opponent_scores``, ``frozen``, ``retired`` (those who left the pool for it),
+    ``missing`` (members whose files are lost), ``env_steps``, ``env_steps_per_second``, and the latest
+    ``value_preserving`` grade, which is updated every ``grading.every`` iterations. Override ``should_freeze`` to
+    freeze main by a rule of your own.
 
     On the stock env runner, which has episodes, it also draws one match-up per game and counts how it ended.
     """
@@ -41,6 +42,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
         league.iteration_done(result)
         if self.should_freeze(algorithm=algorithm, result=result):
             result["frozen"] = league.freeze_main().id
+            result["retired"] = league.pool.retired
         league.next_iteration(result)
 
     @override

@@ -16,7 +16,7 @@ from connectfour.league.members import Member
 from connectfour.runs.folder import RunFolder
 from connectfour.system.files import write_atomically
 
-SCHEMA_VERSION: Literal[4] = 4
+SCHEMA_VERSION: Literal[5] = 5
 
 
 class PayoffRow(BaseModel):
@@ -60,7 +60,7 @@ class PoolState(BaseModel):
 class Manifest(PoolState):
     """The contents of the file: the pool, and main as of the newest checkpoint."""
 
-    schema_version: Literal[1, 2, 3, 4] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3, 4, 5] = SCHEMA_VERSION
     main: Member | None = None
 
 

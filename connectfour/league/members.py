@@ -23,6 +23,8 @@ class Member(BaseModel):
         iteration: training iteration in which it was frozen.
         env_steps: env steps sampled by then.
         created: UTC time of freezing in ISO 8601.
+        joined: training iteration in which it joined the pool the last time; 0 at the start.
+        retired: training iteration in which it left the pool; None while it is in it, or was never there.
         slot: the opponent slot that it plays from while it is active; a guest has its own module, with this number.
         graded: share of solved positions (dev half) in which its best column keeps the result.
         origin: id of the league that froze it.
@@ -38,6 +40,8 @@ class Member(BaseModel):
     iteration: int = 0
     env_steps: int = 0
     created: str | None = None
+    joined: int | None = None
+    retired: int | None = None
     slot: int | None = None
     graded: float | None = None
     origin: str | None = None

@@ -34,6 +34,7 @@ class OpponentPool:
         freezes: how often main was frozen on the way to its current state.
         payoff: scores of all training games by (first, second) player, from the first player's view.
         recent: main's recent results against each active opponent.
+        retired: ids of those who left the pool in the latest freeze.
     """
 
     def __init__(self, settings: LeagueSettings, seed: int = 0, league_id: str | None = None) -> None:
@@ -41,13 +42,14 @@ class OpponentPool:
         self.id = league_id or secrets.token_hex(4)
         self.settings = settings
         self._seed = seed
-        self.members = {name: Member(id=name, kind="heuristic") for name in settings.heuristics}
+        self.members = {name: Member(id=name, kind="heuristic", joined=0) for name in settings.heuristics}
         for slot, name in enumerate(map(guest_id, settings.guests)):
-            self.members[name] = Member(id=name, kind="guest", slot=slot)
+            self.members[name] = Member(id=name, kind="guest", slot=slot, joined=0)
         self.active = list(self.members)
         self.freezes = 0
         self.payoff: dict[tuple[str, str], Score] = {}
         self.recent = RecentResults(settings.newest_games)
+        self.retired: list[str] = []
         self._games_since_freeze = 0
         self._evidence: dict[str, Evidence] = {}
 
@@ -148,24 +150,29 @@ class OpponentPool:
         Sometimes a retired heuristic comes back with it; the oldest members leave until both fit.
         """
         rng = np.random.default_rng((self._seed, len(self.members)))
+        before, since = set(self.active), {"joined": snapshot.iteration, "retired": None}
         retired = [name for name, each in self.members.items() if each.kind == "heuristic" and name not in self.active]
         if retired and rng.random() < self.settings.revival_probability:
-            self.active.append(retired[rng.integers(len(retired))])
+            revived = retired[rng.integers(len(retired))]
+            self.active.append(revived)
+            self.members[revived] = self.members[revived].model_copy(update=since)
         while len(self.active) >= self.settings.opponent_count:
-            self._retire(next(name for name in self.active if self.members[name].kind != "guest"))
+            leaving = next(name for name in self.active if self.members[name].kind != "guest")
+            self._retire(leaving, snapshot.iteration)
+        self.retired = sorted(before - set(self.active))
         taken = self.slots()
         slot = next(slot for slot in range(self.settings.opponent_count) if slot not in taken)
-        self.members[snapshot.id] = snapshot.model_copy(update={"slot": slot, "origin": self.id})
+        self.members[snapshot.id] = snapshot.model_copy(update={"slot": slot, "origin": self.id, **since})
         self.active.append(snapshot.id)
         self.freezes += 1
         self._games_since_freeze = 0
         self._evidence = {}
         return self.members[snapshot.id]
 
-    def _retire(self, name: str) -> None:
+    def _retire(self, name: str, iteration: int) -> None:
         self.active.remove(name)
         self.recent.forget(name)
-        self.members[name] = self.members[name].model_copy(update={"slot": None})
+        self.members[name] = self.members[name].model_copy(update={"slot": None, "retired": iteration})
 
     def archive(self, members: Iterable[Member]) -> None:
         """Keep snapshots that the pool does not know, as inactive members.

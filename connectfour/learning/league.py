@@ -175,6 +175,7 @@ class League(Part):
             env_steps_per_second=steps / result["time_this_iter_s"],
             missing=missing,
             frozen=None,
+            retired=[],
         )
 
     def next_iteration(self, result: dict[str, Any]) -> None:
