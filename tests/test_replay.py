@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import ray
+from ray.exceptions import ActorUnavailableError
 
 from connectfour.apex.options import ReplayOptions
 from connectfour.apex.replay.replay import Origin, Replay
@@ -294,6 +299,50 @@ class TestReplay:
             batch = replay.collect()
             assert batch is not None
         assert sum(batch.columns["number"] < 100) == 20
+
+    def test_a_shard_that_cannot_be_reached_for_a_moment_is_asked_again(
+        self, replay: Replay, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It lives, and keeps what it holds."""
+        fill(replay)
+        replay.request(40, 0.4)
+        get, faults = ray.get, [ActorUnavailableError("the connection broke", None)]
+
+        def get_after_a_fault(*arguments: Any, **options: Any) -> Any:
+            if faults:
+                raise faults.pop()
+            return get(*arguments, **options)
+
+        monkeypatch.setattr(ray, "get", get_after_a_fault)
+        batch = replay.collect()
+        assert batch is not None
+        assert len(batch) == 40
+        assert sum(batch.columns["number"] < 100) == 20
+        assert replay.replaced == []
+
+    def test_a_shard_that_hangs_is_replaced(self, ray_session: None) -> None:
+        """After so many seconds of patience, and whoever watches is told."""
+        said: list[str] = []
+        replay = Replay(ReplayOptions(shards=2, capacity=200), patience=1.0, say=said.append)
+        fill(replay)
+        process = ray.get(replay.shards[0].__ray_call__.remote(lambda shard: os.getpid()))
+        os.kill(process, signal.SIGSTOP)
+        replay.request(40, 0.4)
+        batch = replay.collect()
+        assert batch is not None
+        assert len(batch) == 40
+        assert said == ["replay shard 1 has not answered for 1 s: an empty one has taken its place"]
+        replay.close()
+
+    @pytest.mark.slow
+    def test_an_answer_that_is_lost_with_its_node(self) -> None:
+        """Its shard is gone, too: an empty one takes its place, and the run says so."""
+        program = [sys.executable, "-m", "tests.lost_node"]
+        quick = {"initial_delay_ms": "0", "period_ms": "300", "failure_threshold": "3"}
+        environment = {**os.environ, **{f"RAY_health_check_{name}": value for name, value in quick.items()}}
+        finished = subprocess.run(program, check=False, capture_output=True, text=True, timeout=120, env=environment)
+        assert "replay shard 2 died: an empty one has taken its place" in finished.stdout, finished.stderr
+        assert "batch of 32768, replaced [2]" in finished.stdout
 
     def test_without_a_living_shard_there_is_no_batch(self, replay: Replay) -> None:
         """Until the new ones have been filled."""
