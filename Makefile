@@ -27,7 +27,7 @@ app: install ## Play against the newest run in the browser
 test: install ## Run the tests
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: install ## Run the tests that take minutes each: populations that take over each other's leagues
+test-slow: install ## Run the slow tests: populations of leagues, and processes that are lost
 	@$(BIN)/python -m pytest -m slow
 
 check: install ## Check lint, types, dependencies and architecture

@@ -2,8 +2,8 @@
 
 An agent starts in the top left corner of a grid and looks for the goal, by default in the bottom right one. It learns a
 table of Q-values, one per cell and move. In parallel, Ray actors play episodes with a copy of the table, and the
-trainer learns from whatever they have seen. Outer walls stop the agent; with --hazard cost, they also give a reward of
--100, and with --hazard end, or just --hazard, they end the episode as well.
+trainer learns from whatever they have seen. Outer walls stop the agent; with --hazard, they also give a reward of -100,
+and with --hazard end, they end the episode as well.
 
 python examples/maze.py --mode both --gif walk.gif
 python examples/maze.py --policy random --hazard cost --render
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -236,9 +237,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=5, help="rows and columns of the maze")
     parser.add_argument("--random-start", action="store_true", help="begin anywhere")
     parser.add_argument("--goal", choices=["corner", "random"], default="corner", help="bottom right, or a random cell")
-    parser.add_argument(
-        "--hazard", nargs="?", choices=HAZARDS, default="none", const="end", help="what outer walls do (see above)"
-    )
+    parser.add_argument("--hazard", nargs="?", choices=HAZARDS, default="none", const="cost", help="of outer walls")
     parser.add_argument("--obstacles", type=float, default=0.0, help="share of the cells that are blocked")
     parser.add_argument("--episodes", type=int, default=1000, help="episodes to learn from")
     parser.add_argument("--actors", type=int, default=2, help="Ray actors that play")
@@ -250,6 +249,8 @@ def parse() -> argparse.Namespace:
     for name, least in {"size": 2, "episodes": 1, "actors": 1, "at_once": 1, "seed": 0}.items():
         if getattr(options, name) < least:
             sys.exit(f"maze: --{name.replace('_', '-')} must be at least {least}, not {getattr(options, name)}")
+    if options.gif and not Path(options.gif).absolute().parent.is_dir():
+        sys.exit(f"maze: the folder of --gif {options.gif} does not exist: create it first")
     if not 0 <= options.obstacles <= 0.5:
         sys.exit(f"maze: --obstacles {options.obstacles} is not a share between 0 and 0.5")
     return options
@@ -267,8 +268,7 @@ def main() -> None:
         seed=options.seed,
     )
     modes = ["serial", "parallel"] if options.mode == "both" else [options.mode]
-    if options.policy == "random":
-        modes = ["untrained"]
+    modes = ["untrained"] if options.policy == "random" else modes
     if "parallel" in modes:
         cf.start_ray(cpus=options.actors)  # starting Ray is not part of the training time
     seconds = {}

@@ -94,10 +94,10 @@ def test_an_environment_that_raises_ends_training_with_its_own_error(
     build_gym: BuildGym, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After restarts in vain; no iteration is counted meanwhile."""
-    algorithm = build_gym()
+    algorithm = build_gym(patience=3.0)
     algorithm.train()
     (tmp_path / "trouble").write_text("raise")
-    with pytest.raises(NoProgressError, match=r"no progress for 4 s: .*RuntimeError: the robot fell over.*patience"):
+    with pytest.raises(NoProgressError, match=r"no progress for 3 s: .*RuntimeError: the robot fell over.*patience"):
         train_to_the_end(algorithm)
     before = algorithm.iteration
     with pytest.raises(NoProgressError):
@@ -105,9 +105,10 @@ def test_an_environment_that_raises_ends_training_with_its_own_error(
     assert algorithm.iteration == before
     said = [record.getMessage() for record in caplog.records if record.name == "connectfour"]
     assert said[0] == "env runner 1 failed: RuntimeError: the robot fell over; it is restarted"
-    assert any(sentence.startswith("training waits up to 4 s: ") for sentence in said)
+    assert any(sentence.startswith("training waits up to 3 s: ") for sentence in said)
 
 
+@pytest.mark.slow
 def test_an_environment_that_recovers_goes_on(build_gym: BuildGym, tmp_path: Path) -> None:
     """In a new process."""
     algorithm = build_gym(patience=60.0)
@@ -128,6 +129,7 @@ def test_an_environment_that_recovers_goes_on(build_gym: BuildGym, tmp_path: Pat
     assert algorithm.env_steps > steps
 
 
+@pytest.mark.slow
 def test_training_ends_when_every_actor_is_gone(build_gym: BuildGym) -> None:
     """It does not spin."""
     algorithm = build_gym(patience=2.0)
@@ -137,6 +139,7 @@ def test_training_ends_when_every_actor_is_gone(build_gym: BuildGym) -> None:
         train_to_the_end(algorithm)
 
 
+@pytest.mark.slow
 def test_an_actor_that_hangs_is_restarted_while_the_others_go_on(
     build_gym: BuildGym, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -172,6 +175,7 @@ def test_rewards_that_are_not_numbers_are_refused_by_the_replay(build_gym: Build
     assert np.isfinite(result["learners"]["default_policy"]["q_loss"])
 
 
+@pytest.mark.slow
 def test_an_environment_without_any_number_ends_training(build_gym: BuildGym, tmp_path: Path) -> None:
     """Otherwise the learner would repeat what it has for ever."""
     (tmp_path / "trouble").write_text("only nan")
@@ -196,6 +200,7 @@ def test_a_lockstep_env_runner_that_fails_is_restarted(build: Build, caplog: pyt
     assert algorithm.env_steps > steps
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", [LOCKSTEP, ("rollout.env_runner=stock",)], ids=["lockstep", "stock"])
 def test_ppo_ends_when_every_env_runner_is_gone(build: Build, runner: tuple[str, ...]) -> None:
     """With the same sentence as Ape-X."""
@@ -206,6 +211,7 @@ def test_ppo_ends_when_every_env_runner_is_gone(build: Build, runner: tuple[str,
         train_to_the_end(algorithm)
 
 
+@pytest.mark.slow
 def test_ppo_ends_when_its_env_runner_hangs(build: Build) -> None:
     """Not even the league's exchange of results waits for ever."""
     algorithm = build(*LOCKSTEP, "rollout.env_runners=1", "fault.patience=3")

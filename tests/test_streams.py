@@ -35,7 +35,13 @@ def process_id(env_runner: Any) -> int:
     return os.getpid()
 
 
-@pytest.mark.parametrize("runner", [LOCKSTEP, ("rollout.env_runner=stock",)], ids=["lockstep", "stock"])
+@pytest.mark.parametrize(
+    "runner",
+    [
+        pytest.param(LOCKSTEP, id="lockstep"),
+        pytest.param(("rollout.env_runner=stock",), id="stock", marks=pytest.mark.slow),
+    ],
+)
 def test_no_two_streams_are_the_same(build: Build, runner: tuple[str, ...]) -> None:
     """Of two runners, and of one before and after its restart; the same seed repeats the first two."""
     algorithm = build(*runner, "rollout.env_runners=2", "rollout.mirror_share=0.5")

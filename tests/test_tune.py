@@ -79,16 +79,22 @@ def test_league_and_network_settings_are_searched_with_asha(tmp_path: Path) -> N
 
 def test_each_trial_has_its_own_seed_unless_seeds_are_searched(tmp_path: Path) -> None:
     """The base seed plus its index; otherwise all trials of a search would play the same games."""
+    base = _league(*LOCKSTEP, "seed=5").callbacks(NotesSeed)
+    assert _seeds(_fit(base, tmp_path, num_samples=2)) == [(5, 5), (6, 6)]
 
-    def seeds(config: SelfPlayPPOConfig, name: str, samples: int) -> list[tuple[int, int]]:
-        config.callbacks(NotesSeed)
-        results = _fit(config, tmp_path / name, num_samples=samples)
-        return sorted(tuple(result.metrics["seeds"]) for result in results)
 
-    base = _league(*LOCKSTEP, "seed=5", "grading.every=0")
-    assert seeds(base, "base", 2) == [(5, 5), (6, 6)]
-    searched = _league(*LOCKSTEP, "grading.every=0").search({"seed": tune.grid_search([3, 8])})
-    assert seeds(searched, "searched", 1) == [(3, 3), (8, 8)]
+@pytest.mark.slow
+def test_searched_seeds_are_used_as_they_are(tmp_path: Path) -> None:
+    """By the league's name or by RLlib's."""
+    searched = _league(*LOCKSTEP).search({"seed": tune.grid_search([3, 8])}).callbacks(NotesSeed)
+    assert _seeds(_fit(searched, tmp_path)) == [(3, 3), (8, 8)]
+    searched = _league(*LOCKSTEP).debugging(seed=tune.grid_search([4, 9])).callbacks(NotesSeed)
+    assert [seed for seed, _ in _seeds(_fit(searched, tmp_path / "other"))] == [4, 9]
+
+
+def _seeds(results: tune.ResultGrid) -> list[tuple[int, int]]:
+    """Return the seeds that each trial noted."""
+    return sorted(tuple(result.metrics["seeds"]) for result in results if result.metrics)
 
 
 class NotesSeed(RLlibCallback):  # type: ignore[misc]  # Ray's classes are untyped here
