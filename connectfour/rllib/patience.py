@@ -36,7 +36,7 @@ class Patience:
         waited = self._clock() - self._since
         if waited >= self.seconds:
             raise NoProgressError(
-                f"training has made no progress for {self.seconds:g} s: {trouble}; mend the cause, or wait longer "
+                f"training has made no progress for {self.seconds:g} s: {trouble}; fix the cause, or wait longer "
                 "with fault.patience"
             )
         if waited >= self.seconds * _SHARE_BEFORE_A_NOTICE and not self._said:

@@ -101,7 +101,7 @@ class LeagueSettings(Settings):
     )
     min_games: int = Field(1000, ge=1, description="minimum games against the pool between two freezes")
     newest_threshold: float = Field(
-        0.6, ge=0, le=1, description="points per game against each of the newest snapshots above which main is frozen"
+        0.62, ge=0, le=1, description="points per game against each of the newest snapshots above which main is frozen"
     )
     newest_games: int = Field(400, ge=1, description="latest games against an opponent that main's score counts")
     newest_members: int = Field(2, ge=1, description="how many snapshots count as the newest")

@@ -69,6 +69,18 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
 
 
 @contextmanager
+def without_tracebacks() -> Iterator[None]:
+    """Keep Tune from printing the traceback of a trial that fails: whoever called it says what was wrong."""
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
 def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[Path | None]:
     """Use this process's Ray if it is running; otherwise start it, or connect, for as long as the context lasts.
 

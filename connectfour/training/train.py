@@ -27,7 +27,7 @@ from connectfour.settings.schema import RunSettings, StopSettings, guest_id
 from connectfour.system.files import write_atomically
 from connectfour.system.names import load_name
 from connectfour.system.observer import ConsoleObserver, Observer
-from connectfour.system.ray_session import ray_session, runs_here, silence
+from connectfour.system.ray_session import ray_session, runs_here, silence, without_tracebacks
 from connectfour.system.signals import stop_signals
 from connectfour.training.loggers import LeanJsonLogger, Logger, known_logger, logger_callback
 from connectfour.training.memory import check_memory
@@ -250,7 +250,7 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
     pruner = PartPruner(folder, part, settings.checkpoint.keep)
-    with stop_signals(stopper.interrupt, "Stopping after this iteration and saving a checkpoint"):
+    with without_tracebacks(), stop_signals(stopper.interrupt, "Stopping after this iteration and saving a checkpoint"):
         tuner = tune.Tuner(
             config.algo_class,
             param_space=config,
