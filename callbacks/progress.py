@@ -60,8 +60,8 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
             self._observer.say(f"iteration {row.iteration}: the league has lost the file of {name}")
         if row.frozen and self._observer.redraws:
             self._observer.say(f"iteration {row.iteration}: froze {row.frozen} at win rate {row.win_rate:.2f}")
-        for name in result.get("retired", ()):
-            self._observer.say(f"iteration {row.iteration}: {name} left the pool for {row.frozen}")
+        if retired := result.get("retired"):
+            self._observer.say(f"{row.frozen} takes the place of {' and '.join(retired)}")
         self._observer.show(
             lambda: plain_line(row, settings), lambda: live_table(row, settings), urgent=bool(row.frozen)
         )

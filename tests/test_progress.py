@@ -175,6 +175,13 @@ def test_notices_of_the_trainer_are_passed_on_once(tmp_path: Path) -> None:
     assert console.file.getvalue().count("env runner 1") == 1
 
 
+def test_the_log_says_who_left_the_pool(tmp_path: Path) -> None:
+    """With the freeze that took the place."""
+    frozen = {**result(2, frozen="v0009"), "retired": ["random", "v0001"]}
+    printed = show(tmp_path / "progress.csv", [frozen], [0.0] * 9, terminal=False)
+    assert "v0009 takes the place of random and v0001" in printed.splitlines()
+
+
 def test_a_result_that_only_asks_for_a_checkpoint_is_no_row(tmp_path: Path) -> None:
     """It repeats the last one."""
     show(tmp_path / "progress.csv", [result(1), {**result(1), ENDED: "no progress"}], [0.0] * 9, terminal=False)
