@@ -105,7 +105,7 @@ def test_an_environment_that_raises_ends_training_with_its_own_error(
     assert algorithm.iteration == before
     said = [record.getMessage() for record in caplog.records if record.name == "connectfour"]
     assert said[0] == "env runner 1 failed: RuntimeError: the robot fell over; it is restarted"
-    assert any(sentence.startswith("training waits up to 3 s: ") for sentence in said)
+    assert any(sentence.startswith("training is waiting, for at most 3 s: ") for sentence in said)
 
 
 @pytest.mark.slow
@@ -278,7 +278,7 @@ def test_a_run_that_waited_in_vain_saves_and_ends(tmp_path: Path, learner: str) 
     )
     result = tune_league(built, tmp_path, LosesEnvRunners)
     assert "no env runner is left" in str(result.error)
-    assert "training waits up to 2 s" in (tmp_path / "league" / "notices.log").read_text()
+    assert "training is waiting, for at most 2 s" in (tmp_path / "league" / "notices.log").read_text()
     saved = [read_checkpoint(Path(checkpoint.path)) for checkpoint, _ in result.best_checkpoints]
     last = result.metrics["training_iteration"]  # a batch may have been on its way
     assert [info.iteration for info in saved if info] == sorted({*range(2, last, 2), last})

@@ -62,6 +62,7 @@ class ActorGroup(Part):
         self.runners = Runners(group, _TAG, patience=patience, say=say)
         self._group, self._replay, self._balance, self._timeline = group, replay, balance, timeline
         self._returns: deque[float] = deque(maxlen=_EPISODES_IN_MEAN)
+        self._patience = patience
         self._weights: ray.ObjectRef | None = None
         self._version = 0
         self._seconds_per_order: dict[int, float] = {}
@@ -93,11 +94,12 @@ class ActorGroup(Part):
         """Collect reports and give new orders, each for ``order_size`` transitions.
 
         Returns:
-            The reports, and whether any order is under way.
+            The reports, and whether more transitions have arrived than ever before.
         """
         found = self.runners.answers(_SECONDS_PER_LOOK if wait else 0.0)
+        more = False
         for actor, report in found:
-            self._balance.arrived += report.accepted
+            more |= self._balance.add(report.accepted)
             self.lost += report.lost
             self.refused += report.refused
             self._timeline.add(f"actor {actor}", report.spans)
@@ -105,7 +107,7 @@ class ActorGroup(Part):
             self._returns.extend(report.returns)
             self.take_extra(report.extra)
         self._give_orders(order_size)
-        return [report for _, report in found], self.runners.is_waited_for
+        return [report for _, report in found], more
 
     def _give_orders(self, order_size: int) -> None:
         order = Order(tuple(self._replay.shards), self._weights, self._version, self.order_extra())
@@ -145,7 +147,9 @@ class ActorGroup(Part):
     def before_restore(self, folder: Path) -> None:
         """Wait for the orders under way and for what they send to the replay, and forget what they report."""
         self.runners.finish()
-        self._group().foreach_env_runner(lambda actor: actor.begin_anew(), local_env_runner=False)
+        self._group().foreach_env_runner(
+            lambda actor: actor.begin_anew(), local_env_runner=False, timeout_seconds=self._patience
+        )
         self._returns.clear()
         self._weights = None
 

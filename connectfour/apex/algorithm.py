@@ -239,15 +239,18 @@ class Apex(PartedAlgorithm):
         self._direct_actors(wait=False)
         with self.spans.measure("wait for actors"):
             while not self.balance.may_learn():
-                if not self._direct_actors(wait=True) and not self.balance.may_learn():
+                self._direct_actors(wait=True)
+                if not self.actors.runners.is_waited_for and not self.balance.may_learn():
                     return None
                 self.patience.check(self.trouble())
+                self.revive()
         if not self.replay.is_requested:
             self._request()
         with self.spans.measure("wait for replay"):
             batch = self.replay.collect()
         if batch is None:
-            # Every shard has died: learning goes on when the new ones have filled.
+            # Every shard has died, perhaps after a long wait: learning goes on when the new ones have filled.
+            self.patience.progressed()
             self.balance.restart()
             self._held = 0
         else:
@@ -262,15 +265,14 @@ class Apex(PartedAlgorithm):
         beta = self.config.replay_options["beta"]
         self.replay.request(self.balance.batch, beta + (1 - beta) * self.share_done)
 
-    def _direct_actors(self, *, wait: bool) -> bool:
-        """Collect reports and give new orders; return whether there is anything to wait for."""
+    def _direct_actors(self, *, wait: bool) -> None:
+        """Collect reports and give new orders."""
         order_size = self.config.num_envs_per_env_runner * self.config.get_rollout_fragment_length(1)
-        reports, under_way = self.actors.direct(order_size, wait=wait)
+        reports, more = self.actors.direct(order_size, wait=wait)
         if reports:
             self.metrics.aggregate([report.metrics for report in reports], key=ENV_RUNNER_RESULTS)
-        if any(report.accepted > 0 for report in reports):
+        if more:
             self.patience.progressed()
-        return under_way
 
     def _learn(self, batch: Batch) -> None:
         share_done, updates = self.share_done, self.config.apex_options["updates_per_iteration"]

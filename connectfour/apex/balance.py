@@ -19,7 +19,17 @@ class Balance:
         self.batch = batch
         self._ratio = ratio
         self._learning_starts = learning_starts
-        self.arrived = self.used = 0
+        self.arrived = self.used = self._most = 0
+
+    def add(self, transitions: int) -> bool:
+        """Count transitions that have arrived, and return whether there are now more than ever before.
+
+        What a shard refused is reported later, as a negative number.
+        """
+        self.arrived += transitions
+        more = self.arrived > self._most
+        self._most = max(self._most, self.arrived)
+        return more
 
     def may_learn(self) -> bool:
         """Return whether enough has arrived for another batch."""
@@ -35,4 +45,5 @@ class Balance:
 
     def restart(self, held: int = 0) -> None:
         """Begin anew with a replay that holds ``held`` transitions, all of them used."""
-        self.arrived, self.used = held, int(held * self._ratio)
+        self.arrived = self._most = held
+        self.used = int(held * self._ratio)

@@ -21,21 +21,23 @@ import numpy as np
 from connectfour.games.result import Result, Score
 
 _STAKES = 0.5 ** np.arange(1, 6)
-_MOST = 1e9
 
 
 class Evidence:
-    """A capital that grows as long as main scores more than a threshold; ``1 / capital`` is the chance of an error."""
+    """A capital that grows while main scores more than a threshold; ``1 / capital`` bounds the chance of an error."""
 
-    def __init__(self, threshold: float, *, largest_weight: float = 1.0, state: Sequence[float] = ()) -> None:
+    def __init__(
+        self, threshold: float, *, largest_weight: float = 1.0, most: float = 1e9, state: Sequence[float] = ()
+    ) -> None:
         """Start with a capital of 1, or from a ``state`` of an earlier object.
 
         Args:
             threshold: points per game in [0, 1].
             largest_weight: no game will have a larger weight.
+            most: capital beyond which nothing is kept, so that a good time long ago does not hide a bad one.
             state: what ``state`` returned.
         """
-        self._threshold = threshold
+        self._threshold, self._most = threshold, most
         # The smallest factor that a game can have is then 1/2.
         self._stakes = _STAKES / max(largest_weight * threshold, 1e-3)
         old_threshold, iterations, *capitals = state or (threshold, 0, *np.zeros(len(_STAKES)))
@@ -44,14 +46,14 @@ class Evidence:
         self._capitals = np.array(capitals) if old_threshold == threshold else np.zeros(len(_STAKES))
 
     def add(self, games: Iterable[tuple[Score, float]]) -> None:
-        """Bet on the games of one iteration: scores, each with the weight of its games."""
+        """Bet on the games of one iteration or round: scores, each with the weight of its games."""
         self._iterations += 1
         entering = 1 / (self._iterations * (self._iterations + 1)) / len(self._stakes)
         growth = np.zeros(len(self._stakes))
         for score, weight in games:
             for result in Result:
                 growth += score.count(result) * np.log1p(self._stakes * weight * (result.points - self._threshold))
-        self._capitals = np.minimum((self._capitals + entering) * np.exp(np.minimum(growth, 50.0)), _MOST)
+        self._capitals = np.minimum((self._capitals + entering) * np.exp(np.minimum(growth, 50.0)), self._most)
 
     @property
     def capital(self) -> float:

@@ -22,6 +22,9 @@ from connectfour.settings.schema import LeagueSettings, RunSettings, guest_id
 
 _POOL = "pool"
 _HEAVIEST = 4.0
+_SURPLUS = 10.0
+# An opponent that has not played for so long, for example because all its games are repeated, is left out.
+_MOST_ITERATIONS_PER_ROUND = 50
 
 
 class OpponentPool:
@@ -52,6 +55,8 @@ class OpponentPool:
         self.retired: list[str] = []
         self._games_since_freeze = 0
         self._evidence: dict[str, Evidence] = {}
+        self._round: dict[str, Score] = {}
+        self._iterations_in_round = 0
 
     def __len__(self) -> int:
         """Return the league's size: the heuristics, guests, and main's freezes, active or not."""
@@ -108,30 +113,40 @@ class OpponentPool:
     def _bet(self, scores: Mapping[str, Score]) -> None:
         """Add an iteration's games against the active pool to the evidence that main is above the thresholds.
 
-        All opponents weigh the same in the win rate, so a game counts the more, the fewer its opponent has played.
+        All opponents weigh the same in the win rate. So main bets on it in rounds, which end when each opponent has
+        played, and a game counts the more, the fewer its opponent has played in the round.
         """
-        played = {name: score for name, score in scores.items() if score.games}
+        for name in self.newest:
+            self._evidence.setdefault(name, self._new_evidence(name)).add([(scores.get(name, Score()), 1.0)])
+        for name, score in scores.items():
+            self._round[name] = self._round.get(name, Score()) + score
+        self._iterations_in_round += 1
+        absent = [name for name in self.active if not self._round.get(name, Score()).games]
+        if absent and self._iterations_in_round < _MOST_ITERATIONS_PER_ROUND:
+            return
+        played = {name: score for name, score in self._round.items() if score.games}
         total = sum(score.games for score in played.values())
         weights = {name: total / len(self.active) / score.games for name, score in played.items()}
         scale = min(1.0, _HEAVIEST / max(weights.values(), default=1.0))
         self._evidence.setdefault(_POOL, self._new_evidence(_POOL)).add(
             [(score, scale * weights[name]) for name, score in played.items()]
         )
-        for name in self.newest:
-            self._evidence.setdefault(name, self._new_evidence(name)).add([(scores.get(name, Score()), 1.0)])
+        self._round, self._iterations_in_round = {}, 0
 
     def _new_evidence(self, name: str, state: Sequence[float] = ()) -> Evidence:
+        settings = self.settings
+        most = _SURPLUS / settings.freeze_error
         if name == _POOL:
-            return Evidence(self.settings.win_rate_threshold, largest_weight=_HEAVIEST, state=state)
-        return Evidence(self.settings.newest_threshold, state=state)
+            return Evidence(settings.win_rate_threshold, largest_weight=_HEAVIEST, most=most, state=state)
+        return Evidence(settings.newest_threshold, most=most, state=state)
 
     def should_freeze(self, env_steps: int) -> bool:
         """Return whether main is due to be frozen.
 
         Main is due when it beats the pool as it stands now, over at least ``min_games`` games since the last freeze:
         its win rate is above ``win_rate_threshold`` and its score against each of the newest snapshots is above
-        ``newest_threshold``, each with a probability of error of at most ``freeze_error`` (see ``Evidence``). With
-        ``freeze_every``, main is also due after that many env steps.
+        ``newest_threshold``, by their estimates and each with a probability of error of at most ``freeze_error`` (see
+        ``Evidence``). With ``freeze_every``, main is also due after that many env steps.
         """
         settings = self.settings
         last = max((self.members[name].env_steps for name in self.newest), default=0)
@@ -139,10 +154,14 @@ class OpponentPool:
             return True
         return (
             self._games_since_freeze >= settings.min_games
-            and bool(self._evidence)
-            and all(name in self._evidence for name in self.newest)
-            and min(evidence.capital for evidence in self._evidence.values()) * settings.freeze_error >= 1
+            and self.win_rate > settings.win_rate_threshold
+            and self.newest_score >= settings.newest_threshold
+            and all(self._is_sure_of(name) for name in (_POOL, *self.newest))
         )
+
+    def _is_sure_of(self, name: str) -> bool:
+        evidence = self._evidence.get(name)
+        return evidence is not None and evidence.capital * self.settings.freeze_error >= 1 - 1e-9
 
     def admit(self, snapshot: Member) -> Member:
         """Admit a newly frozen snapshot and return it with its slot.
@@ -166,7 +185,7 @@ class OpponentPool:
         self.active.append(snapshot.id)
         self.freezes += 1
         self._games_since_freeze = 0
-        self._evidence = {}
+        self._evidence, self._round, self._iterations_in_round = {}, {}, 0
         return self.members[snapshot.id]
 
     def _retire(self, name: str, iteration: int) -> None:

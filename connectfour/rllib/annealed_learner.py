@@ -36,6 +36,7 @@ class AnnealedLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are 
     """
 
     share_done = 0.0
+    _bad_loss = ""
 
     @override
     def build(self) -> None:
@@ -51,14 +52,12 @@ class AnnealedLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are 
 
     @override
     def compute_gradients(self, loss_per_module: dict[str, Tensor], **kwargs: Any) -> dict[Any, Tensor]:
-        """Return the gradients.
+        """Return the gradients, and note a loss that is not finite.
 
-        Raises:
-            TrainingError: a loss is not finite.
+        Several learners average their gradients here; one that left them waiting would hold up the others for ever.
         """
-        for module_id, loss in loss_per_module.items():
-            if not loss.isfinite():
-                raise _diverged(f"the loss of {module_id} is {loss.item()}")
+        bad = {name: loss.item() for name, loss in loss_per_module.items() if not loss.isfinite()}
+        self._bad_loss = ", ".join(f"the loss of {name} is {loss}" for name, loss in bad.items())
         gradients: dict[Any, Tensor] = super().compute_gradients(loss_per_module, **kwargs)
         return gradients
 
@@ -67,11 +66,13 @@ class AnnealedLearner(TorchLearner):  # type: ignore[misc]  # Ray's classes are 
         """Take a gradient step.
 
         Raises:
-            TrainingError: a gradient is not finite.
+            TrainingError: a loss or a gradient is not finite.
         """
         sums = [gradient.sum() for gradient in gradients_dict.values() if gradient is not None]
         if sums and not torch.stack(sums).sum().isfinite():
-            raise _diverged("a gradient is not finite")
+            raise _diverged(self._bad_loss or "a gradient is not finite")
+        if self._bad_loss and self.config.num_learners <= 1:
+            raise _diverged(self._bad_loss)
         super().apply_gradients(gradients_dict)
 
     @property

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 import time
+import zlib
 from abc import abstractmethod
 from contextlib import suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ ENDED = "ended"
 """Key of a result that is no iteration: Tune saves a checkpoint with it, then training ends with this sentence."""
 
 SCRATCH = ".saving-"
-"""Prefix of the folders in which a checkpoint is written before Tune moves it."""
+"""Prefix of the folders in which a checkpoint is written before Tune copies it."""
 
 _TIME = "time_total"
 _SECONDS_PER_PROBE = 0.2
@@ -97,11 +98,11 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
             raise
 
     def _take_own_seed(self) -> None:
-        """Shift the seed by the trial's index, which ends Tune's id of a trial."""
-        number = re.search(r"_(\d+)$", self._trial)
-        if number and not self.config.seed_is_searched:
+        """Shift the seed by the trial's index, which ends Tune's id of a trial, or by the id if it has none."""
+        if self._trial and not self.config.seed_is_searched:
+            number = re.search(r"_(\d+)$", self._trial)
             self.config = self.config.copy(copy_frozen=False)
-            self.config.shift_seed(int(number[1]))
+            self.config.shift_seed(int(number[1]) if number else zlib.crc32(self._trial.encode()))
             self.config.freeze()
 
     def say(self, sentence: str) -> None:
@@ -129,13 +130,17 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         while not self.advance():
             self.patience.check(self.trouble())
             time.sleep(_SECONDS_PER_PROBE)
-            revived = self.restore_env_runners(self.env_runner_group)
-            if revived:
-                self._make_on_env_runners_recreated_callbacks(
-                    config=self.config,
-                    env_runner_group=self.env_runner_group,
-                    restored_env_runner_indices=revived,
-                )
+            self.revive()
+
+    def revive(self) -> None:
+        """Bring restarted env runners back into service, as RLlib does before each training step."""
+        revived = self.restore_env_runners(self.env_runner_group)
+        if revived:
+            self._make_on_env_runners_recreated_callbacks(
+                config=self.config,
+                env_runner_group=self.env_runner_group,
+                restored_env_runner_indices=revived,
+            )
 
     @override
     def restore_env_runners(self, env_runner_group: EnvRunnerGroup) -> list[int]:
@@ -158,7 +163,7 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         try:
             result: dict[str, Any] = super().step()
         except NoProgressError as end:
-            if self._storage is None or self._saved_at == self.iteration:
+            if self._storage is None or self._saved_at == self.iteration or not self._last_result:
                 raise
             self._end = end
             self._iteration -= 1
@@ -208,7 +213,7 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
 
     @override
     def save(self, checkpoint_dir: str | None = None) -> Any:
-        """Save a checkpoint for Tune, which moves it."""
+        """Save a checkpoint for Tune, which copies it into its storage."""
         scratch = self.config.scratch(self)
         if checkpoint_dir is not None or self._storage is None or scratch is None:
             return super().save(checkpoint_dir)
@@ -247,6 +252,7 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
         super().restore_from_path(path, *args, component=component, **kwargs)
         for part in reversed(self.parts):
             part.restored(folder)
+        self._saved_at = self.iteration
 
     @override
     def get_ctor_args_and_kwargs(self) -> tuple[tuple[Any, ...], dict[str, Any]]:

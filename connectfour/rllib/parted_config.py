@@ -67,7 +67,7 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
             self.seed = (self.seed + index) % 2**31
 
     def scratch(self, algorithm: Any) -> Path | None:
-        """Return the folder in which a checkpoint is written before Tune moves it; by default, the system's."""
+        """Return the folder in which a checkpoint is written before Tune copies it; by default, the system's."""
         return None
 
     def notices(self, algorithm: Any) -> Path | None:

@@ -36,9 +36,9 @@ class Patience:
         waited = self._clock() - self._since
         if waited >= self.seconds:
             raise NoProgressError(
-                f"training has made no progress for {self.seconds:g} s: {trouble}; fix the cause, or wait longer "
-                "with fault.patience"
+                f"training has made no progress for {self.seconds:g} s: {trouble}; fix the cause, or raise "
+                "the patience (fault.patience)"
             )
         if waited >= self.seconds * _SHARE_BEFORE_A_NOTICE and not self._said:
             self._said = True
-            self._say(f"training waits up to {self.seconds:g} s: {trouble}")
+            self._say(f"training is waiting, for at most {self.seconds:g} s: {trouble}")

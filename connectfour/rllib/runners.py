@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ray.rllib.env.env_runner import EnvRunner
     from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
+_FAILURE = "failure_of_a_call"
 _MOST_CHARACTERS = 300
 _SECONDS_PER_LOOK = 0.5
 _SECONDS_TO_FINISH = 10.0
@@ -52,8 +53,8 @@ class _Calls:
 class Runners:
     """Calls remote env runners, each with its own queue, and collects what they answer.
 
-    An env runner that raises an error, or does not answer for ``patience`` seconds, is restarted; RLlib brings it back
-    into service before the next training step.
+    An env runner that raises an error, or does not answer for ``patience`` seconds, is restarted, and is out of service
+    until ``PartedAlgorithm.revive`` finds that it is back.
     """
 
     def __init__(
@@ -100,11 +101,16 @@ class Runners:
         """Call an env runner; return False if it is out of service or has too many calls under way."""
 
         def attempt(env_runner: EnvRunner) -> Any:
+            # What was called after a failure would go on from a state that is half old and half new.
+            failure = getattr(env_runner, _FAILURE, None)
+            if failure is not None:
+                return failure
             try:
                 return function(env_runner)
             except Exception as error:  # noqa: BLE001  # whatever a user's environment or player raises
                 _log.exception("an env runner failed")
-                return Failure(one_line(error))
+                setattr(env_runner, _FAILURE, Failure(one_line(error)))
+                return getattr(env_runner, _FAILURE)
 
         sent = self._group().foreach_env_runner_async(attempt, tag=self._tag, remote_worker_ids=[index])
         if sent:
@@ -116,11 +122,14 @@ class Runners:
 
     def answers(self, seconds: float) -> list[tuple[int, Any]]:
         """Return the answers that are there, each with its env runner's index; wait until all are, for ``seconds``."""
-        found = []
+        found, failed = [], set[int]()
         for index, answer in self._group().fetch_ready_async_reqs(tags=self._tag, timeout_seconds=seconds):
+            if index in failed:
+                continue
             calls = self._calls.setdefault(index, _Calls(1))
             calls.count, calls.since = max(0, calls.count - 1), self._clock()
             if isinstance(answer, Failure):
+                failed.add(index)
                 self._restart(index, f"failed: {answer.error}")
             else:
                 self._faults.pop(index, None)
@@ -129,7 +138,7 @@ class Runners:
         for index in list(self._calls):
             if index not in in_service:
                 self._calls.pop(index)
-                self._faults.setdefault(index, "died")
+                self._note(index, "died")
             elif self.silent_for(index) > self._patience:
                 self._restart(index, f"has not answered for {self._patience:g} s")
         return found
@@ -142,6 +151,8 @@ class Runners:
     def back_in_service(self, indices: Iterable[int]) -> None:
         """Note that env runners were restarted: nothing of before is under way."""
         for index in indices:
+            if index not in self._faults:
+                self._note(index, "died")
             self._calls.pop(index, None)
 
     @property
@@ -157,31 +168,38 @@ class Runners:
 
     def _fates(self) -> str:
         """Return what Ray says about env runners that are gone."""
+        pings = {index: actor.ping.remote() for index, actor in self._actors().items()}
+        answered, _ = ray.wait(list(pings.values()), num_returns=len(pings), timeout=_SECONDS_PER_LOOK)
         fates = []
-        for index, actor in sorted(self._actors().items()):
+        for index, ping in sorted(pings.items()):
             try:
-                ray.get(actor.ping.remote(), timeout=1)
+                if ping in answered:
+                    ray.get(ping)
             except RayError as error:
                 fates.append(f"env runner {index}: {one_line(error)}")
         return "; ".join(fates) or "they are starting"
 
     def _restart(self, index: int, fault: str) -> None:
         """Restart the process of an env runner, and take it out of service until then."""
-        if self._faults.get(index) != fault:
-            self._say(f"env runner {index} {fault}; it is restarted")
-        self._faults[index] = fault
+        self._note(index, fault)
         self._calls.pop(index, None)
         ray.kill(self._actors()[index], no_restart=False)
         self._manager.set_actor_state(index, healthy=False)
 
+    def _note(self, index: int, fault: str) -> None:
+        if self._faults.get(index) != fault:
+            self._say(f"env runner {index} {fault}; it is restarted")
+        self._faults[index] = fault
+
     def end(self) -> None:
-        """Wait a moment for the calls under way, and end the env runners that do not answer: RLlib waits for ever."""
-        until = self._clock() + min(_SECONDS_TO_FINISH, self._patience)
-        while self.is_waited_for and self._clock() < until:
-            self.answers(_SECONDS_PER_LOOK)
-        for index, calls in self._calls.items():
-            if calls.count and index in self._actors():
-                ray.kill(self._actors()[index])
+        """End the env runners that do not answer within some seconds: RLlib would wait for them for ever."""
+        answers = self._manager.foreach_actor(
+            lambda _: None, timeout_seconds=min(_SECONDS_TO_FINISH, self._patience), healthy_only=True
+        )
+        answered = {answer.actor_id for answer in answers if answer.ok}
+        for index, actor in self._actors().items():
+            if index not in answered:
+                ray.kill(actor)
 
     @property
     def _manager(self) -> Any:

@@ -110,7 +110,7 @@ class LeagueSettings(Settings):
         gt=0,
         le=1,
         description="probability that main passes one of these thresholds although its score was never above it; "
-        "1: whenever it looks as if it were",
+        "1: no evidence is asked for",
     )
     freeze_every: int | None = Field(
         None, ge=1, description="env steps after which main is frozen regardless of its win rate; null: never"
@@ -171,7 +171,12 @@ class CheckpointSettings(Settings):
 
     every: int = Field(20, ge=1, description="iterations between two checkpoints")
     minutes: float = Field(2.0, gt=0, description="minutes after which a checkpoint is due, whatever the iterations")
-    keep: int = Field(3, ge=1, description="checkpoints to keep: the best by league score and always the newest")
+    keep: int = Field(
+        3,
+        ge=1,
+        description="checkpoints to keep in all parts of a run: the newest and the best by league score, first of all "
+        "those of the part that trains",
+    )
 
 
 class FaultSettings(Settings):

@@ -37,6 +37,11 @@ def read_index(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def is_sealed(folder: Path) -> bool:
+    """Return whether a folder has an index, readable or not: its files were complete once."""
+    return any((folder / name).exists() for name in (INDEX, _OLD_INDEX))
+
+
 def fault_in(folder: Path) -> str | None:
     """Return why a sealed folder cannot be used, as a short clause; None if all files are as they were written.
 

@@ -17,14 +17,14 @@ from connectfour import errors
 from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
 from connectfour.league.manifest import read_manifest
 from connectfour.learning.league_config import LeagueConfig
+from connectfour.rllib.parted_algorithm import ENDED
 from connectfour.runs.checkpoints import CheckpointInfo
 from connectfour.runs.curves import draw_learning
 from connectfour.runs.folder import RunFolder
-from connectfour.runs.leftovers import clear_leftovers
+from connectfour.runs.leftovers import clear_leftovers, note_session
 from connectfour.runs.progress import ProgressRow, limit_reached, rewind
 from connectfour.settings.reading import load_settings
 from connectfour.settings.schema import RunSettings, StopSettings, guest_id
-from connectfour.system.files import write_atomically
 from connectfour.system.names import load_name
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.ray_session import ray_session, runs_here, silence, without_tracebacks
@@ -143,9 +143,11 @@ def _ray_for(folder: RunFolder, settings: RunSettings, address: str | None) -> I
     """Run Ray, and note where it keeps its temporary files: a resume removes those of a command that was killed."""
     with ray_session(address, cpus=_cpus(settings)) as session:
         if session:
-            write_atomically(folder.session, f"{session}\n".encode())
-        yield
-    folder.session.unlink(missing_ok=True)
+            note_session(folder, session)
+        try:
+            yield
+        finally:
+            folder.session.unlink(missing_ok=True)
 
 
 def _check_limits(folder: RunFolder, limits: StopSettings, checkpoint: CheckpointInfo) -> None:
@@ -198,6 +200,8 @@ class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are unt
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Return whether the trial ends with this result."""
+        if ENDED in result:  # an error follows, which says why
+            return False
         self.reached = limit_reached(
             self._limits,
             minutes=result["time_total_s"] / 60,

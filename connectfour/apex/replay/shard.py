@@ -146,7 +146,7 @@ class ReplayShard:
 
     def set_state(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Replace the contents by what ``get_state`` returned; a smaller shard keeps the newest transitions."""
-        weights = state["weight"][-self.capacity :]
+        weights = np.nan_to_num(state["weight"][-self.capacity :], nan=0.0, posinf=0.0)
         columns = {name.removeprefix("column."): array for name, array in state.items() if name != "weight"}
         self.clear()
         if len(weights):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import ray
 from numpy.typing import NDArray
-from ray.exceptions import RayActorError
+from ray.exceptions import ObjectLostError, RayActorError
 
 from connectfour.apex.replay.shard import Fields
 from connectfour.apex.spans import Spans
@@ -70,5 +70,5 @@ class ReplayWriter:
             _, count = self._under_way.pop(reference)
             try:
                 self._refused += ray.get(reference)
-            except RayActorError:
+            except (RayActorError, ObjectLostError):
                 self._lost += count
