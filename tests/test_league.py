@@ -80,6 +80,27 @@ class TestPromotion:
             pool.record(easy | results("v0001", 10, 0, 20))
         assert not pool.should_freeze(0), "it no longer beats the newest"
 
+    def test_an_opponent_that_seldom_plays_is_not_left_out(self) -> None:
+        """Otherwise the win rate would seem higher than it is: main never beats the rare one."""
+        pool = OpponentPool(SETTINGS.model_copy(update={"min_games": 1, "win_rate_threshold": 0.7}))
+        rng = np.random.default_rng(0)
+        for iteration in range(200):
+            wins = int(rng.binomial(30, 0.9))
+            rare = results("linear", 0, 0, 1) if iteration % 7 == 0 else {}
+            pool.record(results("random", wins, 0, 30 - wins) | rare)
+            assert not pool.should_freeze(0)
+
+    def test_a_good_time_long_ago_does_not_hide_a_bad_one(self) -> None:
+        """Main must beat the newest snapshot now."""
+        pool = OpponentPool(SETTINGS)
+        freeze(pool)
+        easy = results("random", 100) | results("linear", 100)
+        for _ in range(50):
+            pool.record(easy | results("v0001", 20))
+        for _ in range(3):
+            pool.record(easy | results("v0001", 0, 0, 20))
+        assert not pool.should_freeze(0)
+
     def test_evidence_begins_anew_with_a_freeze(self) -> None:
         """The pool is another one then, and so is the newest snapshot."""
         pool = OpponentPool(SETTINGS)

@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import tarfile
 import threading
@@ -22,6 +23,7 @@ from connectfour.league.members import MAIN, Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot, encode_snapshot
 from connectfour.players.names import encode_members, encode_player
 from connectfour.runs.folder import RunFolder
+from connectfour.runs.leftovers import clear_leftovers, note_session
 from connectfour.system.observer import Observer
 from connectfour.tournament.plan import Limits
 from connectfour.tournament.session import rank
@@ -265,13 +267,34 @@ def test_a_resume_clears_what_a_killed_process_left(ray_session: None, tmp_path:
     for file in files:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("half")
-    run.session.write_text(f"{session}\n")
+    note = {"session": str(session), "host": socket.gethostname(), "process": 2**22 + 1, "run": str(run.path.resolve())}
+    run.session.write_text(json.dumps(note))
+    kept = [run.league / "best-backup.safetensors", run.path / f".leaderboard.{os.getpid()}.tmp.csv"]
+    for file in kept:
+        file.write_text("of use")
     before = {path for path in run.league.iterdir() if path.suffix == ".safetensors"} - set(files)
     resume(run.path, ["stop.env_steps=12288"], observer=Observer())
     assert [file for file in files if file.exists()] == []
     assert not session.exists()
+    assert all(file.exists() for file in kept)
     assert not run.session.exists()
     assert {path for path in before if path.name.startswith("v")} <= set(run.league.iterdir())
+
+
+def test_a_resume_keeps_what_may_be_of_use(tmp_path: Path) -> None:
+    """A Ray that lives, for example of the run that a folder was copied from, and checkpoints if none is whole."""
+    run = RunFolder(tmp_path / "run")
+    session = tmp_path / "session_of_another_run"
+    checkpoint = run.checkpoints / "part_1" / "checkpoint_000000"
+    for folder in (run.league, session, checkpoint):
+        folder.mkdir(parents=True)
+    (checkpoint / "main.safetensors").write_text("whole")
+    (tmp_path / "another").mkdir()
+    note_session(RunFolder(tmp_path / "another"), session)
+    run.session.write_bytes((tmp_path / "another" / ".session").read_bytes())
+    clear_leftovers(run)
+    assert session.exists()
+    assert checkpoint.exists()
 
 
 def test_checkpoints_are_counted_over_all_parts(ray_session: None, tmp_path: Path) -> None:
