@@ -88,7 +88,7 @@ class TestPromotion:
             wins = int(rng.binomial(30, 0.9))
             rare = results("linear", 0, 0, 1) if iteration % 7 == 0 else {}
             pool.record(results("random", wins, 0, 30 - wins) | rare)
-            assert not pool.should_freeze(0)
+            assert not pool._is_sure_of("pool")
 
     def test_a_good_time_long_ago_does_not_hide_a_bad_one(self) -> None:
         """Main must beat the newest snapshot now."""

@@ -40,7 +40,7 @@ def _headline(report: LeagueReport) -> str:
     graded = "" if report.graded is None else f", graded {report.graded:.3f}"
     return (
         f"{report.run}: main after iteration {report.iteration}, {report.env_steps:,} env steps{graded}; "
-        f"frozen {report.freezes} times."
+        f"frozen {'once' if report.freezes == 1 else f'{report.freezes} times'}."
     )
 
 

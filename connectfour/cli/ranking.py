@@ -81,7 +81,9 @@ def rank(
     matches: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Stop at this number of games in the log; without any limit, or with --share, 100 per player."
+            min=1,
+            help="Stop at this number of games in the log; by default 100 per player, if there is no other limit or "
+            "with --share.",
         ),
     ] = None,
     share: Annotated[

@@ -19,7 +19,7 @@ class MemberReport(BaseModel):
     Attributes:
         id: its name in the league.
         kind: heuristic, snapshot or guest.
-        iteration: training iteration in which it was frozen; None unless main was.
+        iteration: training iteration in which it was frozen; None unless it is a snapshot.
         env_steps: env steps sampled by then.
         joined: iteration in which it joined the pool the last time; 0 for those who were there from the start; None if
             an earlier release did not note it.
@@ -52,7 +52,7 @@ class LeagueReport(BaseModel):
         graded: main's grade.
         freezes: how often main was frozen.
         active: the pool, the longest-standing first.
-        retired: those who have left it, the latest first.
+        retired: those who have left it, the latest first, and snapshots of other leagues that were never in it.
     """
 
     model_config = ConfigDict(frozen=True)
