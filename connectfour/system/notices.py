@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 
 _log = logging.getLogger("connectfour")
@@ -24,7 +25,8 @@ class Notices:
         """Pass on a sentence."""
         _log.warning(sentence)
         if self._file is not None:
-            with self._file.open("a") as stream:
+            # A full disk must not end a run that has something to say about it.
+            with suppress(OSError), self._file.open("a") as stream:
                 stream.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} {' '.join(sentence.split())}\n")
 
 
