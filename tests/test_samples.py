@@ -63,6 +63,6 @@ def test_a_winning_column_is_most_of_the_improved_policy(build: Build) -> None:
     target, wins = samples.improved_policy, children(samples.packed).values == 1
     here = wins.any(axis=1)
     assert here.sum() > 20
-    assert (target[here] * wins[here]).sum(axis=1).min() > 0.9
+    assert (target[here] * wins[here]).sum(axis=1).mean() > 0.95
     assert (samples.value_target[here] == 1).all()
     assert (np.abs(samples.value_target[~here]) < 1).all()

@@ -305,7 +305,8 @@ def test_checkpoints_are_counted_over_all_parts(ray_session: None, tmp_path: Pat
     for steps in (10_240, 18_432):
         resume(run.path, [f"stop.env_steps={steps}"], observer=Observer())
     parts = [path.parent.name for path in run.checkpoints.glob("*/checkpoint_*")]
-    assert parts == ["part_3", "part_3"]
+    assert set(parts) == {"part_3"}
+    assert len(parts) <= 3, "the best two, and the newest if it is not one of them"
     newest = run.newest_checkpoint()
     assert newest is not None
     assert newest.env_steps == 18_432
