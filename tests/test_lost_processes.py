@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("ray_session")
 BuildGym = Callable[..., Apex]
 
 FOR_EVER = 10_000.0
+LEARNERS = ["ppo", pytest.param("apex", marks=pytest.mark.slow)]
 
 
 class Troubled(gym.Env):  # type: ignore[misc]  # Gymnasium is untyped here
@@ -267,7 +268,7 @@ def tune_league(built: Any, folder: Path, callback: type[Trouble]) -> Any:
     return result
 
 
-@pytest.mark.parametrize("learner", ["ppo", "apex"])
+@pytest.mark.parametrize("learner", LEARNERS)
 def test_a_run_that_waited_in_vain_saves_and_ends(tmp_path: Path, learner: str) -> None:
     """Its checkpoint is of the last iteration; those before it are not pushed out by checkpoints of nothing."""
     options = ("rollout.env_runners=1", "fault.patience=2")
@@ -284,7 +285,7 @@ def test_a_run_that_waited_in_vain_saves_and_ends(tmp_path: Path, learner: str) 
     assert [info.iteration for info in saved if info] == sorted({*range(2, last, 2), last})
 
 
-@pytest.mark.parametrize("learner", ["ppo", "apex"])
+@pytest.mark.parametrize("learner", LEARNERS)
 def test_a_loss_that_is_not_finite_ends_a_run_after_its_last_good_checkpoint(tmp_path: Path, learner: str) -> None:
     """It is not saved."""
     built = config(tmp_path / "league", *LOCKSTEP) if learner == "ppo" else apex_config(tmp_path / "league")

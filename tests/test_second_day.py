@@ -302,14 +302,13 @@ def test_checkpoints_are_counted_over_all_parts(ray_session: None, tmp_path: Pat
     run = RunFolder(tmp_path / "run")
     keep = ("stop.minutes=null", "checkpoint.keep=2", "checkpoint.every=1")
     train(tiny_settings(*LOCKSTEP, *keep, "stop.env_steps=8192"), run.path, observer=Observer())
-    for steps in (10_240, 18_432):
-        resume(run.path, [f"stop.env_steps={steps}"], observer=Observer())
+    resume(run.path, ["stop.env_steps=16384"], observer=Observer())
     parts = [path.parent.name for path in run.checkpoints.glob("*/checkpoint_*")]
-    assert set(parts) == {"part_3"}
+    assert set(parts) == {"part_2"}
     assert len(parts) <= 3, "the best two, and the newest if it is not one of them"
     newest = run.newest_checkpoint()
     assert newest is not None
-    assert newest.env_steps == 18_432
-    log = run.checkpoints / "part_3" / "result.json"
+    assert newest.env_steps == 16_384
+    log = run.checkpoints / "part_2" / "result.json"
     results = [json.loads(line) for line in log.read_text().splitlines()]
     assert all(set(each["learners"]) == {"main", "__all_modules__"} and "config" not in each for each in results)
