@@ -44,7 +44,8 @@ class ProgressRow:
         return {**cells, **self.metrics}
 
 
-_COMMON_COLUMNS = [field.name for field in fields(ProgressRow) if field.name != "metrics"]
+COMMON_COLUMNS = tuple(field.name for field in fields(ProgressRow) if field.name != "metrics")
+"""The columns of every run, whatever its learner."""
 
 
 def append_row(file: Path, row: ProgressRow) -> None:
@@ -64,7 +65,7 @@ def rewind(file: Path, iteration: int, metrics: Sequence[Metric]) -> None:
     """
     if not file.is_file():
         return
-    columns = [*_COMMON_COLUMNS, *(metric.column for metric in metrics)]
+    columns = [*COMMON_COLUMNS, *(metric.column for metric in metrics)]
     with file.open(newline="", errors="replace") as stream:
         reader = csv.DictReader(stream)
         found, rows = reader.fieldnames or [], list(reader)

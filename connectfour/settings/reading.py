@@ -38,12 +38,14 @@ def run_settings(algorithm: str) -> type[RunSettings]:
     return kind
 
 
-def load_settings(file: str | Path | None = None, overrides: Sequence[str] = (), *, stored: bool = False) -> Any:
+def load_settings(
+    file: str | Path | None = None, overrides: Sequence[str] | Mapping[str, Any] = (), *, stored: bool = False
+) -> Any:
     """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; all others keep their defaults.
 
     Args:
         file: what a user wrote, or the ``config.yaml`` of a run.
-        overrides: take precedence over the file.
+        overrides: take precedence over the file; also as values by dotted name.
         stored: whether a run stored the file; it may then carry settings that do nothing.
 
     Returns:
@@ -53,24 +55,15 @@ def load_settings(file: str | Path | None = None, overrides: Sequence[str] = (),
         ConfigError: the file cannot be read; a key is unknown, does nothing, or has a value that is out of range. The
             message names it.
     """
-    values = _read_yaml(Path(file)) if file else {}
+    values = read_yaml(Path(file)) if file else {}
     kind = _kind(values)
-    chosen = {} if stored else {name: value for name, value in _flat(values) if not _is_dumped(kind, values, name)}
+    chosen = {} if stored else {name: value for name, value in flat(values) if not _is_dumped(kind, values, name)}
     if "network.head" not in chosen:
         _drop_head(kind, values)
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        name = name.strip()
-        if not equals:
-            raise ConfigError(
-                f"cannot read the override {override!r}: write it as key=value, for example stop.minutes=10"
-            )
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise ConfigError(f"{text!r} is not valid YAML and cannot be the value of {name}: quote it") from None
+    given = overrides.items() if isinstance(overrides, Mapping) else map(parse_override, overrides)
+    for name, value in given:
         set_value(values, name, value)
-        chosen |= dict(_flat({name: value}))
+        chosen |= dict(flat({name: value}))
     kind = _kind(values)
     if "network.head" in chosen:
         algorithm = kind.model_fields["algorithm"].default
@@ -79,6 +72,22 @@ def load_settings(file: str | Path | None = None, overrides: Sequence[str] = (),
     for name in chosen:
         check_effect(settings, name)
     return settings
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """Return the name and the value in ``"dotted.name=value"``.
+
+    Raises:
+        ConfigError: it is not of this form.
+    """
+    name, equals, written = text.partition("=")
+    name = name.strip()
+    if not equals:
+        raise ConfigError(f"cannot read the override {text!r}: write it as key=value, for example stop.minutes=10")
+    try:
+        return name, yaml.safe_load(written)
+    except yaml.YAMLError:
+        raise ConfigError(f"{written!r} is not valid YAML and cannot be the value of {name}: quote it") from None
 
 
 def validate_settings(values: Mapping[str, Any]) -> Any:
@@ -123,11 +132,11 @@ def _kind(values: Mapping[str, Any]) -> type[RunSettings]:
     return run_settings(algorithm if isinstance(algorithm, str) else str(algorithm))
 
 
-def _flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the dotted names of nested values with the values."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         elif value is not None or prefix:  # an empty section keeps its defaults
             yield f"{prefix}{key}", value
 
@@ -163,9 +172,31 @@ def dump_settings(settings: RunSettings) -> str:
     return yaml.safe_dump(values, sort_keys=False)
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a mapping with the same key twice, of which YAML would drop the first without a word."""
+
+
+def _unique_mapping(loader: _UniqueKeys, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]
+    for number, key in enumerate(keys):
+        if key in keys[:number]:
+            raise ConfigError(f"{key!r} stands there twice, at line {node.value[number][0].start_mark.line + 1}")
+    return dict(loader.construct_mapping(node, deep=True))
+
+
+_UniqueKeys.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Read a YAML file of settings; an empty one has none.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or holds something else.
+    """
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)  # noqa: S506  # a SafeLoader
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}: rename or remove one of the two") from None
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -1,0 +1,1 @@
+"""Many seeded runs: their graph of steps, running it, statistics over the runs, a report."""

@@ -1,0 +1,165 @@
+"""Experiments from YAML files: their settings, and those of each variant's runs."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from connectfour.errors import ConfigError
+from connectfour.experiments.condition import Condition
+from connectfour.experiments.metrics import check_metric, training_metrics
+from connectfour.experiments.schema import NAME, ExperimentSettings
+from connectfour.players.names import encode_player
+from connectfour.settings.describing import describe
+from connectfour.settings.reading import flat, load_settings, parse_override, read_yaml, set_value
+from connectfour.settings.schema import RunSettings
+from connectfour.system.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What all runs of a variant have in common.
+
+    Attributes:
+        name: its name.
+        changes: the settings in which it differs, by dotted name.
+        settings: the settings of its runs; each run has its own seed.
+    """
+
+    name: str
+    changes: Mapping[str, Any]
+    settings: RunSettings
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment, ready to run.
+
+    Attributes:
+        name: its name.
+        settings: what its file says.
+        variants: the variants with the settings of their runs.
+    """
+
+    name: str
+    settings: ExperimentSettings
+    variants: tuple[Variant, ...]
+
+    @property
+    def seeds(self) -> range:
+        """The seed of each run of a variant."""
+        first = self.settings.first_seed
+        return range(first, first + self.settings.runs)
+
+    def dump(self) -> str:
+        """Return it as YAML: what the report says, and what tells it from another experiment."""
+        values = self.settings.model_dump(mode="json", exclude={"config", "variants", "grid"})
+        variants = {variant.name: dict(variant.changes) for variant in self.variants}
+        return yaml.safe_dump({"name": self.name, **values, "variants": variants}, sort_keys=False)
+
+
+def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None = None) -> Experiment:
+    """Read an experiment from a file.
+
+    Args:
+        file: the experiment file.
+        overrides: ``"dotted.name=value"``, which take precedence over it; those of runs begin with ``train.``.
+        name: by default, the name of the file.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown, a value is not allowed, or a setting does nothing. The
+            message names it.
+        PlayerError: an opponent does not exist.
+    """
+    values = read_yaml(file)
+    for override in overrides:
+        key, value = parse_override(override)
+        if key.startswith("train."):
+            train = values.setdefault("train", {})
+            train[key.removeprefix("train.")] = value
+        else:
+            set_value(values, key, value)
+    settings = _validated(values, file)
+    name = name or file.stem
+    _check_name(name, "the experiment")
+    variants = tuple(
+        _variant(each, changes, settings, file.parent) for each, changes in _unique(settings.combinations, file)
+    )
+    _check_metrics(settings, variants)
+    for player in (*settings.evaluation.opponents, settings.examples.opponent):
+        encode_player(player)
+    return Experiment(name, settings, variants)
+
+
+def _validated(values: dict[str, Any], file: Path) -> ExperimentSettings:
+    try:
+        return ExperimentSettings.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+    key = ".".join(map(str, fault["loc"]))
+    message = fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        known = [each for each, _ in describe(ExperimentSettings)]
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        raise ConfigError(
+            f"{file}: unknown key {key!r}: did you mean {close[0]!r}? (connectfour experiment settings lists them all)"
+        )
+    if fault["type"] == "missing":
+        raise ConfigError(f"{file}: {key} is missing: add it (connectfour experiment settings says what it means)")
+    if fault["type"] == "value_error":
+        raise ConfigError(f"{file}: {message}")
+    raise ConfigError(f"{file}: {key} = {fault['input']!r} is not allowed: {message[0].lower()}{message[1:]}")
+
+
+def _unique(combinations: list[tuple[str, dict[str, Any]]], file: Path) -> list[tuple[str, dict[str, Any]]]:
+    seen: set[str] = set()
+    for name, _ in combinations:
+        _check_name(name, "a variant")
+        if name in seen:
+            raise ConfigError(f"{file}: two variants have the name {name}: rename one")
+        seen.add(name)
+    return combinations
+
+
+def _check_name(name: str, what: str) -> None:
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"{name!r} cannot be the name of {what}, which becomes a folder: use letters, digits and any of _.,=+-"
+        )
+
+
+def _variant(name: str, changes: Mapping[str, Any], settings: ExperimentSettings, folder: Path) -> Variant:
+    """Build the settings of a variant's runs."""
+    own = dict(flat(changes))
+    config = own.pop("config", settings.config)
+    merged = {**dict(flat(settings.train)), **own}
+    if "seed" in merged:
+        raise ConfigError(f"variant {name} sets seed, which differs between its runs: set first_seed and runs instead")
+    try:
+        run = load_settings(folder / str(config) if config else None, merged)
+    except ConfigError as error:
+        raise ConfigError(f"variant {name}: {error}") from None
+    return Variant(name, {**({"config": str(config)} if "config" in changes else {}), **own}, run)
+
+
+def _check_metrics(settings: ExperimentSettings, variants: Sequence[Variant]) -> None:
+    """Check the condition and the plots against what the runs report."""
+    known = [training_metrics(variant.settings) for variant in variants]
+    if settings.evaluate_if is not None:
+        condition = Condition(settings.evaluate_if)
+        for metrics in known:
+            condition.check(metrics)
+    for plot in settings.plots:
+        check_metric(plot, [name for metrics in known for name in metrics], settings.evaluation.opponents)
+
+
+def write_experiment(experiment: Experiment, file: Path) -> None:
+    """Write an experiment as used."""
+    write_atomically(file, experiment.dump().encode())

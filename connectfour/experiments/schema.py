@@ -1,0 +1,147 @@
+"""The settings of an experiment, as pydantic models. Field descriptions are the documentation."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from connectfour.settings.base import Settings
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.,=+-]*"
+"""Names of experiments and variants: they become names of folders."""
+
+EVALUATED = ("value_preserving", "optimal", "score")
+"""What is evaluated: moves that keep the result, moves that keep the exact score, points per game against the ladder.
+
+These compare runs; a run's own win rate does not, because it is against its own pool.
+"""
+
+
+class EvaluationSettings(Settings):
+    """How runs are evaluated after training."""
+
+    positions: str = Field(
+        "test", description="graded positions: test or dev, the packaged halves, or a CSV file with moves,s1,...,s7"
+    )
+    points: int = Field(10, ge=1, le=1000, description="how many policies of main are evaluated, evenly over the run")
+    opponents: tuple[str, ...] = Field(
+        ("heuristic:minimax:2", "heuristic:minimax:4"), description="the ladder: players that each policy meets"
+    )
+    games: int = Field(100, ge=2, description="games against each of them, half of them from each seat")
+    opening_plies: int = Field(4, ge=0, le=30, description="random plies before these games")
+    metric: str = Field(
+        "value_preserving",
+        description="what decides between variants: value_preserving, optimal or score (points per game against the "
+        "ladder)",
+    )
+
+
+class ExampleSettings(Settings):
+    """Example games of each run's main, as films."""
+
+    opponent: str = Field("heuristic:minimax:4", description="whom main meets")
+    games: int = Field(2, ge=0, description="games to draw, the first with main to move first; 0: none")
+
+
+class TableSettings(Settings):
+    """The league table in which the best member of each run meets the others."""
+
+    games: int = Field(100, ge=0, description="games per player; 0: no table")
+
+
+class Demand(Settings):
+    """What a step asks Ray for."""
+
+    num_cpus: float | None = Field(None, gt=0, description="cores; null: as many as the step can use")
+    num_gpus: float = Field(0, ge=0, description="GPUs")
+    tags: dict[str, float] = Field({}, description="custom resources of Ray, such as {large: 1}")
+
+
+class ResourceSettings(Settings):
+    """Where steps run."""
+
+    ray: Literal["private", "shared"] = Field(
+        "private",
+        description="private: each step starts its own Ray with the cores that it holds; shared: training and the "
+        "league table join the experiment's Ray, on many nodes if there are, and their steps hold nothing",
+    )
+    train: Demand = Field(Demand(), description="a training run")
+    evaluate: Demand = Field(Demand(num_cpus=1), description="evaluating a run, and its example games")
+    league: Demand = Field(Demand(), description="the league table")
+
+
+class ExperimentSettings(Settings):
+    """What an experiment file says."""
+
+    game: Literal["connect_four"] = Field("connect_four", description="the game")
+    question: str = Field(description="the question that the experiment answers, as a sentence")
+    config: Path | None = Field(
+        None, description="the runs' configuration, relative to this file; a variant may name another one"
+    )
+    train: dict[str, Any] = Field({}, description="settings of all runs, which take precedence over config")
+    runs: int = Field(4, ge=1, description="number of runs per variant, each with its own seed")
+    first_seed: int = Field(0, ge=0, description="seed of each variant's first run")
+    variants: dict[str, dict[str, Any]] = Field(
+        {}, description="by name, the settings in which a variant differs, and config if it has its own"
+    )
+    grid: dict[str, tuple[Any, ...]] = Field(
+        {}, description="settings with several values each: every combination is a variant, or one of each variant"
+    )
+    evaluation: EvaluationSettings = EvaluationSettings()
+    evaluate_if: str | None = Field(
+        None,
+        description="condition on a run's last iteration, such as win_rate > 0.7 and league_size >= 8: other runs are "
+        "not evaluated",
+    )
+    examples: ExampleSettings = ExampleSettings()
+    league: TableSettings = TableSettings()
+    plots: tuple[str, ...] = Field(
+        ("value_preserving", "score", "league_size"),
+        description="what to plot over env steps and minutes: evaluated metrics, or columns of train.csv",
+    )
+    retries: int = Field(1, ge=0, description="how often a step that fails is tried again")
+    resources: ResourceSettings = ResourceSettings()
+
+    @field_validator("question")
+    @classmethod
+    def _question_is_there(cls, question: str) -> str:
+        if not question.strip():
+            raise ValueError("question is empty: write what the experiment is to find out, as a sentence")
+        return " ".join(question.split())
+
+    @field_validator("grid")
+    @classmethod
+    def _grid_has_values(cls, grid: dict[str, tuple[Any, ...]]) -> dict[str, tuple[Any, ...]]:
+        for name, values in grid.items():
+            if not values:
+                raise ValueError(f"grid.{name} has no values: list some, or leave it out")
+        return grid
+
+    @model_validator(mode="after")
+    def _something_varies(self) -> ExperimentSettings:
+        if self.evaluation.metric not in EVALUATED:
+            raise ValueError(
+                f"evaluation.metric = {self.evaluation.metric} cannot compare runs: choose {', '.join(EVALUATED)} "
+                "(a run's own win rate is against its own pool)"
+            )
+        return self
+
+    @property
+    def combinations(self) -> list[tuple[str, dict[str, Any]]]:
+        """The variants by name, with the settings in which each differs; ``all`` if there is only one."""
+        named = list(self.variants.items()) or [("", {})]
+        cells = [dict(zip(self.grid, values, strict=True)) for values in product(*self.grid.values())]
+        found = []
+        for name, changes in named:
+            for cell in cells:
+                label = ",".join(f"{key.rpartition('.')[2]}={_text(value)}" for key, value in cell.items())
+                found.append((",".join(filter(None, (name, label))) or "all", {**changes, **cell}))
+        return found
+
+
+def _text(value: Any) -> str:
+    """Return a value as a part of a variant's name."""
+    return "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
