@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from connectfour.errors import ExportError as ExportError
     from connectfour.errors import HiddenPackageError as HiddenPackageError
     from connectfour.errors import NotationError as NotationError
+    from connectfour.errors import OutputError as OutputError
     from connectfour.errors import PictureError as PictureError
     from connectfour.errors import PlayerError as PlayerError
     from connectfour.errors import PositionsError as PositionsError
@@ -57,6 +58,7 @@ _ERRORS = (
     "ExportError",
     "HiddenPackageError",
     "NotationError",
+    "OutputError",
     "PictureError",
     "PlayerError",
     "PositionsError",

@@ -14,7 +14,8 @@
     ├── ExportError          11   a policy cannot be exported, or the export does not match it
     ├── PictureError         12   a game cannot be drawn into a file
     ├── ServerError          13   the web app cannot be served
-    └── HiddenPackageError   14   a user's file shadows a package of this project
+    ├── HiddenPackageError   14   a user's file shadows a package of this project
+    └── OutputError          15   a result cannot be written where it was asked for
 
 The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
@@ -106,3 +107,9 @@ class HiddenPackageError(ConnectFourError, ImportError):
     """A user's file shadows a package of this project."""
 
     exit_code = 14
+
+
+class OutputError(ConnectFourError):
+    """A result cannot be written where it was asked for."""
+
+    exit_code = 15

@@ -24,6 +24,7 @@ NAMES = [
     "ExportError",
     "HiddenPackageError",
     "NotationError",
+    "OutputError",
     "PPORunSettings",
     "PictureError",
     "PlayerError",

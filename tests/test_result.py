@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from connectfour.games.intervals import difference_interval
 from connectfour.games.result import Result, Score, SeatScores
 
 
@@ -60,3 +62,33 @@ def test_seats_keep_their_own_scores() -> None:
     assert both == SeatScores(first=Score(wins=3), second=Score(draws=1, losses=2))
     assert both.total == Score(3, 1, 2)
     assert both + first == SeatScores(first=Score(wins=6), second=Score(draws=1, losses=2))
+    assert list(both.by_seat.items()) == [("first", both.first), ("second", both.second), ("both", both.total)]
+
+
+def test_the_interval_of_a_difference_is_the_published_one() -> None:
+    """Airway reactivity of 21 children: Fagerland, Lydersen and Laake (2014), table II, Tango's score interval."""
+    assert difference_interval(1, 7, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
+    assert difference_interval(7, 1, 21) == pytest.approx((0.026, 0.517), abs=5e-4)
+
+
+@pytest.mark.parametrize("chances", [(0.05, 0.9, 0.05), (0.9, 0.05, 0.05), (0.5, 0.0, 0.5), (0.6, 0.3, 0.1)])
+def test_the_interval_of_a_score_contains_the_truth_as_often_as_it_says(chances: tuple[float, float, float]) -> None:
+    """In 95 % of matches of 100 games, whatever the share of draws."""
+    truth = chances[0] + chances[1] / 2
+    inside = []
+    for counts in np.random.default_rng(0).multinomial(100, chances, size=1000).tolist():
+        low, high = Score(*counts).interval or (2, 2)
+        inside.append(low <= truth <= high)
+    assert 0.93 <= np.mean(inside) <= 0.975
+
+
+def test_the_interval_of_a_score_stays_in_bounds_and_has_a_length() -> None:
+    """Even if all games end alike; without draws it is Wilson's, here for 20 of 20 and 13 of 20."""
+    assert Score().interval is None
+    for score in (Score(wins=20), Score(draws=20), Score(losses=20), Score(wins=1)):
+        low, high = score.interval or (2, 2)
+        assert 0 <= low <= (score.share or 0) <= high <= 1
+        assert high - low > 0.1
+    assert Score(wins=20).interval == pytest.approx((0.8389, 1.0), abs=5e-5)
+    assert Score(wins=13, losses=7).interval == pytest.approx((0.4329, 0.8188), abs=5e-5)
+    assert Score(13, 0, 7).reversed.interval == pytest.approx((1 - 0.8188, 1 - 0.4329), abs=5e-5)

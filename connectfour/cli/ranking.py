@@ -11,6 +11,8 @@ import typer
 from connectfour.cli import ranking_output
 from connectfour.standings.leaderboard import Order
 from connectfour.system.observer import ConsoleObserver, plain_console
+from connectfour.system.outputs import check_output
+from connectfour.system.tables import write_csv
 from connectfour.tournament.pairing import PAIRINGS, Pairing
 
 AddressOption = Annotated[
@@ -24,6 +26,7 @@ OpeningPliesOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Random seed.")]
 SampleOption = Annotated[bool, typer.Option(help="Networks sample their columns instead of playing the best.")]
+CsvOption = Annotated[Path | None, typer.Option("--output", help="Also write the result into this CSV file.")]
 PairingOption = Annotated[Pairing, typer.Option(help="Scheme that decides who plays whom.")]
 
 
@@ -34,13 +37,22 @@ def match(
     opening_plies: OpeningPliesOption = 0,
     greedy: Annotated[bool, typer.Option(help="Networks play their most probable column instead of sampling.")] = False,
     seed: SeedOption = 0,
+    output: CsvOption = None,
 ) -> None:
-    """Play two players against each other and print wins, draws and losses by seat."""
+    """Play two players against each other and print wins, draws and losses by seat.
+
+    The interval of the score takes the games as independent. Two deterministic players repeat themselves: give them
+    openings with --opening-plies.
+    """
     from connectfour.matches.arena import play_match
     from connectfour.players.names import parse_player
 
+    if output:
+        check_output(output, ".csv")
     one, other = parse_player(player, greedy=greedy), parse_player(opponent, greedy=greedy)
     scores = play_match(one, other, games, seed=seed, opening_plies=opening_plies)
+    if output:
+        write_csv(output, ranking_output.match_rows(one.name, other.name, scores))
     plain_console().print(ranking_output.match_table(one.name, other.name, scores))
 
 
@@ -52,6 +64,7 @@ def grade(
     sample: SampleOption = False,
     seed: SeedOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+    output: CsvOption = None,
 ) -> None:
     """Grade a player against the solved game: how often its move keeps the result, and the exact score.
 
@@ -62,8 +75,12 @@ def grade(
     from connectfour.grading.positions import load_positions
     from connectfour.players.names import parse_player
 
+    if output:
+        check_output(output, ".csv")
     graded = parse_player(player, greedy=not sample)
     grades = grade_player(graded, load_positions(positions), seed).by_part()
+    if output:
+        write_csv(output, ranking_output.grade_rows(graded.name, positions, grades))
     if as_json:
         shares = {part: each.to_json() for part, each in grades.items()}
         typer.echo(json.dumps({"player": graded.name, "positions": positions, "shares": shares}))

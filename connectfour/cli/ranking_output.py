@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from connectfour.games.connect_four import GAME
 from connectfour.games.result import SeatScores
 from connectfour.system.observer import plain_console
+from connectfour.system.tables import Cell
 
 if TYPE_CHECKING:
     from connectfour.grading.grade import Grade
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from connectfour.standings.leaderboard import Order
     from connectfour.tournament.session import Ranking
 
+
+_VERDICTS = ("value_preserving", "optimal")
 
 _RATINGS: dict[Order, str] = {
     "posterior": "skill: from the joint posterior of all games, in TrueSkill units, 25 on average.",
@@ -38,14 +42,37 @@ _ENDS = {
 
 def match_table(player: str, opponent: str, scores: SeatScores) -> Table:
     """Return the score of ``player`` against ``opponent`` by seat."""
-    table = Table(title=f"{player} against {opponent}")
+    table = Table(title=f"{player} against {opponent}", caption="score: points per game, with its 95 % interval")
     table.add_column("moving")
     for column in ("games", "wins", "draws", "losses", "score"):
-        table.add_column(column, justify="right")
-    for seat, score in (("first", scores.first), ("second", scores.second), ("both", scores.total)):
+        table.add_column(column, justify="right", no_wrap=True)
+    for seat, score in scores.by_seat.items():
         counts = map(str, (score.games, score.wins, score.draws, score.losses))
-        table.add_row(seat, *counts, "-" if score.share is None else f"{score.share:.3f}")
+        table.add_row(seat, *counts, _share(score.share, score.interval))
     return table
+
+
+def match_rows(player: str, opponent: str, scores: SeatScores) -> list[dict[str, Cell]]:
+    """Return the same as the rows of a CSV file."""
+    rows: list[dict[str, Cell]] = []
+    for seat, score in scores.by_seat.items():
+        low, high = score.interval or (None, None)
+        rows.append(
+            {
+                "game": GAME,
+                "player": player,
+                "opponent": opponent,
+                "seat": seat,
+                "games": score.games,
+                "wins": score.wins,
+                "draws": score.draws,
+                "losses": score.losses,
+                "score": score.share,
+                "low95": low,
+                "high95": high,
+            }
+        )
+    return rows
 
 
 def grade_table(title: str, grades: Mapping[str, Grade]) -> Table:
@@ -55,12 +82,32 @@ def grade_table(title: str, grades: Mapping[str, Grade]) -> Table:
         table.add_column(column, justify="right" if column else "left", no_wrap=True)
     for part, grade in grades.items():
         shares = grade.to_json()
-        cells = (
-            "{:.3f} [{:.3f}, {:.3f}]".format(shares[f"{verdict}_share"], *shares[f"{verdict}_interval"])
-            for verdict in ("value_preserving", "optimal")
-        )
+        cells = (_share(shares[f"{verdict}_share"], shares[f"{verdict}_interval"]) for verdict in _VERDICTS)
         table.add_row(part, str(grade.positions), *cells)
     return table
+
+
+def grade_rows(player: str, positions: str, grades: Mapping[str, Grade]) -> list[dict[str, Cell]]:
+    """Return the same as the rows of a CSV file; ``positions`` says which were graded."""
+    rows = []
+    for part, grade in grades.items():
+        row: dict[str, Cell] = {
+            "game": GAME,
+            "player": player,
+            "positions": positions,
+            "part": part,
+            "count": grade.positions,
+        }
+        shares = grade.to_json()
+        for verdict in _VERDICTS:
+            row[verdict] = shares[f"{verdict}_share"]
+            row[f"{verdict}_low95"], row[f"{verdict}_high95"] = shares[f"{verdict}_interval"]
+        rows.append(row)
+    return rows
+
+
+def _share(share: float | None, interval: tuple[float, float] | None) -> str:
+    return "-" if share is None or interval is None else "{:.3f} [{:.3f}, {:.3f}]".format(share, *interval)
 
 
 def print_ranking(ranking: Ranking, console: Console | None = None) -> None:

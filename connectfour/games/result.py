@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from connectfour.games.intervals import difference_interval
+
 
 class Result(IntEnum):
     """Result of a game for one player. As a number, it is the value of the game: 1, 0 or -1."""
@@ -58,6 +60,18 @@ class Score:
         return self.points / self.games if self.games else None
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % interval of the expected points per game, if no game repeats another; None without games.
+
+        Wins minus losses per game is a paired difference, so Tango's interval applies; ``difference_interval`` has
+        the source.
+        """
+        if not self.games:
+            return None
+        low, high = difference_interval(self.wins, self.losses, self.games)
+        return (1 + low) / 2, (1 + high) / 2
+
+    @property
     def reversed(self) -> Score:
         """The score of the same games for the opponent."""
         return Score(self.losses, self.draws, self.wins)
@@ -90,6 +104,11 @@ class SeatScores:
     def total(self) -> Score:
         """The score of both seats together."""
         return self.first + self.second
+
+    @property
+    def by_seat(self) -> dict[str, Score]:
+        """The scores of ``first``, ``second`` and ``both``."""
+        return {"first": self.first, "second": self.second, "both": self.total}
 
     def __add__(self, other: SeatScores) -> SeatScores:
         """Return the scores of both sets of games together, by seat."""

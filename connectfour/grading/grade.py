@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from connectfour.errors import PositionsError
 from connectfour.games.connect_four.bitboard import Mask, Moves
 from connectfour.games.connect_four.packing import ACTIONS, MAX_PLIES
+from connectfour.games.intervals import Z95
 from connectfour.grading.positions import FULL, GradedPositions, load_positions, play_moves
 from connectfour.players.contract import Player
 
 PLIES_PER_BUCKET = 7
 _BUCKETS = range(0, MAX_PLIES, PLIES_PER_BUCKET)
-
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def grade_columns(positions: GradedPositions, columns: Moves) -> Grades:
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """Return the 95 % interval of a proportion (Wilson 1927)."""
-    share, scale = successes / trials, 1 + _Z95**2 / trials
-    center = (share + _Z95**2 / (2 * trials)) / scale
-    half = _Z95 / scale * math.sqrt(share * (1 - share) / trials + _Z95**2 / (4 * trials**2))
+    share, scale = successes / trials, 1 + Z95**2 / trials
+    center = (share + Z95**2 / (2 * trials)) / scale
+    half = Z95 / scale * math.sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2))
     return max(0.0, center - half), min(1.0, center + half)

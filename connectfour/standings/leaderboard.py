@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +16,7 @@ from connectfour.match_log.log import MatchLog
 from connectfour.rating.posterior import JointPosterior, joint_posterior
 from connectfour.rating.sequential import SequentialRatings, sequential_ratings
 from connectfour.runs.folder import RunFolder
-from connectfour.system.files import write_atomically
+from connectfour.system.tables import Cell, write_csv
 
 DEVIATIONS_OF_95_PERCENT = 1.959964
 """Half of a 95 % interval, in standard deviations."""
@@ -74,7 +72,7 @@ class Standing:
         """A lower bound that the skill almost surely exceeds: mu - 3 sigma."""
         return self.mu - 3 * self.sigma
 
-    def row(self) -> dict[str, str | float | None]:
+    def row(self) -> dict[str, Cell]:
         """Return the cells of ``leaderboard.csv`` by column.
 
         ``win_rate_first`` and ``win_rate_second`` are points per game by seat, a draw giving half a point; None
@@ -173,26 +171,12 @@ def write_tables(log: MatchLog, folder: Path, order: Order = "posterior") -> Lea
     posterior = posterior_of(log)
     sequential = sequential_ratings(log, posterior.margin)
     lines = standings(log, posterior, sequential, order)
-    _write_csv(RunFolder(folder).leaderboard, [line.row() for line in lines])
-    _write_csv(RunFolder(folder).crosstable, [_crosstable_row(line, lines, log) for line in lines])
+    write_csv(RunFolder(folder).leaderboard, [line.row() for line in lines])
+    write_csv(RunFolder(folder).crosstable, [_crosstable_row(line, lines, log) for line in lines])
     return Leaderboard(lines, sequential.unrated)
 
 
-def _crosstable_row(standing: Standing, lines: Sequence[Standing], log: MatchLog) -> dict[str, str | float | None]:
+def _crosstable_row(standing: Standing, lines: Sequence[Standing], log: MatchLog) -> dict[str, Cell]:
     scores = {other.name: log.score(standing.name, other.name) for other in lines}
     cells = {name: str(score) if score.games else "" for name, score in scores.items()}
     return {"wins/draws/losses of the row": standing.name, **cells}
-
-
-def _write_csv(file: Path, rows: Sequence[Mapping[str, str | float | None]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(rows[0])
-    writer.writerows([_format_cell(value) for value in row.values()] for row in rows)
-    write_atomically(file, text.getvalue().encode())
-
-
-def _format_cell(value: str | float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

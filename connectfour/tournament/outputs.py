@@ -7,6 +7,7 @@ from pathlib import Path
 
 from connectfour.errors import RankingError
 from connectfour.runs.folder import RunFolder
+from connectfour.system.outputs import folder_fault
 
 
 def check_folder(folder: RunFolder) -> None:
@@ -36,8 +37,6 @@ def check_picture(file: Path) -> None:
 
 def _check_parent(folder: Path, hint: str) -> None:
     """Check that ``folder`` is a writable folder or can be created."""
-    nearest = next((each for each in (folder, *folder.parents) if each.exists()), Path())
-    if not nearest.is_dir():
-        raise RankingError(f"{nearest} is a file, not a folder: {hint}")
-    if not os.access(nearest, os.W_OK):
-        raise RankingError(f"the folder {nearest} is not writable: {hint}")
+    fault = folder_fault(folder)
+    if fault:
+        raise RankingError(f"{fault}: {hint}")
