@@ -3,6 +3,7 @@
     ConnectFourError          1
     ├── ConfigError           2   a setting is unknown, missing or out of range
     ├── RunFolderError        3   a run folder already exists, holds no run, or cannot be resumed
+    │   └── RunDoneError      3   a run has reached its limits
     ├── SnapshotError         4   a snapshot or the league's manifest is damaged, unknown or missing
     ├── PlayerError           5   a player's name cannot be resolved
     ├── NotationError         6   a move string is not a game
@@ -15,7 +16,8 @@
     ├── PictureError         12   a game cannot be drawn into a file
     ├── ServerError          13   the web app cannot be served
     ├── HiddenPackageError   14   a user's file shadows a package of this project
-    └── OutputError          15   a result cannot be written where it was asked for
+    ├── OutputError          15   a result cannot be written where it was asked for
+    └── ExperimentError      16   steps of an experiment failed, or its folder cannot be used
 
 The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
@@ -37,6 +39,10 @@ class RunFolderError(ConnectFourError):
     """A run folder already exists, holds no run, or cannot be resumed."""
 
     exit_code = 3
+
+
+class RunDoneError(RunFolderError):
+    """A run has reached its limits."""
 
 
 class SnapshotError(ConnectFourError):
@@ -101,6 +107,12 @@ class ServerError(ConnectFourError):
     """The web app cannot be served."""
 
     exit_code = 13
+
+
+class ExperimentError(ConnectFourError):
+    """Steps of an experiment failed, or its folder cannot be used."""
+
+    exit_code = 16
 
 
 class HiddenPackageError(ConnectFourError, ImportError):

@@ -34,6 +34,10 @@ def train(
     resume: Annotated[
         Path | None, typer.Option(help="Resume the run in this folder from its newest checkpoint.")
     ] = None,
+    go_on: Annotated[
+        bool,
+        typer.Option("--continue", help="Resume the run in --run-dir if it has begun; if it is done, do nothing."),
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to train on, as for ray.init (auto: the one on this machine).")
     ] = None,
@@ -45,13 +49,23 @@ def train(
 
     TensorBoard reads the run folder: tensorboard --logdir RUN.
     """
-    if resume and (config or run_dir):
-        raise ConfigError("--resume uses the settings and the folder of its run: leave out --config and --run-dir")
-    settings = None if resume else load_settings(config, override or [])
+    if resume and (config or run_dir or go_on):
+        raise ConfigError(
+            "--resume uses the settings and the folder of its run: leave out --config, --run-dir and --continue"
+        )
+    if go_on and not run_dir:
+        raise ConfigError("--continue needs --run-dir: name the folder of the run")
+    settings = load_settings(None if resume else config, [] if resume else override or [])
     from connectfour.training import train as training
 
     if resume:
         result = training.resume(resume, override or [], address=address, logger=logger)
+    elif go_on and run_dir:
+        found = training.train_or_resume(settings, run_dir, address=address, logger=logger)
+        if found is None:
+            plain_console().print(f"{run_dir} has reached its limits: there is nothing to do.", soft_wrap=True)
+            return
+        result = found
     else:
         folder = run_dir or training.default_run_dir(config)
         result = training.train(settings, folder, address=address, logger=logger)

@@ -22,6 +22,7 @@ from typing_extensions import override
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
 from connectfour.grading.grade import grade
 from connectfour.grading.positions import GradedPositions, load_positions
+from connectfour.league.history import PolicyHistory
 from connectfour.league.manifest import Manifest, PoolState, members_in, read_manifest, write_manifest
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN, Member
@@ -41,7 +42,7 @@ from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.rllib.part import Part
 from connectfour.rllib.parted_algorithm import PartedAlgorithm
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
-from connectfour.runs.folder import LEAGUE_LOCK
+from connectfour.runs.folder import HISTORY, LEAGUE_LOCK
 from connectfour.settings.schema import Architecture, RunSettings
 from connectfour.system.allocator import keep_freed_memory
 from connectfour.system.files import locked
@@ -67,6 +68,7 @@ class League(Part):
         settings: the run's settings.
         pool: the members, and what was played.
         store: the folder of their snapshots, which this object locks.
+        history: copies of main over the course of the run.
         exchange: how rosters reach the env runners and results come back.
         value_preserving: main's latest grade (see ``grade_main``); NaN before the first one.
         missing: ids of archived members whose files are lost.
@@ -83,6 +85,7 @@ class League(Part):
         """
         self.settings = settings
         self.store = SnapshotStore(folder)
+        self.history = PolicyHistory(folder.parent / HISTORY, settings.checkpoint.history)
         self.exchange: Exchange = RunnerExchange(lambda: self.groups, settings.fault.patience)
         self.value_preserving = math.nan
         self.missing: list[str] = []
@@ -133,6 +136,7 @@ class League(Part):
             self._archive_stored_snapshots()
             self._welcome_guests()
             self._sync_all()
+            self.history.begin(algorithm.share_done, algorithm.iteration)
 
     def _archive_stored_snapshots(self) -> None:
         """Archive the folder's snapshots unknown to the pool: an earlier attempt or another league left them."""
@@ -179,7 +183,12 @@ class League(Part):
         )
 
     def next_iteration(self, result: dict[str, Any]) -> None:
-        """Publish the roster of the next iteration, and report the league as it now is in ``result``."""
+        """Publish the roster of the next iteration, and report the league as it now is in ``result``.
+
+        Main's policy is kept if it is due.
+        """
+        if self.history.is_due(self._algorithm.share_done):
+            self.history.keep(self._encode(self.main))
         self.exchange.publish(self.roster)
         result.update(
             league_size=len(self.pool), league_score=self.pool.league_score, value_preserving=self.value_preserving
@@ -352,6 +361,7 @@ class League(Part):
             self.grade_main()
         self._write_main(self._encode(self.main))
         self._sync_all()
+        self.history.begin(self._algorithm.share_done, self._algorithm.iteration)
 
     def _architecture(self, module_id: str) -> Architecture:
         spec = self._algorithm.config.rl_module_spec.rl_module_specs[module_id]

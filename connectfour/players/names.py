@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from connectfour.errors import PlayerError, SnapshotError
+from connectfour.league.history import kept_policies, read_policy
 from connectfour.league.manifest import read_members
-from connectfour.league.members import Member
+from connectfour.league.members import MAIN, Member
 from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
@@ -122,6 +123,22 @@ def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
     return _read_consistently(run, encode)
 
 
+def encode_kept(run: RunFolder, iteration: int) -> EncodedPlayer:
+    """Return main as it was kept after ``iteration``.
+
+    Raises:
+        SnapshotError: it was not kept then, or its file is damaged.
+    """
+    policies = kept_policies(run.history)
+    if iteration not in policies:
+        known = f"choose one of {', '.join(map(str, policies))}" if policies else "set checkpoint.history in training"
+        raise SnapshotError(f"{run.path} has not kept main of iteration {iteration}: {known}")
+    name = f"{run.path.resolve().name}/{MAIN}@{iteration}"
+    data = read_policy(policies[iteration])
+    decode_snapshot(data, str(policies[iteration]))
+    return EncodedPlayer(name, "main", data, iteration)
+
+
 def encode_guests(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
     """Return the guests of a run, whose names begin with ``prefix``; errors are those of ``encode_members``."""
 
@@ -158,13 +175,16 @@ def is_player(spec: str) -> bool:
 
 
 def _encode_snapshot(location: str) -> EncodedPlayer:
-    """Find ``RUN/v3``, ``RUN/v0003``, ``RUN/main`` or ``RUN/best``, where RUN is a run folder.
+    """Find ``RUN/v3``, ``RUN/v0003``, ``RUN/main``, ``RUN/main@40`` or ``RUN/best``, where RUN is a run folder.
 
-    ``main`` is the policy of the newest checkpoint. ``best`` is the policy with the best grade on the dev half of the
-    solved positions; ties go to the newest.
+    ``main`` is the policy of the newest checkpoint, ``main@40`` the one that was kept after iteration 40. ``best`` is
+    the policy with the best grade on the dev half of the solved positions; ties go to the newest.
     """
     path, _, name = location.rstrip("/").rpartition("/")
     run = RunFolder(Path(path or "."))
+    kept = re.fullmatch(rf"{MAIN}@(\d+)", name)
+    if kept:
+        return encode_kept(run, int(kept[1]))
 
     def encode(members: Mapping[str, Member]) -> EncodedPlayer:
         version = re.fullmatch(r"v(\d+)", name)

@@ -8,6 +8,7 @@
       league/manifest.json       the members of the league, with hashes
       league/notices.log         what happened to processes of the run: lost, restarted, waited for
       league/v0001-….safetensors a frozen snapshot; main-….safetensors is the newest checkpoint's policy
+      history/000040-….safetensors  copies of main over the course of the run (see checkpoint.history)
       matches.jsonl              every ranked game
       leaderboard.csv  crosstable.csv  leaderboard.png
       model.onnx                 the best policy
@@ -41,6 +42,9 @@ LEAGUE_LOCK = ".lock"
 
 NOTICES = "notices.log"
 """File in a league folder with the trainer's notices."""
+
+HISTORY = "history"
+"""Folder beside a league folder with copies of main over the course of the run."""
 
 _LOCK = ".lock"
 _MOST_SECONDS_OF_A_KILLED_TRAINER = 30.0
@@ -95,6 +99,11 @@ class RunFolder:
         return self.league / MANIFEST
 
     @property
+    def history(self) -> Path:
+        """Folder of copies of main over the course of the run."""
+        return self.path / HISTORY
+
+    @property
     def match_log(self) -> Path:
         """Every ranked game."""
         return self.path / "matches.jsonl"
@@ -135,7 +144,7 @@ class RunFolder:
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file: choose another --run-dir")
         contents = {file.name for file in self.path.iterdir()}
-        if contents <= {_LOCK, f"{_LOCK}.owner"}:
+        if contents <= {_LOCK, f"{_LOCK}.owner", self.session.name}:
             return
         if _LOCK in contents:
             with self.lock():
@@ -174,12 +183,30 @@ class RunFolder:
                     f"algorithm={value.strip()}: start a new run, in which its policies can be league.guests"
                 )
         after: RunSettings = load_settings(self.config, overrides, stored=True)
+        self._check_fixed(before, after)
+        return after
+
+    def check_settings(self, settings: RunSettings) -> None:
+        """Check that an existing run can go on with ``settings``.
+
+        Raises:
+            RunFolderError: they change what checkpoints depend on.
+        """
+        before = load_settings(self.config, stored=True)
+        if before.algorithm != settings.algorithm:
+            raise RunFolderError(
+                f"{self.path} is a run of algorithm={before.algorithm} and cannot go on with "
+                f"algorithm={settings.algorithm}: choose another --run-dir"
+            )
+        self._check_fixed(before, settings)
+
+    @staticmethod
+    def _check_fixed(before: RunSettings, after: RunSettings) -> None:
         for name in _FIXED_SETTINGS:
             if get_setting(before, name) != get_setting(after, name):
                 raise RunFolderError(
                     f"{name} cannot change once a run has begun (it is {get_setting(before, name)}): start a new run"
                 )
-        return after
 
     def newest_checkpoint(self, say: Callable[[str], None] = lambda _: None) -> CheckpointInfo | None:
         """Return the whole checkpoint that is furthest in training, or None if training never finished one.
@@ -208,13 +235,16 @@ class RunFolder:
         return info
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, seconds: float = 0.0) -> Iterator[None]:
         """Keep other commands out of this folder; the lock ends with the process, however it ends.
 
         The trainer of a command that was killed lives on for a moment and may still write: it holds a lock of its own,
         on the league, which this waits for.
 
         A folder that it had to create, and in which nothing was written, is removed again.
+
+        Args:
+            seconds: how long to wait for another command.
 
         Raises:
             RunFolderError: another process is training here; the message names it.
@@ -225,7 +255,7 @@ class RunFolder:
 
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
-        with locked(self.path / _LOCK, refusal):
+        with locked(self.path / _LOCK, refusal, seconds=seconds):
             if self.league.is_dir():
                 with locked(self.league / LEAGUE_LOCK, refusal, seconds=_MOST_SECONDS_OF_A_KILLED_TRAINER):
                     pass

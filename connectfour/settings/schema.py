@@ -177,6 +177,12 @@ class CheckpointSettings(Settings):
         description="checkpoints to keep in all parts of a run: the newest and the best by league score, first of all "
         "those of the part that trains",
     )
+    history: int = Field(
+        0,
+        ge=0,
+        description="copies of main's policy to keep, evenly over the run (see stop), to be evaluated as "
+        "snapshot:RUN/main@ITERATION; 0: none",
+    )
 
 
 class FaultSettings(Settings):
@@ -240,6 +246,11 @@ class RunSettings(Settings):
     def architecture(self) -> Architecture:
         """The network with the head that the algorithm needs."""
         return Architecture(**self.network.model_dump(), head=self.head)
+
+    @property
+    def cores(self) -> int:
+        """Logical cores that Ray must offer: one for the trainer, one per env runner and learner."""
+        return 1 + self.rollout.env_runners + self.learners
 
     @property
     def learning_bytes(self) -> int:

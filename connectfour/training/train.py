@@ -14,7 +14,7 @@ from ray import tune
 
 from callbacks.progress import CheckpointClock, PartPruner, ProgressCallback
 from connectfour import errors
-from connectfour.errors import ConfigError, ConnectFourError, RunFolderError, TrainingError
+from connectfour.errors import ConfigError, ConnectFourError, RunDoneError, TrainingError
 from connectfour.league.manifest import read_manifest
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.rllib.parted_algorithm import ENDED
@@ -31,6 +31,8 @@ from connectfour.system.ray_session import ray_session, runs_here, silence, with
 from connectfour.system.signals import stop_signals
 from connectfour.training.loggers import LeanJsonLogger, Logger, known_logger, logger_callback
 from connectfour.training.memory import check_memory
+
+_MOST_SECONDS_OF_A_KILLED_COMMAND = 60.0
 
 
 @dataclass(frozen=True)
@@ -114,34 +116,69 @@ def resume(
     folder.check_run()
     with folder.lock(), observer or ConsoleObserver() as reporting:
         settings = folder.read_settings(overrides or [])
-        tracker = _check(settings, logger, address)
-        checkpoint = folder.newest_checkpoint(reporting.say)
-        read_manifest(folder.manifest)
+        return _resume(folder, settings, reporting, address, logger)
+
+
+def train_or_resume(
+    settings: RunSettings,
+    run_dir: str | Path,
+    *,
+    address: str | None = None,
+    logger: str | None = None,
+    observer: Observer | None = None,
+) -> TrainingResult | None:
+    """Train a run, or resume it with ``settings`` if it has begun; return None if it has reached its limits.
+
+    A command that was killed a moment ago may still be ending: this waits for it. Arguments and errors are otherwise
+    those of ``train`` and ``resume``.
+
+    Raises:
+        RunFolderError: as ``resume``; or ``settings`` change what the run's checkpoints depend on.
+    """
+    folder = RunFolder(Path(run_dir))
+    if not folder.config.is_file():
+        return train(settings, run_dir, address=address, logger=logger, observer=observer)
+    with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND), observer or ConsoleObserver() as reporting:
+        folder.check_settings(settings)
+        try:
+            return _resume(folder, settings, reporting, address, logger)
+        except RunDoneError:
+            draw_learning(folder.progress, folder.learning_curves, settings.metrics)
+            return None
+
+
+def _resume(
+    folder: RunFolder, settings: RunSettings, reporting: Observer, address: str | None, logger: str | None
+) -> TrainingResult:
+    """Resume a run that this process has locked."""
+    tracker = _check(settings, logger, address)
+    checkpoint = folder.newest_checkpoint(reporting.say)
+    read_manifest(folder.manifest)
+    if checkpoint:
+        _check_limits(folder, settings.stop, checkpoint)
+    iteration = checkpoint.iteration if checkpoint else 0
+    clear_leftovers(folder)
+    with _ray_for(folder, settings, address):
+        folder.write_settings(settings)
         if checkpoint:
-            _check_limits(folder, settings.stop, checkpoint)
-        iteration = checkpoint.iteration if checkpoint else 0
-        clear_leftovers(folder)
-        with _ray_for(folder, settings, address):
-            folder.write_settings(settings)
-            if checkpoint:
-                rewind(folder.progress, iteration, settings.metrics)
-            elif folder.progress.exists():
-                folder.progress.replace(folder.progress.with_suffix(".old.csv"))
-            config = _config(_with_own_guests(settings, folder) if checkpoint else settings, seed_shift=iteration)
-            config.league(folder=folder.league, restore_from=checkpoint.path if checkpoint else None)
-            reporting.say(
-                f"Resuming {run_dir} at iteration {iteration}, {checkpoint.env_steps:,} env steps, "
-                f"{_describe(settings.stop)}."
-                if checkpoint
-                else f"{run_dir} has no checkpoint yet: starting it from the beginning, {_describe(settings.stop)}."
-            )
-            return _fit(config, folder, reporting, tracker)
+            rewind(folder.progress, iteration, settings.metrics)
+        elif folder.progress.exists():
+            folder.progress.replace(folder.progress.with_suffix(".old.csv"))
+        config = _config(_with_own_guests(settings, folder) if checkpoint else settings, seed_shift=iteration)
+        config.league(folder=folder.league, restore_from=checkpoint.path if checkpoint else None)
+        reporting.say(
+            f"Resuming {folder.path} at iteration {iteration}, {checkpoint.env_steps:,} env steps, "
+            f"{_describe(settings.stop)}."
+            if checkpoint
+            else f"{folder.path} has no checkpoint yet: starting it from the beginning, {_describe(settings.stop)}."
+        )
+        return _fit(config, folder, reporting, tracker)
 
 
 @contextmanager
 def _ray_for(folder: RunFolder, settings: RunSettings, address: str | None) -> Iterator[None]:
     """Run Ray, and note where it keeps its temporary files: a resume removes those of a command that was killed."""
-    with ray_session(address, cpus=_cpus(settings)) as session:
+    with ray_session(address, cpus=settings.cores) as session:
         if session:
             note_session(folder, session)
         try:
@@ -156,7 +193,7 @@ def _check_limits(folder: RunFolder, limits: StopSettings, checkpoint: Checkpoin
         limits, minutes=checkpoint.minutes, env_steps=checkpoint.env_steps, league_size=checkpoint.league_size
     )
     if reached:
-        raise RunFolderError(
+        raise RunDoneError(
             f"{folder.path} has reached its limit of stop.{reached} = {getattr(limits, reached):,}: "
             f"raise it with {raised_limit(limits, reached)}"
         )
@@ -229,11 +266,6 @@ def _config(settings: RunSettings, seed_shift: int = 0) -> LeagueConfig:
     silence()
     config_class: type[LeagueConfig] = load_name(settings.configuration)
     return config_class.from_settings(settings, seed_shift=seed_shift)
-
-
-def _cpus(settings: RunSettings) -> int:
-    """Return the logical cores that Ray must offer: one for the trainer, one per env runner and learner."""
-    return 1 + settings.rollout.env_runners + settings.learners
 
 
 def _describe(limits: StopSettings) -> str:
