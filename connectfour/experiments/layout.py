@@ -10,6 +10,7 @@ NAME/
   graph.svg  report.html
   steps/STEP.log, STEP.json         each step's log, and its receipt: written last, if it succeeded
   status.json  outcome.json         how far it is; how all steps ended, for the report
+  replaced/                         runs whose settings have changed since they were trained
 """
 
 from __future__ import annotations
@@ -114,6 +115,28 @@ class ExperimentFolder:
     def steps(self) -> Path:
         """Folder of logs and receipts."""
         return self.path / "steps"
+
+    def log(self, step: str) -> Path:
+        """Return the file with what a step printed."""
+        return self.steps / f"{step}.log"
+
+    def receipt(self, step: str) -> Path:
+        """Return the file that says how a step succeeded."""
+        return self.steps / f"{step}.json"
+
+    def begun(self, step: str) -> Path:
+        """Return the file that says which step was begun; it is removed when the step succeeds."""
+        return self.steps / f"{step}.begun.json"
+
+    @property
+    def replaced(self) -> Path:
+        """Folder of runs whose settings have changed since they were trained."""
+        return self.path / "replaced"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the command that runs the experiment."""
+        return self.path / ".lock"
 
     @property
     def status(self) -> Path:

@@ -1,0 +1,170 @@
+"""Carries out one step: its command as a process, with a log, and a receipt if it succeeds."""
+
+from __future__ import annotations
+
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from math import ceil
+from pathlib import Path
+from typing import IO, Any
+
+from connectfour.errors import ExperimentError
+from connectfour.experiments.graph import PROGRAM, Step
+from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.receipts import Receipts
+from connectfour.system.machine import CORES, usable_cores
+
+_SECONDS_PER_PROBE = 0.1
+# What Ray sets for the worker that runs a step; a command with a Ray of its own must not take it for the worker's.
+_OF_THE_WORKER = ("RAY_ADDRESS", "RAY_JOB_ID", "RAY_RAYLET_PID", "RAY_NODE_ID", "RAY_WORKER_ID", "RAY_SESSION_DIR")
+
+
+class StepFailedError(Exception):
+    """A step's command failed; the message says how, in half a sentence."""
+
+
+def perform(step: Step, folder: Path, ray_address: str | None = None) -> None:
+    """Carry out a step and write its receipt.
+
+    A KeyboardInterrupt is passed on to the command, which may end at a point to resume from.
+
+    Args:
+        step: the step.
+        folder: the experiment's folder.
+        ray_address: the Ray that the command joins; by default it starts one if it needs one.
+
+    Raises:
+        StepFailedError: the command failed, or did not write what it should.
+    """
+    files = ExperimentFolder(folder)
+    receipts = Receipts(files)
+    receipts.begin(step)
+    began = time.monotonic(), datetime.now(UTC)
+    with files.log(step.name).open("ab") as log:
+        log.write(f"$ {PROGRAM} {' '.join(step.command)}   # {began[1]:%Y-%m-%d %H:%M:%S} UTC\n".encode())
+        log.flush()
+        code = _run(step, folder, log, ray_address)
+    if code:
+        raise StepFailedError(_how(code, files.log(step.name)))
+    missing = receipts.missing(step)
+    if missing:
+        raise StepFailedError(f"it did not write {', '.join(missing)}")
+    facts = {
+        "machine": describe_machine(),
+        "began": began[1].isoformat(timespec="seconds"),
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began[0], 2),
+        "exit_code": code,
+    }
+    receipts.write(step, facts)
+
+
+def _run(step: Step, folder: Path, log: IO[bytes], ray_address: str | None) -> int:
+    """Run a step's command to its end and return its exit code."""
+    process = subprocess.Popen(  # noqa: S603  # our own command
+        [sys.executable, "-P", "-m", PROGRAM, *step.command],
+        cwd=folder,
+        env=_environment(step, ray_address),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,  # Ctrl-C reaches it through this process alone
+    )
+    try:
+        return _wait(process)
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        _wait(process)
+        raise
+    finally:
+        process.kill()
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Wait for a process; in short steps, because Ray's way to cancel a task does not end a system call."""
+    while True:
+        try:
+            return process.wait(_SECONDS_PER_PROBE)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _environment(step: Step, ray_address: str | None) -> Mapping[str, str]:
+    """Return a command's environment: the cores it holds, and which Ray it uses."""
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_THE_WORKER}
+    own = {"PYTHONUNBUFFERED": "1"}
+    if ray_address:
+        return {**kept, **own, "RAY_ADDRESS": ray_address}
+    return {**kept, **own, CORES: str(ceil(step.cores))}
+
+
+def _how(code: int, log: Path) -> str:
+    """Return how a command failed: the sentence that it printed last, or the signal that ended it."""
+    if code < 0:
+        return f"it was ended by {signal.Signals(-code).name}"
+    last = last_line(log)
+    return last.removeprefix(f"{PROGRAM}: ") if last.startswith(f"{PROGRAM}: ") else f"exit code {code}"
+
+
+def last_line(log: Path) -> str:
+    """Return the last line that a step has printed; empty if there is none."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - 4096))
+            lines = stream.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("$ ")), "")
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what this machine is, as far as it matters for speed and results."""
+    return {
+        "processor": _processor(),
+        "cores": usable_cores(),
+        "bfloat16": _has_bfloat16(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("ray", "torch")},
+    }
+
+
+def _cpu_facts() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _processor() -> str:
+    names = (line.partition(":")[2].strip() for line in _cpu_facts().splitlines() if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _has_bfloat16() -> bool:
+    """Return whether the processor has instructions for bfloat16, which training then uses."""
+    facts = _cpu_facts()
+    return "avx512_bf16" in facts or "amx_bf16" in facts or "bf16" in facts.split()
+
+
+def check_success(failed: Mapping[str, str], skipped: int, folder: Path) -> None:
+    """Raise if steps failed.
+
+    Raises:
+        ExperimentError: some did; the message names the first one with its log.
+    """
+    if not failed:
+        return
+    name, reason = next(iter(failed.items()))
+    others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    left = f", {skipped} were skipped" if skipped else ""
+    log = ExperimentFolder(folder).log(name)
+    raise ExperimentError(
+        f"{name}{others} failed{left} ({reason.rstrip('.')}): see {log}, fix the cause, and run the same command again"
+    )

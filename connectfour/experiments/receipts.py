@@ -1,0 +1,132 @@
+"""Receipts: whether a step is up to date, and what a step that was cut off has left.
+
+A step's receipt is written last, and atomically. The step is up to date if its command, seed, the package's version and
+the hashes of all that it reads and writes are those of the receipt. Times and machine are noted beside that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from connectfour.experiments.graph import Step
+from connectfour.experiments.layout import ExperimentFolder
+from connectfour.games.connect_four import GAME
+from connectfour.system.files import write_atomically
+from connectfour.system.sealed import sha256_of
+from connectfour.version import __version__
+
+
+class Receipts:
+    """The receipts in an experiment's folder."""
+
+    def __init__(self, folder: ExperimentFolder) -> None:
+        """Read and write in ``folder``."""
+        self._folder = folder
+        self._hashes: dict[tuple[str, int, int], str] = {}
+
+    def is_done(self, step: Step) -> bool:
+        """Return whether a step is up to date."""
+        receipt = self.read(step)
+        return (
+            receipt is not None
+            and _same(receipt, self._identity(step))
+            and receipt.get("outputs") == self._hashes_of(step.outputs)
+        )
+
+    def read(self, step: Step) -> dict[str, Any] | None:
+        """Return the receipt of a step; None if there is none, or it is damaged."""
+        return _read(self._folder.receipt(step.name))
+
+    def begin(self, step: Step) -> None:
+        """Make room for a step: remove its outputs, unless it was cut off before and can go on from them.
+
+        The step's own folder is moved to ``replaced``.
+        """
+        identity = self._identity(step)
+        note = self._folder.begun(step.name)
+        self._folder.receipt(step.name).unlink(missing_ok=True)
+        if not (step.resumes and _same(_read(note) or {}, identity)):
+            self._make_room(step)
+        note.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(note, _json({"game": GAME, "step": step.name, **identity}))
+        for output in step.outputs:
+            (self._folder.path / output).parent.mkdir(parents=True, exist_ok=True)
+
+    def _make_room(self, step: Step) -> None:
+        own = self._folder.path / step.folder if step.folder else None
+        if own and own.exists():
+            self._folder.replaced.mkdir(exist_ok=True)
+            number = sum(1 for _ in self._folder.replaced.iterdir()) + 1
+            own.rename(self._folder.replaced / f"{number}-{own.name}")
+        for output in step.outputs:
+            path = self._folder.path / output
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+    def missing(self, step: Step) -> list[str]:
+        """Return the outputs that a step should have written and has not."""
+        return [output for output in step.outputs if not (self._folder.path / output).exists()]
+
+    def write(self, step: Step, facts: Mapping[str, Any]) -> None:
+        """Write the receipt of a step that has succeeded, with ``facts`` about how."""
+        receipt = {
+            "game": GAME,
+            "step": step.name,
+            **self._identity(step),
+            "outputs": self._hashes_of(step.outputs),
+            **facts,
+        }
+        write_atomically(self._folder.receipt(step.name), _json(receipt))
+        self._folder.begun(step.name).unlink(missing_ok=True)
+
+    def _identity(self, step: Step) -> dict[str, Any]:
+        """Return what makes it the same step as before."""
+        return {
+            "command": list(step.command),
+            "inputs": self._hashes_of(step.reads),
+            "seed": step.seed,
+            "version": __version__,
+        }
+
+    def _hashes_of(self, files: tuple[str, ...]) -> dict[str, str | None]:
+        return {file: self._hash(self._folder.path / file) for file in files}
+
+    def _hash(self, path: Path) -> str | None:
+        """Return the hash of a file, or of everything in a folder; None if there is nothing."""
+        if path.is_dir():
+            digest = hashlib.sha256()
+            for each in sorted(path.rglob("*")):
+                if each.is_file() and not each.name.startswith("."):
+                    digest.update(f"{each.relative_to(path)} {self._hash(each)}\n".encode())
+            return digest.hexdigest()
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        key = (str(path), status.st_mtime_ns, status.st_size)
+        if key not in self._hashes:
+            self._hashes[key] = sha256_of(path)
+        return self._hashes[key]
+
+
+def _same(receipt: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    return all(receipt.get(name) == value for name, value in identity.items())
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        values = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1) + "\n").encode()

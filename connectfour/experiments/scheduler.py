@@ -1,0 +1,256 @@
+"""Runs the steps of an experiment as Ray tasks: each as soon as those it waits for have ended, wherever it fits.
+
+Ray places the steps, holds their cores and repeats those that fail. A step holds cores and its command needs some, so
+the command must not wait for them itself: it starts a Ray of its own, sized to what the step holds, or it joins the Ray
+that runs the experiment, and its step holds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any, Literal
+
+import ray
+from ray.exceptions import RayTaskError, TaskCancelledError, WorkerCrashedError
+
+from connectfour.errors import ClusterError
+from connectfour.experiments.graph import Graph, Step
+from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.performing import StepFailedError, perform
+from connectfour.experiments.receipts import Receipts
+from connectfour.games.connect_four import GAME
+from connectfour.system.files import write_atomically
+from connectfour.system.ray_session import ray_session
+
+State = Literal["waiting", "running", "done", "failed", "skipped", "not evaluated"]
+"""``skipped``: a step that it needs failed. ``not evaluated``: its run does not meet the experiment's condition."""
+
+_SECONDS_PER_LOOK = 0.5
+
+
+@dataclass
+class Ending:
+    """How a step is, or how it ended.
+
+    Attributes:
+        state: its state.
+        reason: why it failed or was left out, as half a sentence.
+        seconds: how long it ran this time; None if it did not.
+    """
+
+    state: State = "waiting"
+    reason: str = ""
+    seconds: float | None = None
+
+
+class Scheduler:
+    """Runs the steps of a graph.
+
+    Attributes:
+        graph: the steps.
+        folder: the experiment's folder.
+        endings: by name, how each step is.
+        began: by name, when the steps that Ray has been given were handed over, in seconds of ``time.time``.
+        cores: what Ray offers; None until it is asked.
+    """
+
+    def __init__(
+        self, graph: Graph, folder: ExperimentFolder, *, retries: int = 0, address: str | None = None, command: str = ""
+    ) -> None:
+        """Prepare to run ``graph``.
+
+        Args:
+            graph: the steps.
+            folder: the experiment's folder, in which ``prepare`` has written the settings.
+            retries: how often a step that fails is tried again.
+            address: a Ray cluster, as for ``ray.init``; by default Ray runs here for as long as steps run.
+            command: how the user called it; for the report.
+        """
+        self.graph, self.folder = graph, folder
+        self.endings = {name: Ending() for name in graph.steps}
+        self.began: dict[str, float] = {}
+        self.cores: float | None = None
+        self._receipts = Receipts(folder)
+        self._retries, self._address, self._command = retries, address, command
+        self._tasks: dict[Any, Step] = {}
+        self._interrupted = False
+        self._status_due = 0.0
+
+    @property
+    def counts(self) -> Counter[State]:
+        """How many steps are in each state."""
+        return Counter(ending.state for ending in self.endings.values())
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The steps that failed, with the reason."""
+        return {name: ending.reason for name, ending in self.endings.items() if ending.state == "failed"}
+
+    def interrupt(self) -> None:
+        """Begin no more steps, and ask those that run to end at a point to resume from."""
+        self._interrupted = True
+
+    def run(self, show: Callable[[], None], ended: Callable[[Step, Ending], None]) -> None:
+        """Run until every step has ended, or until ``interrupt``.
+
+        Args:
+            show: called several times a second.
+            ended: called with each step that has run, failed, or was left out.
+
+        Raises:
+            ClusterError: no cluster answers at the address, or it can never give a step what it asks for.
+        """
+        sorter = self.graph.sorter()
+        sorter.prepare()
+        asked_to_stop = False
+        with ExitStack() as using_ray:
+            while sorter.is_active() and not (self._interrupted and not self._tasks):
+                for name in sorter.get_ready():
+                    step = self.graph.steps[name]
+                    if self._begin(step, using_ray):
+                        continue
+                    if self.endings[name].state != "done":
+                        ended(step, self.endings[name])
+                    sorter.done(name)
+                if self._interrupted and not asked_to_stop:
+                    asked_to_stop = True
+                    for task in self._tasks:
+                        ray.cancel(task)
+                for step in self._wait():
+                    ended(step, self.endings[step.name])
+                    if self.endings[step.name].state != "waiting":
+                        sorter.done(step.name)
+                self._write_status()
+                show()
+        self._write_status(at_end=True)
+
+    def _begin(self, step: Step, using_ray: ExitStack) -> bool:
+        """Hand a step that is ready over to Ray; return False if it need not or cannot run."""
+        if self._interrupted:
+            return True  # it stays as it is
+        ending = self.endings[step.name]
+        if step.is_last:
+            self._write_outcome()
+        left_out = self._left_out(step)
+        if left_out:
+            ending.state, ending.reason = left_out
+            return False
+        if self._receipts.is_done(step):
+            ending.state = "done"
+            return False
+        if self.cores is None:
+            using_ray.enter_context(ray_session(self._address, cpus=self._most_cores()))
+            self.cores = float(ray.cluster_resources().get("CPU", 0))
+            self._check_demands()
+        ending.state = "running"
+        self.began[step.name] = time.time()
+        address = ray.get_runtime_context().gcs_address if step.joins_ray else None
+        task = (
+            ray.remote(perform)
+            .options(name=step.name, max_retries=self._retries, **_options(step))
+            .remote(step, self.folder.path, address)
+        )
+        self._tasks[task] = step
+        return True
+
+    def _left_out(self, step: Step) -> tuple[State, str] | None:
+        """Return why a step cannot run, or is not wanted; None if it runs."""
+        if step.is_last:
+            return None
+        for name in self.graph.writers_of((*step.inputs, *([step.condition] if step.condition else []))):
+            before = self.endings[name]
+            if before.state == "failed":
+                return "skipped", f"{name} failed"
+            if before.state in {"skipped", "not evaluated"}:
+                return before.state, before.reason
+        if step.condition and _says_no(self.folder.path / step.condition):
+            return "not evaluated", f"{step.why} does not hold"
+        if step.sources and not any((self.folder.path / source).exists() for source in step.sources):
+            return "skipped", "there is nothing that it could read"
+        return None
+
+    def _wait(self) -> list[Step]:
+        """Wait a moment, and return the steps that have ended."""
+        if not self._tasks:
+            return []
+        ready, _ = ray.wait(list(self._tasks), num_returns=1, timeout=_SECONDS_PER_LOOK)
+        found = []
+        for task in ready:
+            step = self._tasks.pop(task)
+            ending = self.endings[step.name]
+            ending.state, ending.reason = _result(task)
+            ending.seconds = time.time() - self.began[step.name]
+            found.append(step)
+        return found
+
+    def _most_cores(self) -> int:
+        return max(1, *(ceil(step.demand.num_cpus or 1) for step in self.graph.steps.values()))
+
+    def _check_demands(self) -> None:
+        """Refuse steps that would wait for ever."""
+        offered = ray.cluster_resources()
+        for step in self.graph.steps.values():
+            wanted = {"CPU": step.cores, "GPU": step.demand.num_gpus, **step.demand.tags}
+            for name, amount in wanted.items():
+                if amount > offered.get(name, 0):
+                    raise ClusterError(
+                        f"{step.name} asks for {amount:g} {name} and Ray offers {offered.get(name, 0):g} in all: lower "
+                        f"resources.{step.kind}, or start nodes that have it"
+                    )
+
+    def _write_status(self, *, at_end: bool = False) -> None:
+        """Note how far the experiment is, at most once a second."""
+        if time.monotonic() < self._status_due and not at_end:
+            return
+        self._status_due = time.monotonic() + 1.0
+        counts = dict(self.counts)
+        write_atomically(self.folder.status, _json({"game": GAME, "steps": len(self.endings), "states": counts}))
+
+    def _write_outcome(self) -> None:
+        """Note how all steps ended; the report is made anew if that changes."""
+        steps = {
+            name: {
+                "state": ending.state,
+                "reason": ending.reason,
+                "log": str(self.folder.log(name).relative_to(self.folder.path)),
+                "command": ["connectfour", *self.graph.steps[name].command],
+            }
+            for name, ending in self.endings.items()
+            if not self.graph.steps[name].is_last
+        }
+        write_atomically(self.folder.outcome, _json({"game": GAME, "command": self._command, "steps": steps}))
+
+
+def _options(step: Step) -> dict[str, Any]:
+    """Return what a step asks Ray for, and when Ray repeats it."""
+    demand = step.demand
+    held = {} if step.joins_ray else {"num_gpus": demand.num_gpus, "resources": dict(demand.tags)}
+    return {"num_cpus": step.cores, "retry_exceptions": [StepFailedError], **held}
+
+
+def _result(task: Any) -> tuple[State, str]:
+    try:
+        ray.get(task)
+    except TaskCancelledError:
+        return "waiting", ""
+    except RayTaskError as error:
+        cause = error.cause
+        return ("waiting", "") if isinstance(cause, KeyboardInterrupt) else ("failed", str(cause))
+    except WorkerCrashedError:
+        return "failed", "the process that ran it was lost"
+    return "done", ""
+
+
+def _says_no(file: Path) -> bool:
+    return file.read_text(encoding="utf-8").strip() == "no"
+
+
+def _json(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1) + "\n").encode()
