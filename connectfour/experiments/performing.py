@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from connectfour.experiments.receipts import Receipts
 from connectfour.system.machine import CORES, usable_cores
 
 _SECONDS_PER_PROBE = 0.1
+_HEADER = "$ "
 # What Ray sets for the worker that runs a step; a command with a Ray of its own must not take it for the worker's.
 _OF_THE_WORKER = ("RAY_ADDRESS", "RAY_JOB_ID", "RAY_RAYLET_PID", "RAY_NODE_ID", "RAY_WORKER_ID", "RAY_SESSION_DIR")
 
@@ -30,7 +32,7 @@ class StepFailedError(Exception):
     """A step's command failed; the message says how, in half a sentence."""
 
 
-def perform(step: Step, folder: Path, ray_address: str | None = None) -> None:
+def perform(step: Step, folder: Path, ray_address: str | None = None, retries: int = 0) -> None:
     """Carry out a step and write its receipt.
 
     A KeyboardInterrupt is passed on to the command, which may end at a point to resume from.
@@ -39,16 +41,31 @@ def perform(step: Step, folder: Path, ray_address: str | None = None) -> None:
         step: the step.
         folder: the experiment's folder.
         ray_address: the Ray that the command joins; by default it starts one if it needs one.
+        retries: how often it is tried again if it fails.
 
     Raises:
-        StepFailedError: the command failed, or did not write what it should.
+        StepFailedError: the command failed each time, or did not write what it should.
     """
+    for attempt in range(1, retries + 2):
+        try:
+            _attempt(step, folder, ray_address, attempt)
+        except StepFailedError:
+            if attempt > retries:
+                raise
+        else:
+            return
+
+
+def _attempt(step: Step, folder: Path, ray_address: str | None, number: int) -> None:
     files = ExperimentFolder(folder)
     receipts = Receipts(files)
     receipts.begin(step)
     began = time.monotonic(), datetime.now(UTC)
     with files.log(step.name).open("ab") as log:
-        log.write(f"$ {PROGRAM} {' '.join(step.command)}   # {began[1]:%Y-%m-%d %H:%M:%S} UTC\n".encode())
+        header = (
+            f"{_HEADER}{shlex.join([PROGRAM, *step.command])}   # attempt {number}, {began[1]:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        log.write(f"{header}\n".encode())
         log.flush()
         code = _run(step, folder, log, ray_address)
     if code:
@@ -62,6 +79,7 @@ def perform(step: Step, folder: Path, ray_address: str | None = None) -> None:
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - began[0], 2),
         "exit_code": code,
+        "attempts": number,
     }
     receipts.write(step, facts)
 
@@ -114,14 +132,15 @@ def _how(code: int, log: Path) -> str:
 
 
 def last_line(log: Path) -> str:
-    """Return the last line that a step has printed; empty if there is none."""
+    """Return the last line that a step has printed in its latest attempt; empty if there is none."""
     try:
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - 4096))
             lines = stream.read().decode(errors="replace").splitlines()
     except OSError:
         return ""
-    return next((line.strip() for line in reversed(lines) if line.strip() and not line.startswith("$ ")), "")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return "" if last.startswith(_HEADER) else last
 
 
 def describe_machine() -> dict[str, Any]:

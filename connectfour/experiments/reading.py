@@ -20,7 +20,6 @@ from connectfour.players.names import encode_player
 from connectfour.settings.describing import describe
 from connectfour.settings.reading import flat, load_settings, parse_override, read_yaml, set_value
 from connectfour.settings.schema import RunSettings
-from connectfour.system.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -158,8 +157,3 @@ def _check_metrics(settings: ExperimentSettings, variants: Sequence[Variant]) ->
             condition.check(metrics)
     for plot in settings.plots:
         check_metric(plot, [name for metrics in known for name in metrics], settings.evaluation.opponents)
-
-
-def write_experiment(experiment: Experiment, file: Path) -> None:
-    """Write an experiment as used."""
-    write_atomically(file, experiment.dump().encode())

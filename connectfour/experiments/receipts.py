@@ -38,9 +38,18 @@ class Receipts:
             and receipt.get("outputs") == self._hashes_of(step.outputs)
         )
 
+    def is_unwanted(self, step: Step) -> bool:
+        """Return whether the file with a step's condition says no."""
+        if step.condition is None:
+            return False
+        try:
+            return (self._folder.path / step.condition).read_text(encoding="utf-8").strip() == "no"
+        except OSError:
+            return False
+
     def read(self, step: Step) -> dict[str, Any] | None:
         """Return the receipt of a step; None if there is none, or it is damaged."""
-        return _read(self._folder.receipt(step.name))
+        return read_json(self._folder.receipt(step.name))
 
     def begin(self, step: Step) -> None:
         """Make room for a step: remove its outputs, unless it was cut off before and can go on from them.
@@ -50,12 +59,13 @@ class Receipts:
         identity = self._identity(step)
         note = self._folder.begun(step.name)
         self._folder.receipt(step.name).unlink(missing_ok=True)
-        if not (step.resumes and _same(_read(note) or {}, identity)):
+        if not (step.resumes and _same(read_json(note) or {}, identity)):
             self._make_room(step)
         note.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(note, _json({"game": GAME, "step": step.name, **identity}))
-        for output in step.outputs:
-            (self._folder.path / output).parent.mkdir(parents=True, exist_ok=True)
+        if step.folder is None:
+            for output in step.outputs:
+                (self._folder.path / output).parent.mkdir(parents=True, exist_ok=True)
 
     def _make_room(self, step: Step) -> None:
         own = self._folder.path / step.folder if step.folder else None
@@ -120,7 +130,8 @@ def _same(receipt: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
     return all(receipt.get(name) == value for name, value in identity.items())
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def read_json(file: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file; None if there is none, or it is damaged."""
     try:
         values = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -1,8 +1,8 @@
 """Runs the steps of an experiment as Ray tasks: each as soon as those it waits for have ended, wherever it fits.
 
-Ray places the steps, holds their cores and repeats those that fail. A step holds cores and its command needs some, so
-the command must not wait for them itself: it starts a Ray of its own, sized to what the step holds, or it joins the Ray
-that runs the experiment, and its step holds nothing.
+Ray places the steps, holds their cores, and repeats those whose process or node is lost. A step holds cores and its
+command needs some, so the command must not wait for them itself: it starts a Ray of its own, sized to what the step
+holds, or it joins the Ray that runs the experiment, and its step holds nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any, Literal
 
 import ray
@@ -23,8 +22,8 @@ from ray.exceptions import RayTaskError, TaskCancelledError, WorkerCrashedError
 from connectfour.errors import ClusterError
 from connectfour.experiments.graph import Graph, Step
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.performing import StepFailedError, perform
-from connectfour.experiments.receipts import Receipts
+from connectfour.experiments.performing import perform
+from connectfour.experiments.receipts import Receipts, read_json
 from connectfour.games.connect_four import GAME
 from connectfour.system.files import write_atomically
 from connectfour.system.ray_session import ray_session
@@ -93,6 +92,14 @@ class Scheduler:
         """The steps that failed, with the reason."""
         return {name: ending.reason for name, ending in self.endings.items() if ending.state == "failed"}
 
+    def seconds_of(self, step: Step) -> float | None:
+        """Return for how many seconds a step's command has been running; None if it has not begun."""
+        try:
+            since = self.folder.begun(step.name).stat().st_mtime
+        except OSError:
+            return None
+        return time.time() - since if since >= self.began[step.name] else None
+
     def interrupt(self) -> None:
         """Begin no more steps, and ask those that run to end at a point to resume from."""
         self._interrupted = True
@@ -154,8 +161,8 @@ class Scheduler:
         address = ray.get_runtime_context().gcs_address if step.joins_ray else None
         task = (
             ray.remote(perform)
-            .options(name=step.name, max_retries=self._retries, **_options(step))
-            .remote(step, self.folder.path, address)
+            .options(name=step.name, **_options(step))
+            .remote(step, self.folder.path.resolve(), address, self._retries)
         )
         self._tasks[task] = step
         return True
@@ -170,7 +177,7 @@ class Scheduler:
                 return "skipped", f"{name} failed"
             if before.state in {"skipped", "not evaluated"}:
                 return before.state, before.reason
-        if step.condition and _says_no(self.folder.path / step.condition):
+        if self._receipts.is_unwanted(step):
             return "not evaluated", f"{step.why} does not hold"
         if step.sources and not any((self.folder.path / source).exists() for source in step.sources):
             return "skipped", "there is nothing that it could read"
@@ -185,8 +192,10 @@ class Scheduler:
         for task in ready:
             step = self._tasks.pop(task)
             ending = self.endings[step.name]
+            ending.seconds = self.seconds_of(step)
             ending.state, ending.reason = _result(task)
-            ending.seconds = time.time() - self.began[step.name]
+            if ending.state == "done":
+                ending.seconds = (self._receipts.read(step) or {}).get("seconds")
             found.append(step)
         return found
 
@@ -214,7 +223,7 @@ class Scheduler:
         write_atomically(self.folder.status, _json({"game": GAME, "steps": len(self.endings), "states": counts}))
 
     def _write_outcome(self) -> None:
-        """Note how all steps ended; the report is made anew if that changes."""
+        """Note how all steps ended, if that has changed, and how the user called this command."""
         steps = {
             name: {
                 "state": ending.state,
@@ -225,14 +234,16 @@ class Scheduler:
             for name, ending in self.endings.items()
             if not self.graph.steps[name].is_last
         }
-        write_atomically(self.folder.outcome, _json({"game": GAME, "command": self._command, "steps": steps}))
+        before = read_json(self.folder.outcome)
+        if before is None or before.get("steps") != steps:
+            write_atomically(self.folder.outcome, _json({"game": GAME, "command": self._command, "steps": steps}))
 
 
 def _options(step: Step) -> dict[str, Any]:
-    """Return what a step asks Ray for, and when Ray repeats it."""
+    """Return what a step asks Ray for."""
     demand = step.demand
     held = {} if step.joins_ray else {"num_gpus": demand.num_gpus, "resources": dict(demand.tags)}
-    return {"num_cpus": step.cores, "retry_exceptions": [StepFailedError], **held}
+    return {"num_cpus": step.cores, **held}
 
 
 def _result(task: Any) -> tuple[State, str]:
@@ -246,10 +257,6 @@ def _result(task: Any) -> tuple[State, str]:
     except WorkerCrashedError:
         return "failed", "the process that ran it was lost"
     return "done", ""
-
-
-def _says_no(file: Path) -> bool:
-    return file.read_text(encoding="utf-8").strip() == "no"
 
 
 def _json(values: Mapping[str, Any]) -> bytes:
