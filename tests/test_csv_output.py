@@ -78,7 +78,7 @@ def test_a_place_that_cannot_be_written_is_refused_first(
         raise AssertionError("work begins although its result was to be refused")
 
     monkeypatch.setattr(grading, "grade", refuse)
-    monkeypatch.setattr(arena, "play_match", refuse)
+    monkeypatch.setattr(arena, "play_recorded_match", refuse)
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").touch()
     cases = [

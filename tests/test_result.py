@@ -66,7 +66,7 @@ def test_seats_keep_their_own_scores() -> None:
 
 
 def test_the_interval_of_a_difference_is_the_published_one() -> None:
-    """Airway reactivity of 21 children: Fagerland, Lydersen and Laake (2014), table II, Tango's score interval."""
+    """Airway reactivity of 21 children (Bentur et al. 2009), as in Fagerland, Lydersen and Laake (2014)."""
     assert difference_interval(1, 7, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
     assert difference_interval(7, 1, 21) == pytest.approx((0.026, 0.517), abs=5e-4)
 

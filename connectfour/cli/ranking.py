@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from connectfour.cli import ranking_output
+from connectfour.errors import ConfigError
 from connectfour.standings.leaderboard import Order
 from connectfour.system.observer import ConsoleObserver, plain_console
 from connectfour.system.outputs import check_output
@@ -29,6 +30,8 @@ SampleOption = Annotated[bool, typer.Option(help="Networks sample their columns 
 CsvOption = Annotated[Path | None, typer.Option("--output", help="Also write the result into this CSV file.")]
 PairingOption = Annotated[Pairing, typer.Option(help="Scheme that decides who plays whom.")]
 
+_FILMS = 2
+
 
 def match(
     player: PlayerArgument,
@@ -38,22 +41,38 @@ def match(
     greedy: Annotated[bool, typer.Option(help="Networks play their most probable column instead of sampling.")] = False,
     seed: SeedOption = 0,
     output: CsvOption = None,
+    films: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the first games as GIFs in this folder; films of an earlier call are replaced."),
+    ] = None,
+    film_count: Annotated[
+        int | None, typer.Option(min=1, help="Games to draw.", show_default="2, one from each seat")
+    ] = None,
 ) -> None:
     """Play two players against each other and print wins, draws and losses by seat.
 
     The interval of the score takes the games as independent. Two deterministic players repeat themselves: give them
     openings with --opening-plies.
     """
-    from connectfour.matches.arena import play_match
+    from connectfour.matches.arena import play_recorded_match
     from connectfour.players.names import parse_player
+    from connectfour.terminal.films import check_films_folder, write_films
 
     if output:
         check_output(output, ".csv")
+    if films:
+        check_films_folder(films)
+    elif film_count:
+        raise ConfigError("--film-count has no effect without --films: name a folder for the films, or leave it out")
     one, other = parse_player(player, greedy=greedy), parse_player(opponent, greedy=greedy)
-    scores = play_match(one, other, games, seed=seed, opening_plies=opening_plies)
+    played = play_recorded_match(one, other, games, seed=seed, opening_plies=opening_plies)
     if output:
-        write_csv(output, ranking_output.match_rows(one.name, other.name, scores))
-    plain_console().print(ranking_output.match_table(one.name, other.name, scores))
+        write_csv(output, ranking_output.match_rows(one.name, other.name, played.scores))
+    plain_console().print(ranking_output.match_table(one.name, other.name, played.scores))
+    if films:
+        drawn = [played.record(row) for row in range(min(games, film_count or _FILMS))]
+        for file, game in zip(write_films(films, drawn), drawn, strict=True):
+            ConsoleObserver().say(f"{file}: {game.ending}")
 
 
 def grade(

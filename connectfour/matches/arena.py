@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from connectfour.games.connect_four.bitboard import Boards, Moves, Outcome, mover_reward
 from connectfour.games.connect_four.notation import format_moves
-from connectfour.games.connect_four.openings import random_openings
+from connectfour.games.connect_four.openings import random_opening_moves
 from connectfour.games.connect_four.packing import MAX_PLIES
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.matches.records import Fault, GameRecord, GameSpec, Termination
@@ -126,6 +126,33 @@ def play_games(
     return games.played
 
 
+@dataclass(frozen=True)
+class Match:
+    """The games of a match between two players; in every second one, the seats are swapped.
+
+    Attributes:
+        names: the players; the first of them moves first in the first game.
+        openings: the random moves that begin each two games, (N, plies), 0-based.
+        played: how the games went on.
+    """
+
+    names: tuple[str, str]
+    openings: Moves
+    played: Played
+
+    @property
+    def scores(self) -> SeatScores:
+        """The score of the first player."""
+        results = self.played.results
+        return SeatScores(first=_score(results[::2]), second=_score(results[1::2]).reversed)
+
+    def record(self, row: int) -> GameRecord:
+        """Return a game with its moves; rows and ids count from 0."""
+        first, second = self.names if row % 2 == 0 else self.names[::-1]
+        game = GameSpec(row, first, second, format_moves(self.openings[row // 2]))
+        return _record(game, self.played, row)
+
+
 def play_match(
     player: Player, opponent: Player, games: int = 400, *, seed: int = 0, opening_plies: int = 0
 ) -> SeatScores:
@@ -138,11 +165,19 @@ def play_match(
         seed: random seed.
         opening_plies: random plies before each game; two games with swapped seats share them.
     """
+    return play_recorded_match(player, opponent, games, seed=seed, opening_plies=opening_plies).scores
+
+
+def play_recorded_match(
+    player: Player, opponent: Player, games: int = 400, *, seed: int = 0, opening_plies: int = 0
+) -> Match:
+    """Play the games of ``play_match``, and return them with their moves."""
     rng = np.random.default_rng(seed)
-    openings = random_openings(np.full((games + 1) // 2, opening_plies), rng)
+    openings = random_opening_moves((games + 1) // 2, opening_plies, rng)
     number = np.arange(games)
-    results = play_games((player, opponent), openings[number // 2], number % 2, rng).results
-    return SeatScores(first=_score(results[::2]), second=_score(results[1::2]).reversed)
+    boards = _boards_after(openings)[number // 2]
+    played = play_games((player, opponent), boards, number % 2, rng)
+    return Match((player.name, opponent.name), openings, played)
 
 
 def _score(results: NDArray[np.int8]) -> Score:
@@ -170,20 +205,21 @@ class ConnectFour:
         """Play ``games`` between ``players`` with these ``names``; their openings have the same length."""
         start = time.perf_counter()
         leads = np.array([names.index(game.first) for game in games])
-        played = play_games(players, _boards_after_openings(games), leads, rng, note_mover)
+        openings = np.array([list(map(int, game.opening)) for game in games], dtype=np.int64) - 1
+        played = play_games(players, _boards_after(openings), leads, rng, note_mover)
         seconds = round((time.perf_counter() - start) / len(games), 5)
         return [_record(game, played, row, seconds) for row, game in enumerate(games)]
 
 
-def _boards_after_openings(games: Sequence[GameSpec]) -> Boards:
-    boards = Boards(len(games))
-    openings = np.array([list(map(int, game.opening)) for game in games], dtype=np.int64)
+def _boards_after(openings: Moves) -> Boards:
+    """Return the positions (N,) after the moves (N, plies)."""
+    boards = Boards(len(openings))
     for columns in openings.T:
-        boards.play(columns - 1)
+        boards.play(columns)
     return boards
 
 
-def _record(game: GameSpec, played: Played, row: int, seconds: float) -> GameRecord:
+def _record(game: GameSpec, played: Played, row: int, seconds: float = 0.0) -> GameRecord:
     result = Result(int(played.results[row]))
     by_rules: Termination = "draw" if result is Result.DRAW else "win"
     termination, detail = played.faults.get(row, (by_rules, ""))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from connectfour.errors import PictureError
+from connectfour.games.connect_four import GAME
 from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
 from connectfour.games.connect_four.game import Cell, Game
 from connectfour.system.files import replacing
@@ -28,6 +29,7 @@ _CELL, _LEFT, _TOP = 64, 16, 112
 _SHARPNESS = 3  # factor by which frames are drawn larger and scaled down, to smooth the edges
 _COLORS = 64
 _SECONDS_PER_MOVE, _SECONDS_AT_THE_END = 0.7, 3.5
+_COMMENT = GAME.encode()
 
 # Colors that can be distinguished with any color vision (Okabe and Ito 2008).
 _PAPER, _INK, _FRAME, _HOLE = "#f7f5f0", "#1f2937", "#27496d", "#eef2f7"
@@ -106,7 +108,16 @@ def _write_gif(frames: Sequence[Frame], path: Path) -> None:
     palette = Image.fromarray(frames[-1]).quantize(_COLORS, dither=Image.Dither.NONE)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     milliseconds = [round(1000 * _SECONDS_PER_MOVE)] * (len(frames) - 1) + [round(1000 * _SECONDS_AT_THE_END)]
-    images[0].save(path, save_all=True, append_images=images[1:], duration=milliseconds, loop=0)
+    images[0].save(path, save_all=True, append_images=images[1:], duration=milliseconds, loop=0, comment=_COMMENT)
+
+
+def is_film(path: Path) -> bool:
+    """Return whether ``path`` is a GIF that ``write_film`` wrote."""
+    try:
+        with Image.open(path, formats=["GIF"]) as image:
+            return image.info.get("comment") == _COMMENT
+    except OSError:  # a folder, or no GIF
+        return False
 
 
 def _write_mp4(frames: Sequence[Frame], path: Path) -> None:
