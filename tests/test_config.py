@@ -93,6 +93,7 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("algorithm=sac", "unknown algorithm 'sac': choose 'ppo'"),
         ("seed", "cannot read the override 'seed': write it as key=value"),
         ("seed=[", "is not valid YAML and cannot be the value of seed"),
+        ("seed=2024-99-99", "is not valid YAML and cannot be the value of seed"),
     ],
 )
 def test_mistakes_get_one_sentence(override: str, message: str) -> None:
@@ -106,6 +107,8 @@ def test_mistakes_get_one_sentence(override: str, message: str) -> None:
     ("text", "message"),
     [
         ("ppo: [1, 2", "is not valid YAML at line"),
+        ("seed: 2024-99-99", "is not valid YAML: fix it"),
+        ("[" * 9999, "is not valid YAML: fix it"),
         ("- 1\n- 2", "contains a list instead of settings"),
         ("ppo:\n  gama: 1", "unknown setting 'ppo.gama': did you mean 'ppo.gamma'"),
     ],

@@ -25,6 +25,9 @@ LEARNERS = {
 
 _DEFAULT_ALGORITHM = "ppo"
 
+# What reading YAML raises: a date such as 2024-99-99 is a ValueError, and so is text that is not UTF-8.
+_YAML_FAULTS = (yaml.YAMLError, ValueError, RecursionError)
+
 
 def run_settings(algorithm: str) -> type[RunSettings]:
     """Return the class of settings of runs with ``algorithm``.
@@ -86,7 +89,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise ConfigError(f"cannot read the override {text!r}: write it as key=value, for example stop.minutes=10")
     try:
         return name, yaml.safe_load(written)
-    except yaml.YAMLError:
+    except _YAML_FAULTS:
         raise ConfigError(f"{written!r} is not valid YAML and cannot be the value of {name}: quote it") from None
 
 
@@ -199,7 +202,7 @@ def read_yaml(file: Path) -> dict[str, Any]:
         raise ConfigError(f"{file}: {error}: rename or remove one of the two") from None
     except OSError as error:
         raise ConfigError(f"cannot read {file}: {error.strerror}; check the path and its permissions") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except _YAML_FAULTS as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise ConfigError(f"{file} is not valid YAML{line}: fix it") from None
