@@ -40,6 +40,13 @@ def test_wheel_holds_the_three_packages_and_nothing_else(wheel: Path) -> None:
     assert wheel.name.startswith("connectfour_league-")
 
 
+def test_wheel_holds_pages_styles_scripts_and_positions(wheel: Path) -> None:
+    kinds = {".html", ".css", ".js", ".gz"}
+    files = {file.relative_to(ROOT).as_posix() for file in (ROOT / "connectfour").rglob("*") if file.suffix in kinds}
+    assert {"connectfour/experiments/reporting/report.html", "connectfour/experiments/reporting/report.css"} <= files
+    assert files <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_wheel_works_in_a_clean_environment_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """All three packages and the command work, installed alone with borrowed dependencies."""
     venv.create(tmp_path / "env")
