@@ -98,6 +98,7 @@ def test_heuristics_know_only_the_rules() -> None:
         "connectfour.matches.arena",
         "connectfour.players.names",
         "connectfour.rating.posterior",
+        "connectfour.runs.inventory",
         "connectfour.runs.progress",
         "connectfour.settings.reading",
         "connectfour.standings.best",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connectfour.cli import exporting, league, playing, ranking, training
+from connectfour.cli import exporting, league, playing, ranking, runs, training
 from connectfour.version import __version__
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ def _main(
 
 for _command in (
     training.train,
+    runs.runs,
     league.league,
     ranking.rank,
     ranking.match,

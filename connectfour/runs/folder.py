@@ -31,7 +31,7 @@ from connectfour.runs.checkpoints import CheckpointInfo, find_checkpoints, read_
 from connectfour.settings.describing import get_setting
 from connectfour.settings.reading import dump_settings, load_settings
 from connectfour.settings.schema import RunSettings
-from connectfour.system.files import locked, write_atomically
+from connectfour.system.files import locked, seems_locked, write_atomically
 from connectfour.system.sealed import fault_in
 
 MANIFEST = "manifest.json"
@@ -132,6 +132,17 @@ class RunFolder:
     def bundle(self) -> Path:
         """Folder that the web app serves."""
         return self.path / "app"
+
+    @property
+    def seems_in_use(self) -> bool:
+        """Whether a command trains here, judging by the note in its lock; the lock is not touched."""
+        return seems_locked(self.path / _LOCK)
+
+    @property
+    def parts(self) -> list[Path]:
+        """The folders of the run's parts, the newest last."""
+        parts = self.checkpoints.glob("part_*")
+        return sorted((part for part in parts if re.fullmatch(r"part_\d+", part.name)), key=_number)
 
     def check_new(self) -> None:
         """Check that a new run can use this folder.
@@ -270,8 +281,11 @@ class RunFolder:
 
     def next_part(self) -> str:
         """Return the name of the next part of the run."""
-        names = (re.fullmatch(r"part_(\d+)", part.name) for part in self.checkpoints.glob("part_*"))
-        return f"part_{max((int(name[1]) for name in names if name), default=0) + 1}"
+        return f"part_{max(map(_number, self.parts), default=0) + 1}"
+
+
+def _number(part: Path) -> int:
+    return int(part.name.removeprefix("part_"))
 
 
 def _progress(checkpoint: Path) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from connectfour.runs.checkpoints import find_checkpoints, read_checkpoint
 from connectfour.runs.folder import RunFolder
 from connectfour.system.files import write_atomically
+from connectfour.system.processes import is_alive
 from connectfour.system.sealed import is_sealed
 
 # A file that ``system.files.replacing`` has not renamed yet, with the process that writes it.
@@ -49,7 +50,7 @@ def _leftovers(run: RunFolder) -> Iterator[Path]:
     for folder in (run.path, run.league):
         for path in folder.glob(".*"):
             half_written = _HALF_WRITTEN.fullmatch(path.name)
-            if half_written and not _is_alive(int(half_written[1])):
+            if half_written and not is_alive(int(half_written[1])):
                 yield path
     yield from run.league.glob(".saving-*")
     checkpoints = list(find_checkpoints(run.checkpoints))
@@ -78,19 +79,9 @@ def _dead_session(run: RunFolder) -> Iterator[Path]:
         is_ours = (note["host"], note["run"]) == (socket.gethostname(), str(run.path.resolve()))
     except (OSError, ValueError, KeyError, TypeError):
         return
-    if is_ours and not _is_alive(process) and session.name.startswith("session_"):
+    if is_ours and not is_alive(process) and session.name.startswith("session_"):
         yield session
     yield run.session
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True
 
 
 def prune_parts(run: RunFolder, part: str, keep: int) -> None:

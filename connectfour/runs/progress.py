@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.table import Table
 
+from connectfour.errors import RunFolderError
 from connectfour.settings.schema import Metric, RunSettings, StopSettings
 from connectfour.system.files import write_atomically
 
@@ -79,13 +80,46 @@ def rewind(file: Path, iteration: int, metrics: Sequence[Metric]) -> None:
     write_atomically(file, text.getvalue().encode())
 
 
+def read_rows(file: Path) -> list[dict[str, str]]:
+    """Return the whole rows of ``progress.csv``, as text by column; none if there is no file.
+
+    Torn and damaged lines are left out: the run may have been killed, or be writing.
+
+    Raises:
+        RunFolderError: the file is no table of iterations.
+    """
+    try:
+        text = file.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return []
+    # A last line without its end may lack digits.
+    reader = csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    try:
+        rows = list(reader)
+    except csv.Error:
+        rows = []
+    if reader.fieldnames and "iteration" in reader.fieldnames:
+        rows = [row for row in rows if _is_whole(row)]
+    elif text:
+        raise RunFolderError(f"{file} is damaged: restore it from a copy of the run")
+    return rows
+
+
+def number_in(row: Mapping[str, str], column: str) -> float:
+    """Return a number in a row of ``progress.csv``; NaN if there is none."""
+    try:
+        return float(row[column])
+    except (KeyError, ValueError):
+        return math.nan
+
+
 def _is_whole(row: Mapping[str | None, Any]) -> bool:
     """Return whether a line is a row: a killed run may have left a torn or damaged one."""
     return None not in row and None not in row.values() and str(row["iteration"]).isdecimal()
 
 
-def limit_reached(limits: StopSettings, *, minutes: float, env_steps: int, league_size: int) -> str | None:
-    """Return the name of a limit that has been reached, or None."""
+def limit_reached(limits: StopSettings, *, minutes: float, env_steps: float, league_size: float) -> str | None:
+    """Return the name of a limit that has been reached, or None; NaN reaches none."""
     reached = {"minutes": minutes, "env_steps": env_steps, "league_size": league_size}
     for name, value in reached.items():
         limit = getattr(limits, name)

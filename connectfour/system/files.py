@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from connectfour.system.processes import is_alive
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -50,7 +53,7 @@ def locked(file: Path, refusal: Callable[[str], Exception], *, seconds: float = 
         refusal: returns the error to raise; ``owner`` is, for example, "process 4711 on host a1".
         seconds: how long to wait for the lock.
     """
-    lock, note = FileLock(file), file.with_name(f"{file.name}.owner")
+    lock, note = FileLock(file), _note(file)
     try:
         lock.acquire(timeout=seconds)
     except Timeout:
@@ -61,6 +64,24 @@ def locked(file: Path, refusal: Callable[[str], Exception], *, seconds: float = 
     finally:
         note.unlink(missing_ok=True)
         lock.release()
+
+
+def seems_locked(file: Path) -> bool:
+    """Return whether a process holds the lock ``file``, judging by its note alone: the lock is not touched.
+
+    A process of another host counts as alive, because nobody here can tell.
+    """
+    note = _note(file)
+    try:
+        text, written = note.read_text(errors="replace"), note.stat().st_mtime
+    except OSError:
+        return False
+    owner = re.fullmatch(r"process (\d+) on host (.+)", text.strip())
+    return owner is not None and (owner[2] != socket.gethostname() or is_alive(int(owner[1]), since=written))
+
+
+def _note(file: Path) -> Path:
+    return file.with_name(f"{file.name}.owner")
 
 
 def _owner(note: Path) -> str:
