@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
 from collections.abc import Iterator
@@ -104,6 +105,8 @@ def test_report_holds_everything(finished: Path) -> None:
     kinds = [str(tag["src"]).partition(";")[0].removeprefix("data:image/") for tag in pictures]
     assert {kind: kinds.count(kind) for kind in kinds} == {"png": 3 + 8 + 1, "gif": 16, "svg+xml": 1}
     assert all(tag["alt"] for tag in pictures)
+    films = {base64.b64decode(str(tag["src"]).partition(",")[2]) for tag in pictures if "image/gif" in str(tag["src"])}
+    assert films == {file.read_bytes() for file in finished.glob("results/*/games/*.gif")}
 
 
 def test_report_refers_to_nothing_outside_itself(finished: Path) -> None:

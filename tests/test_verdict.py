@@ -56,6 +56,12 @@ def test_a_better_variant() -> None:
     )
 
 
+def test_a_perfect_separation_has_no_interval_of_its_probability() -> None:
+    """The bootstrap would say 1.00 to 1.00, which promises too much."""
+    verdict = _two(0.012, 0.008, 0.0286, probability=0.0, probability_low95=0.0, probability_high95=0.0)
+    assert verdict.details[-1] == "Each of the 4 runs of apex beats each of the 4 runs of ppo; p = 0.029."
+
+
 def test_no_clear_difference_says_what_is_excluded() -> None:
     verdict = _two(0.003, 0.008, 0.343)
     assert verdict.kind == "unclear"
@@ -71,7 +77,7 @@ def test_no_clear_difference_says_what_is_excluded() -> None:
     [
         (0.008, 0.057, {}, "The interval excludes 0, but the test does not"),
         (0.02, 0.0286, {}, "The test finds a difference, but the interval includes 0"),
-        (0.008, 0.0286, {"probability": 0.6}, "evidence is mixed"),
+        (0.008, 0.0286, {"probability": 0.6}, "The interval excludes 0, but the runs differ the other way around"),
     ],
 )
 def test_mixed_evidence_is_no_clear_difference(
@@ -112,7 +118,7 @@ def test_smallest_p_value_is_that_of_a_perfect_separation() -> None:
     assert [fewest_runs(pairs) for pairs in (1, 3, 15)] == [4, 5, 6]
 
 
-def _three(p_values: tuple[float, float, float], runs: int = 5) -> Verdict:
+def _three(p_values: tuple[float, float, float], runs: int = 5, variants: int = 3) -> Verdict:
     averages = [_average("a", 0.88, runs), _average("b", 0.9, runs), _average("c", 0.92, runs)]
     rest = {"runs": runs, "runs_of_other": runs}
     pairs = [
@@ -120,7 +126,7 @@ def _three(p_values: tuple[float, float, float], runs: int = 5) -> Verdict:
         _pair("a", "c", -0.04, 0.01, p_values[1], **rest),
         _pair("b", "c", -0.02, 0.01, p_values[2], **rest),
     ]
-    return judge(_METRIC, "minutes", averages, pairs, 3)
+    return judge(_METRIC, "minutes", averages, pairs, variants)
 
 
 def test_the_best_of_several_against_each_of_the_others() -> None:
@@ -137,6 +143,11 @@ def test_the_best_of_several_against_each_of_the_others() -> None:
     none = _three((0.02, 0.2, 0.2))
     assert none.kind == "unclear"
     assert "c has the highest mean, but is not clearly better" in none.headline
+
+
+def test_variants_without_results_are_not_claimed_to_be_worse() -> None:
+    verdict = _three((0.02, 0.02, 0.02), variants=4)
+    assert "c is better than each of the other 2 evaluated variants in the" in verdict.headline
 
 
 def test_more_pairs_need_more_seeds() -> None:

@@ -98,7 +98,7 @@ def judge(metric: str, axis: str, averages: Sequence[AverageRow], pairs: Sequenc
         return _too_few(rows, ranked, metric, total)
     if len(rows) == 1:
         return _two(rows[0], ranked, metric)
-    return _many(rows, ranked, metric, total)
+    return _many(rows, ranked, metric, total, are_all=len(ranked) == variants)
 
 
 def _alone(row: AverageRow, metric: str, variants: int) -> Verdict:
@@ -122,8 +122,7 @@ def _two(row: PairRow, ranked: Sequence[AverageRow], metric: str) -> Verdict:
             f"At {equally(axis)}, {best} is better than {other} by {number(row.difference)} in the "
             f"{metric_name(metric)} ({INTERVAL} {interval(row.difference_low95, row.difference_high95)})."
         )
-        chance = f"{number(row.probability, 2)} ({_probability_interval(row)})"
-        sure = f"A run of {best} beats a run of {other} with probability {chance}; {p_value(row.p_value_corrected)}."
+        sure = f"{_how_often(row)}; {p_value(row.p_value_corrected)}."
         return Verdict("better", headline, (_means(ranked), sure), better=frozenset({(best, other)}), best=best)
     headline = f"At {equally(axis)}, no clear difference between {best} and {other} in the {metric_name(metric)}."
     ends = interval(row.difference_low95, row.difference_high95, sign=True)
@@ -131,20 +130,23 @@ def _two(row: PairRow, ranked: Sequence[AverageRow], metric: str) -> Verdict:
     return Verdict("unclear", headline, (_means(ranked), difference, _excluded(row)), best=best)
 
 
-def _many(rows: Sequence[PairRow], ranked: Sequence[AverageRow], metric: str, total: int) -> Verdict:
+def _many(rows: Sequence[PairRow], ranked: Sequence[AverageRow], metric: str, total: int, *, are_all: bool) -> Verdict:
     """Judge the variant with the highest mean against each of the others."""
+    kind_of_variants = "variants" if are_all else "evaluated variants"
     best, axis, others = ranked[0], rows[0].axis, len(ranked) - 1
     beaten = [row.other for row in rows if _is_better(row) and not _has_too_few(row, total)]
     what = f"in the {metric_name(metric)}"
     if len(beaten) == others:
-        headline = f"At {equally(axis)}, {best.variant} is better than each of the other {others} variants {what}."
+        headline = (
+            f"At {equally(axis)}, {best.variant} is better than each of the other {others} {kind_of_variants} {what}."
+        )
     elif beaten:
-        names = listed(beaten) if others <= _MOST_NAMES else f"{len(beaten)} of the other {others} variants"
+        names = listed(beaten) if others <= _MOST_NAMES else f"{len(beaten)} of the other {others} {kind_of_variants}"
         headline = f"At {equally(axis)}, {best.variant} is better than {names} {what}."
     else:
         headline = (
             f"At {equally(axis)}, no clear difference {what}: {best.variant} has the highest mean, but is not clearly "
-            f"better than any of the other {others} variants."
+            f"better than any of the other {others} {kind_of_variants}."
         )
     introduction = (
         f"After {moment(axis, best.at)} each, its mean is {number(best.mean)}. The others with their means, then the "
@@ -222,9 +224,11 @@ def _excluded(row: PairRow) -> str:
     low, high = row.difference_low95, row.difference_high95
     if low is None or high is None:
         return "There is no interval, so no difference is excluded."
-    if low > 0 or high < 0:
-        return "The interval excludes 0, but the test does not find a difference: the evidence is mixed."
-    if row.p_value_corrected <= LEVEL:
+    found = row.p_value_corrected <= LEVEL
+    if low > 0:
+        against = "the runs differ the other way around" if found else "the test does not find a difference"
+        return f"The interval excludes 0, but {against}: the evidence is mixed."
+    if found:
         return "The test finds a difference, but the interval includes 0: the evidence is mixed."
     return (
         f"The interval leaves open that {row.variant} is better by up to {number(high)} or worse by up to "
@@ -232,8 +236,13 @@ def _excluded(row: PairRow) -> str:
     )
 
 
-def _probability_interval(row: PairRow) -> str:
-    return f"{INTERVAL} {interval(row.probability_low95, row.probability_high95, 2)}"
+def _how_often(row: PairRow) -> str:
+    """Say how often a run of one variant beats a run of the other; a bootstrap of separate runs knows only 1.00."""
+    if row.probability >= 1:
+        return f"Each of the {row.runs} runs of {row.variant} beats each of the {row.runs_of_other} runs of {row.other}"
+    ends = interval(row.probability_low95, row.probability_high95, 2)
+    chance = f"{number(row.probability, 2)} ({INTERVAL} {ends})"
+    return f"A run of {row.variant} beats a run of {row.other} with probability {chance}"
 
 
 def _means(ranked: Sequence[AverageRow]) -> str:

@@ -11,6 +11,7 @@ from connectfour.experiments.reporting.wording import count, listed, number
 from connectfour.experiments.verdict import Verdict, caution, compare_axes, judge
 
 _MOST_NAMES = 3
+_NOTEWORTHY = 1.1
 _FATES = {
     FAILED: "failed",
     SKIPPED: "were skipped",
@@ -79,13 +80,13 @@ def _survivors(findings: Findings) -> str:
 
 
 def _speeds(findings: Findings, rows: Sequence[AverageRow]) -> str:
-    """Say how many env steps the variants take in a minute, if there are several."""
+    """Say how many env steps the variants take in a minute, if that differs."""
     speeds = {}
     for variant in (row.variant for row in rows):
         last = [run.train for run in findings.runs if run.variant == variant and run.train and run.train.minutes > 0]
         if last:
             speeds[variant] = sum(row.env_steps / row.minutes for row in last) / len(last)
-    if len(speeds) < 2:
+    if not speeds or max(speeds.values()) < _NOTEWORTHY * min(speeds.values()):
         return ""
     words = [
         f"{number(speed, 0)} for {name}" for name, speed in sorted(speeds.items(), key=itemgetter(1), reverse=True)

@@ -54,8 +54,8 @@ def picture(findings: Findings, file: Path, alt: str, caption: str = "") -> Pict
 def curves(findings: Findings) -> list[Picture]:
     """Return the plots over all runs, in the order in which the experiment names them."""
     files = {file.stem: file for file in sorted(findings.folder.plots.glob("*.png"))}
-    planned = findings.settings.plots if findings.settings else ()
-    metrics = {metric.replace(":", "-"): metric for metric in planned}  # as in the name of the file
+    known = [*(findings.settings.plots if findings.settings else ()), *findings.metrics]
+    metrics = {metric.replace(":", "-"): metric for metric in known}  # as in the name of the file
     drawn = [
         picture(
             findings,
