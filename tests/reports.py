@@ -97,7 +97,7 @@ def write_png(file: Path) -> None:
 @cache
 def _png() -> bytes:
     data = io.BytesIO()
-    Image.new("P", (1100, 420), 7).save(data, "png")
+    Image.new("L", (1100, 420), 235).save(data, "png")
     return data.getvalue()
 
 

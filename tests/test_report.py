@@ -242,6 +242,16 @@ def test_every_file_may_be_damaged(finished: Path, tmp_path: Path, damage: bytes
     assert "connectfour evaluate --output runs/evaluate-apex-0" in text, "receipts of the other steps"
 
 
+@pytest.mark.parametrize("kept", [slice(None, -8), slice(8, None)])
+def test_half_a_picture_is_not_shown(finished: Path, tmp_path: Path, kept: slice) -> None:
+    folder = ExperimentFolder(Path(shutil.copytree(finished, tmp_path / "half")))
+    for file in (folder.graph, folder.plots / "score.png", folder.results("ppo", 0).games / "1-ppo-0-minimax.gif"):
+        file.write_bytes(file.read_bytes()[kept])
+    page = _report(folder.path)
+    assert page.text.count("is damaged and was left out: it is not a whole picture") == 3
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 29 - 3
+
+
 def test_a_report_replaces_the_one_before(finished: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(finished, tmp_path / "again"))
     first = write_report(folder)
