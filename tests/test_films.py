@@ -15,10 +15,17 @@ from connectfour.matches import arena
 from connectfour.matches.arena import play_match, play_recorded_match
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.players.names import parse_player
+from connectfour.terminal import drawing
 from connectfour.terminal.films import write_films
 from tests.commands import call
 
 PAIR = ("heuristic:tactical", "heuristic:always_same")
+
+
+@pytest.fixture(autouse=True)
+def quick_films(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are not smoothed, which takes most of the time."""
+    monkeypatch.setattr(drawing, "_SHARPNESS", 1)
 
 
 def test_the_games_of_a_match_have_their_moves() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connectfour.cli import exporting, league, playing, ranking, runs, training
+from connectfour.cli import comparing, exporting, league, playing, ranking, runs, training
 from connectfour.version import __version__
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ for _command in (
     training.train,
     runs.runs,
     league.league,
+    comparing.compare,
     ranking.rank,
     ranking.match,
     ranking.grade,
