@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from connectfour.cli import comparing, exporting, league, playing, ranking, runs, training
+from connectfour.cli import comparing, experiment, exporting, league, playing, ranking, runs, training
 from connectfour.version import __version__
 
 app = typer.Typer(
@@ -42,6 +42,7 @@ for _command in (
     ranking.rank,
     ranking.match,
     ranking.grade,
+    experiment.evaluate,
     playing.play,
     playing.film,
     playing.app,
@@ -51,4 +52,5 @@ for _command in (
     training.settings,
 ):
     app.command()(_command)
+app.add_typer(experiment.app)
 app.command("replay", hidden=True)(playing.film)  # its name in earlier releases

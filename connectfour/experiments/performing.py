@@ -98,7 +98,7 @@ def _run(step: Step, folder: Path, log: IO[bytes], ray_address: str | None) -> i
     try:
         return _wait(process)
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # not an interrupt: Ray's workers block it, and so do their children
         _wait(process)
         raise
     finally:

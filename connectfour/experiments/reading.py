@@ -19,7 +19,6 @@ from connectfour.experiments.schema import NAME, ExperimentSettings
 from connectfour.players.names import encode_player
 from connectfour.settings.describing import describe
 from connectfour.settings.reading import flat, load_settings, parse_override, read_yaml, set_value
-from connectfour.settings.schema import RunSettings
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,12 @@ class Variant:
     Attributes:
         name: its name.
         changes: the settings in which it differs, by dotted name.
-        settings: the settings of its runs; each run has its own seed.
+        settings: the settings of its runs, the ``RunSettings`` of its algorithm; each run has its own seed.
     """
 
     name: str
     changes: Mapping[str, Any]
-    settings: RunSettings
+    settings: Any
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ holds, or it joins the Ray that runs the experiment, and its step holds nothing.
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Literal
 
 import ray
@@ -26,7 +25,6 @@ from connectfour.experiments.performing import perform
 from connectfour.experiments.receipts import Receipts, read_json
 from connectfour.games.connect_four import GAME
 from connectfour.system.files import write_atomically
-from connectfour.system.ray_session import ray_session
 
 State = Literal["waiting", "running", "done", "failed", "skipped", "not evaluated"]
 """``skipped``: a step that it needs failed. ``not evaluated``: its run does not meet the experiment's condition."""
@@ -50,26 +48,23 @@ class Ending:
 
 
 class Scheduler:
-    """Runs the steps of a graph.
+    """Runs the steps of a graph on the Ray that this process uses.
 
     Attributes:
         graph: the steps.
         folder: the experiment's folder.
         endings: by name, how each step is.
         began: by name, when the steps that Ray has been given were handed over, in seconds of ``time.time``.
-        cores: what Ray offers; None until it is asked.
+        cores: what Ray offers; None until ``check_demands``.
     """
 
-    def __init__(
-        self, graph: Graph, folder: ExperimentFolder, *, retries: int = 0, address: str | None = None, command: str = ""
-    ) -> None:
+    def __init__(self, graph: Graph, folder: ExperimentFolder, *, retries: int = 0, command: str = "") -> None:
         """Prepare to run ``graph``.
 
         Args:
             graph: the steps.
             folder: the experiment's folder, in which ``prepare`` has written the settings.
             retries: how often a step that fails is tried again.
-            address: a Ray cluster, as for ``ray.init``; by default Ray runs here for as long as steps run.
             command: how the user called it; for the report.
         """
         self.graph, self.folder = graph, folder
@@ -77,7 +72,7 @@ class Scheduler:
         self.began: dict[str, float] = {}
         self.cores: float | None = None
         self._receipts = Receipts(folder)
-        self._retries, self._address, self._command = retries, address, command
+        self._retries, self._command = retries, command
         self._tasks: dict[Any, Step] = {}
         self._interrupted = False
         self._status_due = 0.0
@@ -111,34 +106,31 @@ class Scheduler:
             show: called several times a second.
             ended: called with each step that has run, failed, or was left out.
 
-        Raises:
-            ClusterError: no cluster answers at the address, or it can never give a step what it asks for.
         """
         sorter = self.graph.sorter()
         sorter.prepare()
         asked_to_stop = False
-        with ExitStack() as using_ray:
-            while sorter.is_active() and not (self._interrupted and not self._tasks):
-                for name in sorter.get_ready():
-                    step = self.graph.steps[name]
-                    if self._begin(step, using_ray):
-                        continue
-                    if self.endings[name].state != "done":
-                        ended(step, self.endings[name])
-                    sorter.done(name)
-                if self._interrupted and not asked_to_stop:
-                    asked_to_stop = True
-                    for task in self._tasks:
-                        ray.cancel(task)
-                for step in self._wait():
-                    ended(step, self.endings[step.name])
-                    if self.endings[step.name].state != "waiting":
-                        sorter.done(step.name)
-                self._write_status()
-                show()
+        while sorter.is_active() and not (self._interrupted and not self._tasks):
+            for name in sorter.get_ready():
+                step = self.graph.steps[name]
+                if self._begin(step):
+                    continue
+                if self.endings[name].state != "done":
+                    ended(step, self.endings[name])
+                sorter.done(name)
+            if self._interrupted and not asked_to_stop:
+                asked_to_stop = True
+                for task in self._tasks:
+                    ray.cancel(task)
+            for step in self._wait():
+                ended(step, self.endings[step.name])
+                if self.endings[step.name].state != "waiting":
+                    sorter.done(step.name)
+            self._write_status()
+            show()
         self._write_status(at_end=True)
 
-    def _begin(self, step: Step, using_ray: ExitStack) -> bool:
+    def _begin(self, step: Step) -> bool:
         """Hand a step that is ready over to Ray; return False if it need not or cannot run."""
         if self._interrupted:
             return True  # it stays as it is
@@ -152,15 +144,11 @@ class Scheduler:
         if self._receipts.is_done(step):
             ending.state = "done"
             return False
-        if self.cores is None:
-            using_ray.enter_context(ray_session(self._address, cpus=self._most_cores()))
-            self.cores = float(ray.cluster_resources().get("CPU", 0))
-            self._check_demands()
         ending.state = "running"
         self.began[step.name] = time.time()
         address = ray.get_runtime_context().gcs_address if step.joins_ray else None
         task = (
-            ray.remote(perform)
+            ray.remote(_perform)
             .options(name=step.name, **_options(step))
             .remote(step, self.folder.path.resolve(), address, self._retries)
         )
@@ -199,12 +187,14 @@ class Scheduler:
             found.append(step)
         return found
 
-    def _most_cores(self) -> int:
-        return max(1, *(ceil(step.demand.num_cpus or 1) for step in self.graph.steps.values()))
+    def check_demands(self) -> None:
+        """Ask Ray what it offers.
 
-    def _check_demands(self) -> None:
-        """Refuse steps that would wait for ever."""
+        Raises:
+            ClusterError: a step asks for more than there is, and would wait for ever.
+        """
         offered = ray.cluster_resources()
+        self.cores = float(offered.get("CPU", 0))
         for step in self.graph.steps.values():
             wanted = {"CPU": step.cores, "GPU": step.demand.num_gpus, **step.demand.tags}
             for name, amount in wanted.items():
@@ -237,6 +227,12 @@ class Scheduler:
         before = read_json(self.folder.outcome)
         if before is None or before.get("steps") != steps:
             write_atomically(self.folder.outcome, _json({"game": GAME, "command": self._command, "steps": steps}))
+
+
+def _perform(*arguments: Any) -> None:
+    # Ray cancels a task by an interrupt, which a process that was started in the background would ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    perform(*arguments)
 
 
 def _options(step: Step) -> dict[str, Any]:

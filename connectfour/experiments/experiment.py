@@ -1,0 +1,216 @@
+"""Runs an experiment in its folder: from nothing, or only what is missing or has changed."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from connectfour.errors import ExperimentError
+from connectfour.experiments.display import describe_ending, live_table, status_line
+from connectfour.experiments.estimate import bytes_needed, describe_bytes, describe_minutes, seconds_needed
+from connectfour.experiments.graph import Graph, Step
+from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.performing import check_success
+from connectfour.experiments.picture import draw_graph
+from connectfour.experiments.reading import Experiment, Variant
+from connectfour.experiments.receipts import Receipts
+from connectfour.experiments.scheduler import Ending, Scheduler
+from connectfour.experiments.steps import build_graph
+from connectfour.settings.reading import dump_settings
+from connectfour.system.files import locked, write_atomically
+from connectfour.system.machine import usable_cores
+from connectfour.system.observer import ConsoleObserver, Observer
+from connectfour.system.ray_session import ray_session
+from connectfour.system.signals import stop_signals
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What became of an experiment.
+
+    Attributes:
+        folder: its folder.
+        endings: by step, how it ended.
+        interrupted: whether Ctrl-C ended it.
+    """
+
+    folder: ExperimentFolder
+    endings: dict[str, Ending]
+    interrupted: bool
+
+
+def run_experiment(
+    experiment: Experiment,
+    output: Path,
+    *,
+    address: str | None = None,
+    command: str = "",
+    observer: Observer | None = None,
+) -> ExperimentResult:
+    """Run the steps of an experiment that are missing or have changed.
+
+    A step that fails is tried again as the experiment says; then what depends on it is skipped, and the rest goes on.
+    Ctrl-C asks the steps that run to stop at a point to resume from.
+
+    Args:
+        experiment: what to run.
+        output: its folder, new or of an earlier call.
+        address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine while steps run.
+        command: how the user called it; for the report.
+        observer: receives progress reports; by default they are printed.
+
+    Raises:
+        ExperimentError: the folder holds something else, is in use, or cannot be written; or steps failed.
+        ClusterError: no cluster answers at ``address``, or it cannot give a step what it asks for.
+    """
+    folder = ExperimentFolder(output)
+    _check_folder(folder, experiment)
+    with _locked(folder), observer or ConsoleObserver() as reporting:
+        _check_folder(folder, experiment)
+        prepare(experiment, folder)
+        graph = build_graph(experiment, folder)
+        todo = plan(graph, folder)
+        reporting.say(describe_plan(experiment, graph, folder, todo))
+        scheduler = Scheduler(graph, folder, retries=experiment.settings.retries, command=command)
+        with _ray_for(todo, address):
+            if todo:
+                scheduler.check_demands()
+            interrupted = _run(scheduler, reporting)
+    if not interrupted:
+        check_success(scheduler.failed, scheduler.counts["skipped"], folder.path)
+    return ExperimentResult(folder, scheduler.endings, interrupted)
+
+
+@contextmanager
+def _ray_for(steps: Sequence[Step], address: str | None) -> Iterator[None]:
+    """Run Ray, or connect to it, if there is anything to do."""
+    if not steps:
+        yield
+        return
+    with ray_session(address, cpus=max(ceil(step.demand.num_cpus or 1) for step in steps)):
+        yield
+
+
+def _run(scheduler: Scheduler, observer: Observer) -> bool:
+    """Run all steps, and return whether Ctrl-C ended it."""
+    interrupted = False
+
+    def interrupt() -> None:
+        nonlocal interrupted
+        interrupted = True
+        scheduler.interrupt()
+
+    def ended(step: Step, ending: Ending) -> None:
+        observer.say(describe_ending(scheduler, step, ending))
+
+    def show() -> None:
+        observer.show(partial(status_line, scheduler), partial(live_table, scheduler))
+
+    with stop_signals(interrupt, "Stopping the steps that run; the same command goes on"):
+        scheduler.run(show, ended)
+    return interrupted
+
+
+def prepare(experiment: Experiment, folder: ExperimentFolder) -> None:
+    """Write what the steps read: the experiment as used, and the settings of each variant's runs."""
+    for variant in experiment.variants:
+        file = folder.variant(variant.name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_changed(file, dump_settings(_evaluated(variant, experiment.settings.evaluation.points)))
+    folder.steps.mkdir(exist_ok=True)
+    _write_changed(folder.settings, experiment.dump())
+    _write_changed(folder.graph, draw_graph(build_graph(experiment, folder).predecessors))
+
+
+def _evaluated(variant: Variant, points: int) -> Any:
+    """Return a variant's settings with copies of main to be evaluated."""
+    checkpoint = variant.settings.checkpoint
+    history = checkpoint.history or points
+    return variant.settings.model_copy(
+        update={"checkpoint": checkpoint.model_copy(update={"history": history}), "seed": 0}
+    )
+
+
+def _write_changed(file: Path, text: str) -> None:
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        write_atomically(file, text.encode())
+
+
+def _check_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
+    """Refuse a folder that holds something else.
+
+    Raises:
+        ExperimentError: it does.
+    """
+    path = folder.path
+    nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
+    if not nearest.is_dir():
+        raise ExperimentError(f"{nearest} is a file: choose another --output")
+    if not path.exists() or {file.name for file in path.iterdir()} <= {folder.lock.name, f"{folder.lock.name}.owner"}:
+        return
+    try:
+        stored = yaml.safe_load(folder.settings.read_text(encoding="utf-8"))
+        name, variants = stored["name"], set(stored["variants"])
+    except FileNotFoundError:
+        raise ExperimentError(f"{path} is not the folder of an experiment: choose another --output") from None
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
+        raise ExperimentError(f"{folder.settings} is damaged: choose another --output, or restore it") from None
+    if name != experiment.name:
+        raise ExperimentError(f"{path} is the folder of the experiment {name}: choose another --output")
+    if not variants & {variant.name for variant in experiment.variants}:
+        raise ExperimentError(
+            f"{path} is the folder of another experiment, with the variants {', '.join(sorted(variants))}: choose "
+            "another --output"
+        )
+
+
+@contextmanager
+def _locked(folder: ExperimentFolder) -> Iterator[None]:
+    def refusal(owner: str) -> ExperimentError:
+        return ExperimentError(f"{owner} is running {folder.path}: wait for it or stop it")
+
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with locked(folder.lock, refusal):
+        yield
+
+
+def describe_plan(experiment: Experiment, graph: Graph, folder: ExperimentFolder, todo: Sequence[Step]) -> str:
+    """Return what will be done, ``todo``, and what it will need, as a few sentences."""
+    done = len(graph.steps) - len(todo)
+    seeds = experiment.seeds
+    runs = f"{len(seeds)} run{'s' if len(seeds) > 1 else ''}"
+    variants = ", ".join(variant.name for variant in experiment.variants)
+    sentences = [f"{experiment.name}: {runs} of {variants} in {folder.path}."]
+    if not todo:
+        return f"{sentences[0]} All {done} steps are up to date."
+    trainings = [step for step in todo if step.kind == "train"]
+    seconds = seconds_needed([(step, step.seconds) for step in todo], max(usable_cores(), 1))
+    size, free = bytes_needed(experiment, trainings), shutil.disk_usage(folder.path).free
+    sentences.append(
+        f"{len(todo)} of {len(graph.steps)} steps are to be done{f', {done} are up to date' if done else ''}: "
+        f"{len(trainings)} trainings; about {describe_minutes(seconds)} and {describe_bytes(size)} on {usable_cores()} "
+        "cores."
+    )
+    if size > free:
+        sentences.append(f"Only {describe_bytes(free)} are free there: make room, or use fewer or shorter runs.")
+    sentences.append("Ctrl-C stops, and the same command goes on.")
+    return " ".join(sentences)
+
+
+def plan(graph: Graph, folder: ExperimentFolder) -> list[Step]:
+    """Return the steps that are to be done: those that are not up to date, and all that read what they write."""
+    receipts = Receipts(folder)
+    stale: dict[str, Step] = {}
+    for name, step in graph.steps.items():
+        follows = any(before in stale for before in graph.predecessors[name])
+        if follows or not (receipts.is_unwanted(step) or receipts.is_done(step)):
+            stale[name] = step
+    return list(stale.values())
