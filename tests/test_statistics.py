@@ -53,10 +53,9 @@ def runs_of(count: int, mean: float = 0.9, points: int = 1, seed: int = 0) -> Fl
     return np.random.default_rng(seed).normal(mean, 0.02, (count, points))
 
 
-@pytest.mark.parametrize("count", [8, 12])
-def test_mean_and_interquartile_mean_are_those_of_rliable(rliable: Any, count: int) -> None:
-    """The values exactly; the ends of the intervals up to three standard errors of 2,000 resamples."""
-    scores = runs_of(count, seed=count)
+def test_mean_and_interquartile_mean_are_those_of_rliable(rliable: Any) -> None:
+    """The values exactly; the ends of the intervals up to three standard errors of 1,000 resamples."""
+    scores = runs_of(8)
     ours = summarize(scores[:, 0], resamples=RESAMPLES)
     assert ours.mean.value == pytest.approx(rliable.metrics.aggregate_mean(scores), abs=1e-12)
     assert ours.iqm.value == pytest.approx(rliable.metrics.aggregate_iqm(scores), abs=1e-12)
@@ -64,9 +63,9 @@ def test_mean_and_interquartile_mean_are_those_of_rliable(rliable: Any, count: i
     def both(data: Floats) -> Floats:
         return np.array([rliable.metrics.aggregate_mean(data), rliable.metrics.aggregate_iqm(data)])
 
-    _, intervals = rliable.library.get_interval_estimates({"ppo": scores}, both, reps=2_000)
+    _, intervals = rliable.library.get_interval_estimates({"ppo": scores}, both, reps=1_000)
     for estimate, (low, high) in zip((ours.mean, ours.iqm), intervals["ppo"].T, strict=True):
-        assert_allclose([float(estimate.low95), float(estimate.high95)], [low, high], atol=0.05 * (high - low))
+        assert_allclose([float(estimate.low95), float(estimate.high95)], [low, high], atol=0.07 * (high - low))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])
@@ -88,7 +87,7 @@ def test_probability_of_improvement_is_that_of_rliable(rliable: Any) -> None:
     improvement = rliable.metrics.probability_of_improvement
     assert ours.value == pytest.approx(improvement(x, y), abs=1e-12)
     _, intervals = rliable.library.get_interval_estimates(
-        {"x,y": (x, y)}, lambda *both: np.array([improvement(*both)]), reps=1_000
+        {"x,y": (x, y)}, lambda *both: np.array([improvement(*both)]), reps=500
     )
     # The probability has steps of 1/30; an interval's end may be the next one.
     assert_allclose([float(ours.low95), float(ours.high95)], np.ravel(intervals["x,y"]), atol=1.001 / 30)
