@@ -7,7 +7,7 @@ import importlib.util
 import math
 import sys
 from collections.abc import Iterator
-from itertools import pairwise, product
+from itertools import product
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -19,7 +19,6 @@ from scipy.stats import PermutationMethod, mannwhitneyu, trim_mean
 from connectfour.experiments.statistics import (
     Floats,
     compare,
-    fewest_runs_for,
     holm,
     mann_whitney,
     summarize,
@@ -201,18 +200,3 @@ def test_holm_multiplies_by_the_hypotheses_that_are_left() -> None:
     assert_allclose(holm(p_values), [[0.03, 1.0], [0.06, 0.03], [0.06, 1.0]])
     assert_allclose(holm(p_values[:, 0]), [0.03, 0.06, 0.06])
     assert_array_equal(holm(np.array([0.2])), [0.2])
-
-
-def test_fewest_runs_can_reach_the_level_and_one_less_cannot() -> None:
-    """With every run of one variant above every run of the other."""
-    assert [fewest_runs_for(0.05, pairs) for pairs in (1, 3, 6, 10, 15)] == [4, 5, 5, 6, 6]
-    assert fewest_runs_for(0.01) == 5
-    for pairs in (1, 3, 15):
-        fewest = fewest_runs_for(0.05, pairs)
-        best = [
-            float(mann_whitney(np.linspace(1, 2, runs), np.linspace(-1, 0, runs))) * pairs
-            for runs in range(1, fewest + 1)
-        ]
-        assert best[-1] <= 0.05
-        assert all(p_value > 0.05 for p_value in best[:-1])
-        assert all(more < fewer for fewer, more in pairwise(best))

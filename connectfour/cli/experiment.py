@@ -203,6 +203,7 @@ def evaluate(
     ] = None,
     games: Annotated[int, typer.Option(min=2, help="Games against each of them.")] = 100,
     opening_plies: Annotated[int, typer.Option(min=0, max=30, help="Random plies before each game.")] = 4,
+    plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
     variant: Annotated[
         str | None, typer.Option(help="Name of the run in the table.", show_default="that of its folder")
     ] = None,
@@ -218,9 +219,11 @@ def evaluate(
 
     if output.parent.exists():
         check_output(output, ".csv")
+    if plot:
+        check_output(plot, ".png")
     chosen = {"opponents": tuple(opponent)} if opponent else {}
     wanted = EvaluationSettings(positions=positions, games=games, opening_plies=opening_plies, **chosen)
-    rows = evaluate_run(RunFolder(run), output, wanted, variant or run.resolve().name)
+    rows = evaluate_run(RunFolder(run), output, wanted, variant or run.resolve().name, picture=plot)
     table = Table(
         title=f"{run}: main on {positions}", caption="95 % intervals over positions and games, not over seeds"
     )

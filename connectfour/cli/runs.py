@@ -1,4 +1,4 @@
-"""The command that lists runs: parsing and printing."""
+"""The command that lists runs and experiments: parsing and printing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from connectfour.experiments.inventory import ExperimentReport, list_experiments
 from connectfour.runs.inventory import RunReport, list_runs
 from connectfour.system.observer import plain_console
 
-_CAPTION = "win rate: against the run's own pool. graded: main on the solved positions, dev half."
+_CAPTION = "state: of an experiment, with its steps. win rate: against the run's own pool. graded: main on the solved positions, dev half."
 
 
 def runs(
@@ -21,23 +22,30 @@ def runs(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """List the runs in a folder, the one that was written last first; those that train are not disturbed.
+    """List runs and experiments in a folder, the one written last first; those that run are not disturbed.
 
-    A run is running, done (a limit of the section stop was reached), failed (an error ended it) or interrupted.
+    A run is running, done (a limit of the section stop was reached), failed (an error ended it) or interrupted. For the
+    runs of an experiment, name its folder runs.
     """
-    reports = list_runs(folder)
+    reports, experiments = list_runs(folder), list_experiments(folder)
     if as_json:
-        typer.echo(json.dumps({"runs": [report.model_dump(mode="json") for report in reports]}, indent=1))
+        found = {
+            "runs": [report.model_dump(mode="json") for report in reports],
+            "experiments": [experiment.model_dump(mode="json") for experiment in experiments],
+        }
+        typer.echo(json.dumps(found, indent=1))
         return
     console = plain_console()
-    if not reports:
+    if not reports and not experiments:
         console.print(
             f"There are no runs in {folder}: start one with connectfour train --run-dir {folder / 'first'}",
             soft_wrap=True,
             highlight=False,
         )
         return
-    console.print(_table([(report.written, _cells(report)) for report in reports]))
+    rows = [(report.written, _cells(report)) for report in reports]
+    rows += [(experiment.written, _experiment_cells(experiment)) for experiment in experiments]
+    console.print(_table(rows))
     for report in reports:
         for fault in report.faults:
             console.print(f"{report.name}: {fault}", soft_wrap=True, highlight=False)
@@ -68,6 +76,11 @@ def _cells(report: RunReport) -> list[str]:
         "-" if report.graded is None else f"{report.graded:.3f}",
         size(report.bytes),
     ]
+
+
+def _experiment_cells(report: ExperimentReport) -> list[str]:
+    steps = "" if report.steps is None else f", {report.done}/{report.steps}"
+    return [report.name, f"{report.state}{steps}", "experiment", "", "", "", size(report.bytes)]
 
 
 def age(seconds: float) -> str:

@@ -43,8 +43,7 @@ class AverageResult:
 
     Attributes:
         paths: the tables, then the plots.
-        missing: by the name of a run that lacks a file, which: "no train.csv" (and perhaps no eval.csv either) or "no
-            eval.csv".
+        missing: by the name of each run that does not count, why.
     """
 
     paths: tuple[Path, ...]
@@ -62,7 +61,7 @@ def write_averages(
 ) -> AverageResult:
     """Write ``average.csv``, ``probability_of_improvement.csv`` and ``plots/`` of an experiment, however far it is.
 
-    Nothing but the files ``train.csv`` and ``eval.csv`` of the runs is read.
+    Nothing but the files in ``results`` is read.
 
     Args:
         folder: the experiment's folder.
@@ -93,7 +92,7 @@ def write_averages(
     for metric in dict.fromkeys(plots):
         panels = {axis: table[metric, axis] for axis in AXES}
         if any(panels.values()):
-            left_out = metric in evaluated and any(run.trained and not run.evaluated for run in runs)
+            left_out = metric in evaluated and any(run.is_unwanted for run in runs)
             paths.append(plot_file(files, metric))
             draw_metric(metric, panels, variants, len(seeds), paths[-1], condition if left_out else None)
     return AverageResult(tuple(paths), {run.name: run.missing for run in runs if run.missing})

@@ -9,6 +9,7 @@ from typing import Any
 
 from connectfour.errors import ExperimentError
 from connectfour.experiments.metrics import score_against
+from connectfour.experiments.plots import draw_evaluation
 from connectfour.experiments.records import labels_of, read_progress, write_table
 from connectfour.experiments.schema import EvaluationSettings
 from connectfour.games.result import Score
@@ -35,6 +36,8 @@ def evaluate_run(
     output: Path,
     evaluation: EvaluationSettings,
     variant: str,
+    *,
+    picture: Path | None = None,
     observer: Observer | None = None,
 ) -> list[dict[str, Any]]:
     """Evaluate the policies of main that a run has kept (see ``checkpoint.history``), and its last one.
@@ -46,6 +49,7 @@ def evaluate_run(
         output: the table to write.
         evaluation: positions, opponents and games.
         variant: what the run is called in the table.
+        picture: a PNG file to draw, if any.
         observer: receives progress reports; by default they are printed.
 
     Returns:
@@ -74,6 +78,8 @@ def evaluate_run(
             line = f"{policy.name}: {graded:.3f} value-preserving, {number} of {len(policies)} policies"
             reporting.show(partial(str, line), urgent=number == len(policies))
     write_table(output, _COLUMNS, rows)
+    if picture:
+        draw_evaluation(rows, f"{variant}, seed {labels['seed']}", picture)
     return rows
 
 

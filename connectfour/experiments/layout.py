@@ -43,6 +43,14 @@ class ResultFolder:
         return self.path / "evaluate.txt"
 
     @property
+    def says_no(self) -> bool:
+        """Whether the run is not to be evaluated; false if nobody has asked."""
+        try:
+            return self.verdict.read_text(encoding="utf-8").strip() == "no"
+        except OSError:
+            return False
+
+    @property
     def eval_picture(self) -> Path:
         """Curves of the evaluated policies."""
         return self.path / "eval.png"

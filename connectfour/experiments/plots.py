@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,6 +16,7 @@ from matplotlib.typing import LineStyleType
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.metrics import GRADED_WHILE_TRAINING
 from connectfour.experiments.results import Axis, Curve, Floats
+from connectfour.experiments.schema import EVALUATED
 from connectfour.experiments.variant_curves import VariantCurves
 from connectfour.settings.reading import LEARNERS, run_settings
 from connectfour.standings.figures import save_figure
@@ -87,7 +89,8 @@ def draw_metric(
         panel.set_xlabel(_AXIS_LABELS[axis])
         panel.grid(alpha=0.3)
         panel.margins(x=0.02)
-        panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if axis == "env_steps":
+            panel.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes[0].set_ylabel(metric_label(metric))
     if metric == "league_size":
         axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -98,6 +101,44 @@ def draw_metric(
         lines += textwrap.wrap(f"runs that met {condition} only", 110)
     figure.suptitle("\n".join(lines), fontsize=11)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    save_figure(figure, file)
+
+
+def draw_evaluation(rows: Sequence[Mapping[str, Any]], title: str, file: Path) -> None:
+    """Draw what was evaluated of one run, over env steps and over minutes, with each policy's own 95 % intervals.
+
+    Args:
+        rows: those of ``eval.csv``.
+        title: what the run is called.
+        file: the PNG file to write.
+    """
+    metrics = dict.fromkeys(row["metric"] for row in rows)
+    panels = [
+        [each for each in metrics if each.startswith("score")],
+        [each for each in EVALUATED[:2] if each in metrics],
+    ]
+    panels = [panel for panel in reversed(panels) if panel]
+    figure = Figure(figsize=(11, 1 + 2.8 * len(panels)), layout="constrained")
+    axes = figure.subplots(len(panels), len(_AXIS_LABELS), sharex="col", sharey="row", squeeze=False)
+    for line, drawn in enumerate(panels):
+        for column, (axis, axis_label) in enumerate(_AXIS_LABELS.items()):
+            panel = axes[line, column]
+            for number, metric in enumerate(drawn):
+                points = [row for row in rows if row["metric"] == metric]
+                values = np.array([(row[axis], row["value"], row["low95"], row["high95"]) for row in points]).T
+                color, style = _COLORS[number % len(_COLORS)], _STYLES[number % len(_STYLES)]
+                panel.plot(
+                    values[0], values[1], color=color, linestyle=style, marker=".", label=metric.replace("_", " ")
+                )
+                panel.fill_between(values[0], values[2], values[3], color=color, alpha=0.15, linewidth=0)
+            panel.grid(alpha=0.3)
+            if axis == "env_steps":
+                panel.xaxis.set_major_formatter(EngFormatter(sep=""))
+            if line == len(panels) - 1:
+                panel.set_xlabel(axis_label)
+        axes[line, 0].set_ylabel("points per game" if drawn[0].startswith("score") else "share of solved positions")
+        axes[line, 0].legend(fontsize=8, frameon=False)
+    figure.suptitle(f"{title}: main with the 95 % intervals of each policy", fontsize=11)
     save_figure(figure, file)
 
 

@@ -63,12 +63,14 @@ class RunResults:
         seed: its seed.
         trained: the numeric columns of ``train.csv``; none without that file.
         evaluated: the metrics of ``eval.csv``; none without that file.
+        is_unwanted: whether the run did not meet the condition to be evaluated.
     """
 
     variant: str
     seed: int
     trained: Mapping[str, Curve]
     evaluated: Mapping[str, Curve]
+    is_unwanted: bool = False
 
     @property
     def name(self) -> str:
@@ -77,9 +79,11 @@ class RunResults:
 
     @property
     def missing(self) -> str | None:
-        """Which file is missing or has no rows; None if there are both."""
+        """Why the run does not count, in a few words; None if it has both files."""
         if not self.trained:
             return "no train.csv"
+        if self.is_unwanted:
+            return "it did not meet the condition"
         return None if self.evaluated else "no eval.csv"
 
     def curve(self, metric: str) -> Curve | None:
@@ -97,7 +101,9 @@ def read_results(folder: ExperimentFolder, variants: Sequence[str], seeds: Seque
     for variant in variants:
         for seed in seeds:
             files = folder.results(variant, seed)
-            found.append(RunResults(variant, seed, _read_training(files.train), _read_evaluations(files.eval)))
+            unwanted = files.says_no
+            evaluated = {} if unwanted else _read_evaluations(files.eval)
+            found.append(RunResults(variant, seed, _read_training(files.train), evaluated, unwanted))
     return found
 
 

@@ -26,7 +26,7 @@ class EvaluationSettings(Settings):
     positions: str = Field(
         "test", description="graded positions: test or dev, the packaged halves, or a CSV file with moves,s1,...,s7"
     )
-    points: int = Field(10, ge=1, le=1000, description="how many policies of main are evaluated, evenly over the run")
+    points: int = Field(10, ge=2, le=1000, description="how many policies of main are evaluated, evenly over the run")
     opponents: tuple[str, ...] = Field(
         ("heuristic:minimax:2", "heuristic:minimax:4"), description="the ladder: players that each policy meets"
     )

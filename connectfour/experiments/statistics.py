@@ -12,7 +12,6 @@ mean's is half as wide as Student's for four runs, and three quarters as wide fo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -139,22 +138,6 @@ def holm(p_values: Floats) -> Floats:
     corrected = np.empty_like(ordered)
     np.put_along_axis(corrected, order, np.minimum(1.0, ordered), axis=0)
     return corrected
-
-
-def fewest_runs_for(level: float = 0.05, pairs: int = 1) -> int:
-    """Return the number of runs per variant below which no difference is significant.
-
-    Even if every run of one variant beats every run of the other, the p-value is 2 / C(2n, n) for n runs each, and
-    ``pairs`` times as much after Holm's correction: four runs are needed for one pair at 5 %.
-
-    Args:
-        level: significance level, above 0.
-        pairs: number of pairs of variants that are compared.
-    """
-    runs = 1
-    while 2 * pairs / math.comb(2 * runs, runs) > level:
-        runs += 1
-    return runs
 
 
 def _mean_and_iqm(x: Floats, axis: int = -1) -> Floats:

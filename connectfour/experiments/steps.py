@@ -69,7 +69,9 @@ class _Builder:
             seconds=3.0,
         )
         verdict = str(results.verdict) if condition else None
-        yield self._evaluate(name, str(run.path), trained, results.eval, verdict, identity, seed)
+        yield self._evaluate(
+            name, str(run.path), trained, (results.eval, results.eval_picture), verdict, identity, seed
+        )
         if self._settings.examples.games:
             yield self._games(name, str(run.path), trained, (results.games, results.match), verdict, seed)
 
@@ -78,12 +80,12 @@ class _Builder:
         name: str,
         run: str,
         trained: tuple[str, ...],
-        output: object,
+        outputs: tuple[object, object],
         verdict: str | None,
         identity: tuple[str, ...],
         seed: int,
     ) -> Step:
-        evaluation = self._settings.evaluation
+        evaluation, (output, picture) = self._settings.evaluation, outputs
         opponents = [part for opponent in evaluation.opponents for part in ("--opponent", opponent)]
         return Step(
             name=f"evaluate-{name}",
@@ -91,9 +93,10 @@ class _Builder:
                 *("evaluate", run, "--output", str(output), *identity, "--positions", evaluation.positions),
                 *opponents,
                 *("--games", str(evaluation.games), "--opening-plies", str(evaluation.opening_plies)),
+                *("--plot", str(picture)),
             ),
             inputs=trained,
-            outputs=(str(output),),
+            outputs=(str(output), str(picture)),
             condition=verdict,
             why=self._settings.evaluate_if or "",
             demand=self._settings.resources.evaluate,

@@ -109,7 +109,7 @@ def report_run(path: Path) -> RunReport:
     main = known(lambda: _main_in_manifest(run)) or {}
     checkpoint = known(lambda: _furthest_checkpoint(run))
     failed = known(lambda: any((part / "error.txt").exists() for part in run.parts[-1:]))
-    size, written = _measure(path)
+    size, written = measure_folder(path)
     return RunReport(
         name=path.name,
         path=str(path),
@@ -172,7 +172,7 @@ def _grade(row: dict[str, str], main: dict[str, Any]) -> float | None:
     return _finite(graded) if isinstance(graded, float) and (is_latest or in_row is None) else in_row
 
 
-def _measure(folder: Path) -> tuple[int, float]:
+def measure_folder(folder: Path) -> tuple[int, float]:
     """Return the size of all files in ``folder`` in bytes, and when one was last written, locks and notes aside."""
     size, written = 0, 0.0
     for parent, _, names in os.walk(folder):
