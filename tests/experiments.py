@@ -37,7 +37,7 @@ def write_results(
         iterations: rows of ``train.csv`` per run.
         metrics: evaluated metrics, some of ``METRICS``.
         failed: names such as "ppo-1" of runs without files.
-        unmet: names of runs without ``eval.csv``.
+        unmet: names of runs that did not meet the condition to be evaluated.
     """
     levels = variants if isinstance(variants, Mapping) else {name: 0.9 + 0.02 * i for i, name in enumerate(variants)}
     for number, (variant, level) in enumerate(levels.items()):
@@ -47,7 +47,9 @@ def write_results(
                 continue
             _write_run(ExperimentFolder(folder), variant, seed, number, level, points, iterations, metrics)
             if name in unmet:
-                ExperimentFolder(folder).results(variant, seed).eval.unlink()
+                files = ExperimentFolder(folder).results(variant, seed)
+                files.eval.unlink()
+                files.verdict.write_text("no\n")
     return folder
 
 

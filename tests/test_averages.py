@@ -140,7 +140,7 @@ def test_every_pair_is_compared_and_corrected_for_the_others(tmp_path: Path) -> 
 
 def test_runs_without_a_file_are_named_and_not_counted(league: tuple[Path, AverageResult]) -> None:
     folder, result = league
-    assert result.missing == {"ppo-2": "no eval.csv", "apex-3": "no train.csv"}
+    assert result.missing == {"ppo-2": "it did not meet the condition", "apex-3": "no train.csv"}
     counted = {
         (row["metric"], row["variant"]): f"{row['runs']} of {row['of']}" for row in averages(folder, axis="minutes")
     }

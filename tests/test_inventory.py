@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,10 +17,12 @@ import pytest
 
 from connectfour.cli.runs import age, size
 from connectfour.errors import RunFolderError
+from connectfour.experiments.layout import ExperimentFolder
 from connectfour.runs.folder import RunFolder
 from connectfour.runs.inventory import RunReport, list_runs, report_run
 from connectfour.runs.progress import ProgressRow, append_row, read_rows
 from connectfour.settings.reading import load_settings
+from connectfour.system.files import locked
 from connectfour.system.sealed import seal
 from tests.commands import call
 
@@ -232,7 +235,7 @@ def test_a_folder_without_runs(tmp_path: Path) -> None:
     done = call("runs", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"There are no runs in {tmp_path}: start one with connectfour train --run-dir")
-    assert json.loads(call("runs", tmp_path, "--json").stdout) == {"runs": []}
+    assert json.loads(call("runs", tmp_path, "--json").stdout) == {"runs": [], "experiments": []}
     done = call("runs", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
     assert (
@@ -258,3 +261,25 @@ def test_ages_and_sizes_are_short() -> None:
     assert [size(count) for count in (0, 999, 1000, 9949, 9951, 999_499, 999_500, 123_456_789, 2_500_000_000_000)] == [
         *("0 bytes", "999 bytes", "1.0 kB", "9.9 kB", "10 kB", "999 kB", "1.0 MB", "123 MB", "2.5 TB")
     ]
+
+
+def test_experiments_are_listed_with_their_steps(tmp_path: Path) -> None:
+    """Their state is that of their steps, whatever the files hold."""
+    states = {"done": {"done": 3}, "failed": {"done": 2, "failed": 1}, "half": {"done": 1, "waiting": 2}, "odd": ["x"]}
+    for name, found in states.items():
+        folder = ExperimentFolder(tmp_path / name)
+        folder.path.mkdir()
+        folder.settings.write_text("name: x")
+        folder.status.write_text(json.dumps({"game": "connect_four", "steps": 3, "states": found}))
+    listed = json.loads(call("runs", tmp_path, "--json").stdout)["experiments"]
+    assert {each["name"]: (each["state"], each["done"], each["steps"]) for each in listed} == {
+        "done": ("done", 3, 3),
+        "failed": ("failed", 2, 3),
+        "half": ("interrupted", 1, 3),
+        "odd": ("interrupted", 0, 3),
+    }
+    (tmp_path / "half" / "status.json").unlink()
+    with locked(ExperimentFolder(tmp_path / "half").lock, RuntimeError):
+        table = call("runs", tmp_path).stdout
+    assert re.search(r"half +running +\d+ s +experiment +-", table)
+    assert re.search(r"failed +failed +\d+ s +experiment +2/3 steps", table)

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.table import Table
 
 from connectfour.experiments.inventory import ExperimentReport, list_experiments
 from connectfour.runs.inventory import RunReport, list_runs
 from connectfour.system.observer import plain_console
 
-_CAPTION = "state: of an experiment, with its steps. win rate: against the run's own pool. graded: main on the solved positions, dev half."
+_CAPTION = "win rate: against the run's own pool. graded: main on the solved positions, dev half."
 
 
 def runs(
@@ -53,11 +54,11 @@ def runs(
 
 def _table(rows: list[tuple[datetime, list[str]]]) -> Table:
     """Return a table of rows with the times at which they were written, which become ages; the newest comes first."""
-    table = Table(caption=_CAPTION, caption_justify="left")
+    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), caption=_CAPTION, caption_justify="left")
     table.add_column("run", overflow="fold")
     table.add_column("state", no_wrap=True)
     table.add_column("age", justify="right", no_wrap=True)
-    table.add_column("algorithm")
+    table.add_column("algorithm", no_wrap=True)
     for column in ("env steps", "win rate", "graded", "size"):
         table.add_column(column, justify="right", no_wrap=True)
     now = datetime.now(UTC)
@@ -79,8 +80,8 @@ def _cells(report: RunReport) -> list[str]:
 
 
 def _experiment_cells(report: ExperimentReport) -> list[str]:
-    steps = "" if report.steps is None else f", {report.done}/{report.steps}"
-    return [report.name, f"{report.state}{steps}", "experiment", "", "", "", size(report.bytes)]
+    steps = "-" if report.steps is None else f"{report.done}/{report.steps} steps"
+    return [report.name, report.state, "experiment", steps, "", "", size(report.bytes)]
 
 
 def age(seconds: float) -> str:

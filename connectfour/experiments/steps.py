@@ -29,8 +29,9 @@ class _Builder:
 
     def steps(self) -> Iterator[Step]:
         """Yield all steps."""
-        for variant in self._experiment.variants:
-            for seed in self._experiment.seeds:
+        # By seed first: if the machine's speed changes over the day, it does so for all variants.
+        for seed in self._experiment.seeds:
+            for variant in self._experiment.variants:
                 yield from self._of_run(variant, seed)
         yield self._average()
         if self._settings.league.games:
