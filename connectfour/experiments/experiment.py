@@ -112,7 +112,8 @@ def _run(scheduler: Scheduler, observer: Observer) -> bool:
         observer.say(describe_ending(scheduler, step, ending))
 
     def show() -> None:
-        observer.show(partial(status_line, scheduler), partial(live_table, scheduler))
+        if scheduler.began:
+            observer.show(partial(status_line, scheduler), partial(live_table, scheduler))
 
     with stop_signals(interrupt, "Stopping the steps that run; the same command goes on"):
         scheduler.run(show, ended)
