@@ -71,7 +71,7 @@ def test_one_command_leads_from_nothing_to_a_report(tiny: tuple[Path, Finished])
     """It says what it needs, names each step as it ends, and every table names its game."""
     folder, done = tiny
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    assert "tiny: 1 run of narrow in runs/tiny. 7 of 7 steps are to be done: 1 trainings; about" in done.stdout
+    assert "tiny: 1 run of narrow in runs/tiny. 7 of 7 steps are to be done: 1 training; about" in done.stdout
     assert "train-narrow-0: done after 0:" in done.stdout
     assert done.stdout.endswith("Report: runs/tiny/report.html\n")
     results = ExperimentFolder(folder).results("narrow", 0)

@@ -87,6 +87,7 @@ def test_what_depends_on_a_failed_step_is_skipped_and_the_rest_finishes(tmp_path
     """The failed one was tried as often as asked for; the last step runs whatever happened; a rerun does the rest."""
     folder = folder_in(tmp_path)
     (tmp_path / "no.txt").write_text("no\n")
+    (tmp_path / "u").write_text("of an earlier run, whose settings have changed since")
     steps = [
         Step("fails", FAILS, outputs=("never.csv",)),
         Step("forgets", SETTINGS, outputs=("nothing.csv",)),
@@ -114,6 +115,7 @@ def test_what_depends_on_a_failed_step_is_skipped_and_the_rest_finishes(tmp_path
     assert reasons["after"] == "fails failed"
     assert reasons["unwanted"] == "win_rate > 0.7 does not hold"
     assert folder.log("fails").read_text().count("$ connectfour grade nobody") == 2
+    assert not (tmp_path / "u").exists()
     outcome = json.loads(folder.outcome.read_text())["steps"]
     assert {name: step["state"] for name, step in outcome.items()} == {
         name: state for name, state in states(scheduler).items() if name != "last"
@@ -200,6 +202,11 @@ def test_a_receipt_holds_as_long_as_nothing_changes(tmp_path: Path) -> None:
         else:
             write_all(folder, [file], before)
         assert receipts.is_done(step), file
+    receipts.begin(step)
+    write_all(folder, ["in.csv"], "changed while the step ran")
+    write_all(folder, ["out/one.csv", "out.csv"])
+    receipts.write(step, {})
+    assert not receipts.is_done(step)
     folder.receipt("a").write_text("{")
     assert not receipts.is_done(step)
 

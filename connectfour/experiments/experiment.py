@@ -197,7 +197,7 @@ def describe_plan(experiment: Experiment, graph: Graph, folder: ExperimentFolder
     size, free = bytes_needed(experiment, trainings), shutil.disk_usage(folder.path).free
     sentences.append(
         f"{len(todo)} of {len(graph.steps)} steps are to be done{f', {done} are up to date' if done else ''}: "
-        f"{len(trainings)} trainings; about {describe_minutes(seconds)} and {describe_bytes(size)} on {usable_cores()} "
+        f"{len(trainings)} training{'' if len(trainings) == 1 else 's'}; about {describe_minutes(seconds)} and {describe_bytes(size)} on {usable_cores()} "
         "cores."
     )
     if size > free:

@@ -28,6 +28,7 @@ class Receipts:
         """Read and write in ``folder``."""
         self._folder = folder
         self._hashes: dict[tuple[str, int, int], str] = {}
+        self._identities: dict[str, dict[str, Any]] = {}
 
     def is_done(self, step: Step) -> bool:
         """Return whether a step is up to date."""
@@ -51,12 +52,17 @@ class Receipts:
         """Return the receipt of a step; None if there is none, or it is damaged."""
         return read_json(self._folder.receipt(step.name))
 
-    def begin(self, step: Step) -> None:
-        """Make room for a step: remove its outputs, unless it was cut off before and can go on from them.
+    def discard(self, step: Step) -> None:
+        """Remove what a step wrote earlier, so that nobody takes it for a result of what is there now.
 
         The step's own folder is moved to ``replaced``.
         """
-        identity = self._identity(step)
+        self._folder.receipt(step.name).unlink(missing_ok=True)
+        self._make_room(step)
+
+    def begin(self, step: Step) -> None:
+        """Make room for a step, as ``discard`` does, unless it was cut off before and can go on from its outputs."""
+        identity = self._identities[step.name] = self._identity(step)
         note = self._folder.begun(step.name)
         self._folder.receipt(step.name).unlink(missing_ok=True)
         if not (step.resumes and _same(read_json(note) or {}, identity)):
@@ -85,11 +91,14 @@ class Receipts:
         return [output for output in step.outputs if not (self._folder.path / output).exists()]
 
     def write(self, step: Step, facts: Mapping[str, Any]) -> None:
-        """Write the receipt of a step that has succeeded, with ``facts`` about how."""
+        """Write the receipt of a step that has succeeded, with ``facts`` about how.
+
+        What it read is what was there when it began.
+        """
         receipt = {
             "game": GAME,
             "step": step.name,
-            **self._identity(step),
+            **(self._identities.pop(step.name, None) or self._identity(step)),
             "outputs": self._hashes_of(step.outputs),
             **facts,
         }

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import ray
-from ray.exceptions import RayTaskError, TaskCancelledError, WorkerCrashedError
+from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from connectfour.errors import ClusterError
 from connectfour.experiments.graph import Graph, Step
@@ -105,7 +105,6 @@ class Scheduler:
         Args:
             show: called several times a second.
             ended: called with each step that has run, failed, or was left out.
-
         """
         sorter = self.graph.sorter()
         sorter.prepare()
@@ -140,6 +139,7 @@ class Scheduler:
         left_out = self._left_out(step)
         if left_out:
             ending.state, ending.reason = left_out
+            self._receipts.discard(step)
             return False
         if self._receipts.is_done(step):
             ending.state = "done"
@@ -250,8 +250,8 @@ def _result(task: Any) -> tuple[State, str]:
     except RayTaskError as error:
         cause = error.cause
         return ("waiting", "") if isinstance(cause, KeyboardInterrupt) else ("failed", str(cause))
-    except WorkerCrashedError:
-        return "failed", "the process that ran it was lost"
+    except RayError as error:
+        return "failed", f"the process that ran it was lost ({type(error).__name__})"
     return "done", ""
 
 
