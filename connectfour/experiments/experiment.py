@@ -195,10 +195,11 @@ def describe_plan(experiment: Experiment, graph: Graph, folder: ExperimentFolder
     trainings = [step for step in todo if step.kind == "train"]
     seconds = seconds_needed([(step, step.seconds) for step in todo], max(usable_cores(), 1))
     size, free = bytes_needed(experiment, trainings), shutil.disk_usage(folder.path).free
+    up_to_date = f", {done} are up to date" if done else ""
+    trained = "1 training" if len(trainings) == 1 else f"{len(trainings)} trainings"
     sentences.append(
-        f"{len(todo)} of {len(graph.steps)} steps are to be done{f', {done} are up to date' if done else ''}: "
-        f"{len(trainings)} training{'' if len(trainings) == 1 else 's'}; about {describe_minutes(seconds)} and {describe_bytes(size)} on {usable_cores()} "
-        "cores."
+        f"{len(todo)} of {len(graph.steps)} steps are to be done{up_to_date}: {trained}; about "
+        f"{describe_minutes(seconds)} and {describe_bytes(size)} on {usable_cores()} cores."
     )
     if size > free:
         sentences.append(f"Only {describe_bytes(free)} are free there: make room, or use fewer or shorter runs.")

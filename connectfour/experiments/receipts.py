@@ -95,10 +95,11 @@ class Receipts:
 
         What it read is what was there when it began.
         """
+        identity = self._identities.pop(step.name) if step.name in self._identities else self._identity(step)
         receipt = {
             "game": GAME,
             "step": step.name,
-            **(self._identities.pop(step.name, None) or self._identity(step)),
+            **identity,
             "outputs": self._hashes_of(step.outputs),
             **facts,
         }
