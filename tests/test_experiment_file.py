@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from connectfour.errors import ConfigError, PlayerError
+from connectfour.errors import ConfigError, PlayerError, PositionsError, SnapshotError
 from connectfour.experiments.reading import Experiment, read_experiment
+from tests.runs import make_run
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "experiments"
 TWO = "variants: {ppo: {}, apex: {algorithm: apex}}\n"
@@ -108,6 +109,20 @@ def test_an_opponent_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     """Before anything is trained."""
     with pytest.raises(PlayerError, match="nobody"):
         read(tmp_path, "evaluation: {opponents: [heuristic:nobody]}\n")
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    """Steps run in another folder, so they get absolute ones; a missing file is refused before anything is trained."""
+    make_run(tmp_path / "runs" / "first")
+    (tmp_path / "mine.csv").write_text("moves,s1,s2,s3,s4,s5,s6,s7\n,-2,-1,0,1,0,-1,-2\n")
+    text = "evaluation: {positions: mine.csv, opponents: [heuristic:linear, 'snapshot:runs/first/v1']}\n"
+    evaluation = read(tmp_path, text).settings.evaluation
+    assert evaluation.positions == str(tmp_path / "mine.csv")
+    assert evaluation.opponents == ("heuristic:linear", f"snapshot:{tmp_path}/runs/first/v1")
+    with pytest.raises(PositionsError, match=r"yours\.csv"):
+        read(tmp_path, text.replace("mine.csv", "yours.csv"))
+    with pytest.raises(SnapshotError, match="v9"):
+        read(tmp_path, text.replace("v1", "v9"))
 
 
 def test_a_file_without_a_question_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from connectfour.errors import ConfigError
 from connectfour.experiments.condition import Condition
 from connectfour.experiments.metrics import check_metric, training_metrics
 from connectfour.experiments.schema import NAME, ExperimentSettings
+from connectfour.grading.positions import load_positions
 from connectfour.players.names import encode_player
 from connectfour.settings.describing import describe
 from connectfour.settings.reading import flat, load_settings, parse_override, read_yaml, set_value
@@ -84,7 +85,7 @@ def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None 
             train[key.removeprefix("train.")] = value
         else:
             set_value(values, key, value)
-    settings = _validated(values, file)
+    settings = _from_anywhere(_validated(values, file), file.absolute().parent)
     name = name or file.stem
     _check_name(name, "the experiment")
     variants = tuple(
@@ -93,6 +94,7 @@ def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None 
     _check_metrics(settings, variants)
     for player in (*settings.evaluation.opponents, settings.examples.opponent):
         encode_player(player)
+    load_positions(settings.evaluation.positions)
     return Experiment(name, settings, variants)
 
 
@@ -114,6 +116,27 @@ def _validated(values: dict[str, Any], file: Path) -> ExperimentSettings:
     if fault["type"] == "value_error":
         raise ConfigError(f"{file}: {message}")
     raise ConfigError(f"{file}: {key} = {fault['input']!r} is not allowed: {message[0].lower()}{message[1:]}")
+
+
+def _from_anywhere(settings: ExperimentSettings, folder: Path) -> ExperimentSettings:
+    """Make paths of positions and players, which are relative to ``folder``, absolute: steps run elsewhere."""
+
+    def player(spec: str) -> str:
+        kind, _, path = spec.partition(":")
+        return f"{kind}:{folder / path}" if kind in {"snapshot", "checkpoint", "onnx"} else spec
+
+    evaluation, examples = settings.evaluation, settings.examples
+    positions = evaluation.positions
+    found = {
+        "positions": positions if positions in {"test", "dev"} else str(folder / positions),
+        "opponents": tuple(map(player, evaluation.opponents)),
+    }
+    return settings.model_copy(
+        update={
+            "evaluation": evaluation.model_copy(update=found),
+            "examples": examples.model_copy(update={"opponent": player(examples.opponent)}),
+        }
+    )
 
 
 def _unique(combinations: list[tuple[str, dict[str, Any]]], file: Path) -> list[tuple[str, dict[str, Any]]]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from connectfour.experiments.graph import Graph, Step
-from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.layout import ExperimentFolder, ResultFolder
 from connectfour.experiments.reading import Experiment, Variant
 from connectfour.league.members import MAIN
+from connectfour.runs.folder import RunFolder
 from connectfour.settings.schema import RunSettings
 
 _SECONDS_TO_START = 8.0
@@ -18,6 +20,26 @@ _ENV_STEPS_PER_SECOND = 15_000
 def build_graph(experiment: Experiment, folder: ExperimentFolder) -> Graph:
     """Return the steps of an experiment in ``folder``."""
     return Graph(_Builder(experiment, folder).steps())
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run, and where its files are in the experiment's folder."""
+
+    variant: Variant
+    seed: int
+    folder: RunFolder
+    results: ResultFolder
+
+    @property
+    def name(self) -> str:
+        """Its name in the experiment."""
+        return f"{self.variant.name}-{self.seed}"
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """What training leaves."""
+        return str(self.folder.progress), str(self.folder.manifest), str(self.folder.config)
 
 
 class _Builder:
@@ -32,104 +54,96 @@ class _Builder:
         # By seed first: if the machine's speed changes over the day, it does so for all variants.
         for seed in self._experiment.seeds:
             for variant in self._experiment.variants:
-                yield from self._of_run(variant, seed)
+                folders = self._here.run(variant.name, seed), self._here.results(variant.name, seed)
+                yield from self._of_run(_Run(variant, seed, *folders))
         yield self._average()
         if self._settings.league.games:
             yield self._league()
         yield self._report()
 
-    def _of_run(self, variant: Variant, seed: int) -> Iterator[Step]:
-        resources, here = self._settings.resources, self._here
-        name, settings = f"{variant.name}-{seed}", variant.settings
-        run, results = here.run(variant.name, seed), here.results(variant.name, seed)
-        trained = (str(run.progress), str(run.manifest), str(run.config))
-        file = str(here.variant(variant.name))
-        demand = resources.train.model_copy(update={"num_cpus": resources.train.num_cpus or settings.cores})
-        yield Step(
-            name=f"train-{name}",
-            command=("train", "--continue", "--config", file, "--run-dir", str(run.path), "-p", f"seed={seed}"),
-            inputs=(file,),
-            outputs=trained,
-            demand=demand,
+    def _of_run(self, run: _Run) -> Iterator[Step]:
+        yield self._train(run)
+        yield self._record(run)
+        yield self._evaluate(run)
+        if self._settings.examples.games:
+            yield self._games(run)
+
+    def _train(self, run: _Run) -> Step:
+        resources, settings = self._settings.resources, run.variant.settings
+        config, folder = str(self._here.variant(run.variant.name)), str(run.folder.path)
+        return Step(
+            name=f"train-{run.name}",
+            command=("train", "--continue", "--config", config, "--run-dir", folder, "-p", f"seed={run.seed}"),
+            inputs=(config,),
+            outputs=run.trained,
+            demand=resources.train.model_copy(update={"num_cpus": resources.train.num_cpus or settings.cores}),
             joins_ray=resources.ray == "shared",
-            seed=seed,
+            seed=run.seed,
             resumes=True,
-            folder=str(run.path),
+            folder=folder,
             seconds=_training_seconds(settings),
         )
-        condition = self._settings.evaluate_if
-        asked = ("--evaluate-if", condition, "--verdict", str(results.verdict)) if condition else ()
-        identity = ("--variant", variant.name)
-        yield Step(
-            name=f"record-{name}",
-            command=("experiment", "record", str(run.path), "--output", str(results.train), *identity, *asked),
-            inputs=trained,
-            outputs=(str(results.train), *([str(results.verdict)] if condition else [])),
-            demand=resources.evaluate,
-            seed=seed,
+
+    def _record(self, run: _Run) -> Step:
+        table, verdict, condition = str(run.results.train), str(run.results.verdict), self._settings.evaluate_if
+        return Step(
+            name=f"record-{run.name}",
+            command=(
+                *("experiment", "record", str(run.folder.path), "--output", table, "--variant", run.variant.name),
+                *(("--evaluate-if", condition, "--verdict", verdict) if condition else ()),
+            ),
+            inputs=run.trained,
+            outputs=(table, *([verdict] if condition else [])),
+            demand=self._settings.resources.evaluate,
+            seed=run.seed,
             seconds=3.0,
         )
-        verdict = str(results.verdict) if condition else None
-        yield self._evaluate(
-            name, str(run.path), trained, (results.eval, results.eval_picture), verdict, identity, seed
-        )
-        if self._settings.examples.games:
-            yield self._games(name, str(run.path), trained, (results.games, results.match), verdict, seed)
 
-    def _evaluate(
-        self,
-        name: str,
-        run: str,
-        trained: tuple[str, ...],
-        outputs: tuple[object, object],
-        verdict: str | None,
-        identity: tuple[str, ...],
-        seed: int,
-    ) -> Step:
-        evaluation, (output, picture) = self._settings.evaluation, outputs
+    def _evaluate(self, run: _Run) -> Step:
+        evaluation, table, picture = self._settings.evaluation, str(run.results.eval), str(run.results.eval_picture)
         opponents = [part for opponent in evaluation.opponents for part in ("--opponent", opponent)]
-        return Step(
-            name=f"evaluate-{name}",
-            command=(
-                *("evaluate", run, "--output", str(output), *identity, "--positions", evaluation.positions),
+        return self._of_evaluation(
+            run,
+            "evaluate",
+            (
+                *("evaluate", str(run.folder.path), "--output", table, "--plot", picture),
+                *("--variant", run.variant.name, "--positions", evaluation.positions),
                 *opponents,
                 *("--games", str(evaluation.games), "--opening-plies", str(evaluation.opening_plies)),
-                *("--plot", str(picture)),
             ),
-            inputs=trained,
-            outputs=(str(output), str(picture)),
-            condition=verdict,
-            why=self._settings.evaluate_if or "",
-            demand=self._settings.resources.evaluate,
-            seed=seed,
+            (table, picture),
             seconds=6 + evaluation.points * (0.5 + len(evaluation.opponents) * evaluation.games / 200),
         )
 
-    def _games(
-        self,
-        name: str,
-        run: str,
-        trained: tuple[str, ...],
-        outputs: tuple[object, ...],
-        verdict: str | None,
-        seed: int,
-    ) -> Step:
-        examples = self._settings.examples
-        films, table = map(str, outputs)
-        return Step(
-            name=f"games-{name}",
-            command=(
-                *("match", f"snapshot:{run}/{MAIN}", examples.opponent, "--greedy", "--seed", str(seed)),
-                *("--games", str(examples.games), "--film-count", str(examples.games)),
+    def _games(self, run: _Run) -> Step:
+        examples, films, table = self._settings.examples, str(run.results.games), str(run.results.match)
+        return self._of_evaluation(
+            run,
+            "games",
+            (
+                *("match", f"snapshot:{run.folder.path}/{MAIN}", examples.opponent, "--greedy"),
+                *("--seed", str(run.seed), "--games", str(examples.games), "--film-count", str(examples.games)),
                 *("--films", films, "--output", table),
             ),
-            inputs=trained,
-            outputs=(films, table),
-            condition=verdict,
-            why=self._settings.evaluate_if or "",
-            demand=self._settings.resources.evaluate,
-            seed=seed,
+            (films, table),
             seconds=6.0,
+        )
+
+    def _of_evaluation(
+        self, run: _Run, kind: str, command: tuple[str, ...], outputs: tuple[str, ...], seconds: float
+    ) -> Step:
+        """Return a step that is wanted only if the run meets the experiment's condition."""
+        condition = self._settings.evaluate_if
+        return Step(
+            name=f"{kind}-{run.name}",
+            command=command,
+            inputs=run.trained,
+            outputs=outputs,
+            condition=str(run.results.verdict) if condition else None,
+            why=condition or "",
+            demand=self._settings.resources.evaluate,
+            seed=run.seed,
+            seconds=seconds,
         )
 
     @property
