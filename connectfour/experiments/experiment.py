@@ -109,7 +109,8 @@ def _run(scheduler: Scheduler, observer: Observer) -> bool:
         scheduler.interrupt()
 
     def ended(step: Step, ending: Ending) -> None:
-        observer.say(describe_ending(scheduler, step, ending))
+        if ending.state != "waiting" or ending.seconds is not None:  # else it was interrupted before it began
+            observer.say(describe_ending(scheduler, step, ending))
 
     def show() -> None:
         if scheduler.began:

@@ -8,6 +8,7 @@ holds, or it joins the Ray that runs the experiment, and its step holds nothing.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ State = Literal["waiting", "running", "done", "failed", "skipped", "not evaluate
 """``skipped``: a step that it needs failed. ``not evaluated``: its run does not meet the experiment's condition."""
 
 _SECONDS_PER_LOOK = 0.5
+_THREADS = "OMP_NUM_THREADS"
 
 
 @dataclass
@@ -150,7 +152,7 @@ class Scheduler:
         task = (
             ray.remote(_perform)
             .options(name=step.name, **_options(step))
-            .remote(step, self.folder.path.resolve(), address, self._retries)
+            .remote(os.environ.get(_THREADS), step, self.folder.path.resolve(), address, self._retries)
         )
         self._tasks[task] = step
         return True
@@ -229,9 +231,12 @@ class Scheduler:
             write_atomically(self.folder.outcome, _json({"game": GAME, "command": self._command, "steps": steps}))
 
 
-def _perform(*arguments: Any) -> None:
+def _perform(threads: str | None, *arguments: Any) -> None:
     # Ray cancels a task by an interrupt, which a process that was started in the background would ignore.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if threads is None:
+        # Ray has set it to the step's cores; each process of the command would take as many threads.
+        os.environ.pop(_THREADS, None)
     perform(*arguments)
 
 
