@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -12,12 +13,15 @@ from pathlib import Path
 import pytest
 
 from connectfour.errors import ClusterError
+from connectfour.experiments import scheduler as scheduling
 from connectfour.experiments.display import describe_ending, live_table, status_line
 from connectfour.experiments.graph import Graph, Step
 from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.performing import environment_of
 from connectfour.experiments.receipts import Receipts
 from connectfour.experiments.scheduler import Ending, Scheduler
 from connectfour.experiments.schema import Demand
+from connectfour.system.machine import CORES, usable_cores
 from connectfour.system.ray_session import start_ray
 
 SETTINGS = ("settings",)
@@ -173,6 +177,29 @@ def test_a_step_that_asks_for_what_nobody_has_is_refused(tmp_path: Path) -> None
     scheduler = Scheduler(Graph(steps), folder_in(tmp_path))
     with pytest.raises(ClusterError, match="a asks for 2 moon and Ray offers 0 in all"):
         scheduler.check_demands()
+
+
+def test_a_command_knows_its_cores_and_its_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A private Ray is sized to the step; it is not that of the worker which runs the step."""
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    step = Step("a", SETTINGS, demand=Demand(num_cpus=1.5))
+    private = environment_of(step, None)
+    assert "RAY_ADDRESS" not in private
+    assert private[CORES] == "2"
+    monkeypatch.setenv(CORES, private[CORES])
+    assert usable_cores() == 2
+    assert environment_of(step, "10.0.0.2:6379")["RAY_ADDRESS"] == "10.0.0.2:6379"
+
+
+def test_rays_thread_count_does_not_reach_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray gives a worker as many threads as its task holds cores; each process of the command would take as many."""
+    seen: list[str | None] = []
+    monkeypatch.setattr(scheduling, "perform", lambda: seen.append(os.environ.get("OMP_NUM_THREADS")))
+    monkeypatch.setattr(scheduling.signal, "signal", lambda *_: None)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    scheduling._perform("2")
+    scheduling._perform(None)
+    assert seen == ["2", None]
 
 
 def write_all(folder: ExperimentFolder, files: Iterable[str], text: str = "1") -> None:

@@ -89,7 +89,7 @@ def _run(step: Step, folder: Path, log: IO[bytes], ray_address: str | None) -> i
     process = subprocess.Popen(  # noqa: S603  # our own command
         [sys.executable, "-P", "-m", PROGRAM, *step.command],
         cwd=folder,
-        env=_environment(step, ray_address),
+        env=environment_of(step, ray_address),
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=subprocess.STDOUT,
@@ -114,8 +114,8 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
             continue
 
 
-def _environment(step: Step, ray_address: str | None) -> Mapping[str, str]:
-    """Return a command's environment: the cores it holds, and which Ray it uses."""
+def environment_of(step: Step, ray_address: str | None) -> Mapping[str, str]:
+    """Return the environment of a step's command: the cores it holds, and which Ray it uses."""
     kept = {name: value for name, value in os.environ.items() if name not in _OF_THE_WORKER}
     own = {"PYTHONUNBUFFERED": "1"}
     if ray_address:
