@@ -195,7 +195,7 @@ def test_rays_thread_count_does_not_reach_the_command(monkeypatch: pytest.Monkey
     """Ray gives a worker as many threads as its task holds cores; each process of the command would take as many."""
     seen: list[str | None] = []
     monkeypatch.setattr(scheduling, "perform", lambda: seen.append(os.environ.get("OMP_NUM_THREADS")))
-    monkeypatch.setattr(scheduling.signal, "signal", lambda *_: None)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     scheduling._perform("2")
     scheduling._perform(None)
