@@ -22,6 +22,9 @@
 The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
 
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended before it had done what it was asked for: 128 and the signal's number."""
+
 
 class ConnectFourError(Exception):
     """Base of all errors with a message for the user."""

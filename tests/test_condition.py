@@ -25,12 +25,14 @@ METRICS = {"win_rate": 0.75, "league_size": 9.0, "value_loss": float("nan"), "ze
         ("league_size / 3 != 3", False),
         ("value_loss < 1", False),
         ("value_loss > 1", False),
+        ("not value_loss > 1", False),
+        ("value_loss != 1", False),
         ("win_rate / zero > 1", False),
         ("  win_rate > 0.7\n", True),
     ],
 )
 def test_a_condition_holds(text: str, expected: bool) -> None:
-    """Comparisons with NaN do not hold, nor does a division by zero."""
+    """Nothing holds with a metric that is NaN, nor with a division by zero."""
     assert Condition(text).holds(METRICS) is expected
 
 

@@ -69,6 +69,8 @@ def test_a_variant_may_have_its_own_configuration(tmp_path: Path) -> None:
 
 def test_overrides_reach_the_experiment_and_its_runs(tmp_path: Path) -> None:
     """Those of runs begin with ``train.``."""
+    limited = read(tmp_path, "train:\n" + TWO, "train.stop.minutes=null", "train.stop.env_steps=500")
+    assert {(each.settings.stop.minutes, each.settings.stop.env_steps) for each in limited.variants} == {(None, 500)}
     experiment = read(tmp_path, TWO, "runs=7", "first_seed=3", "train.stop.minutes=9", "evaluation.games=12")
     assert list(experiment.seeds) == list(range(3, 10))
     assert [variant.settings.stop.minutes for variant in experiment.variants] == [9, 9]
@@ -96,6 +98,12 @@ def test_overrides_reach_the_experiment_and_its_runs(tmp_path: Path) -> None:
         ("config: nowhere.yaml\n", "cannot read .*nowhere.yaml"),
         ("variants: [a, b]\n", "variants = .* is not allowed"),
         ("evaluation: 3\n", "evaluation = 3 is not allowed"),
+        ("evaluation: {opponents: []}\n", "evaluation.opponents = .* is not allowed"),
+        ("resources: {train: {tags: {CPU: 1}}}\n", "tags has CPU: 1: name a custom resource"),
+        ("train: {stop.minutes: null}\n", "variant all has no limit in minutes or env steps"),
+        ("grid: {stop.minutes: [1, null]}\n", "variant minutes=None has no limit"),
+        ("train: {checkpoint.history: 5}\n", "sets checkpoint.history: set evaluation.points instead"),
+        ("train: 3\n", "train = 3 is not allowed"),
     ],
 )
 def test_a_bad_file_is_refused_in_one_sentence(tmp_path: Path, text: str, message: str) -> None:

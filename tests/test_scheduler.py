@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from graphlib import CycleError
 from pathlib import Path
 
@@ -38,7 +40,7 @@ def folder_in(path: Path) -> ExperimentFolder:
 
 def run(steps: Iterable[Step], folder: ExperimentFolder, retries: int = 0) -> Scheduler:
     """Run steps to their end."""
-    scheduler = Scheduler(Graph(steps), folder, retries=retries)
+    scheduler = Scheduler(Graph(steps), folder, Receipts(folder), retries=retries)
 
     def show() -> None:
         assert status_line(scheduler)
@@ -154,7 +156,7 @@ def test_an_interrupted_step_is_asked_to_stop_and_goes_on_later(tmp_path: Path) 
         Step("long", ("rehearse", "--num-matches", "200000"), outputs=("x.csv",)),
         Step("next", SETTINGS, inputs=("x.csv",)),
     ]
-    scheduler = Scheduler(Graph(steps), folder)
+    scheduler = Scheduler(Graph(steps), folder, Receipts(folder))
 
     def interrupt() -> None:
         while not (folder.log("long").is_file() and "Ctrl-C" in folder.log("long").read_text()):
@@ -174,18 +176,25 @@ def test_an_interrupted_step_is_asked_to_stop_and_goes_on_later(tmp_path: Path) 
 def test_a_step_that_asks_for_what_nobody_has_is_refused(tmp_path: Path) -> None:
     """With both numbers, instead of waiting for ever."""
     steps = [Step("a", SETTINGS, demand=Demand(num_cpus=1, tags={"moon": 2}))]
-    scheduler = Scheduler(Graph(steps), folder_in(tmp_path))
+    folder = folder_in(tmp_path)
+    scheduler = Scheduler(Graph(steps), folder, Receipts(folder))
     with pytest.raises(ClusterError, match="a asks for 2 moon and Ray offers 0 in all"):
-        scheduler.check_demands()
+        scheduler.check_demands(steps)
 
 
 def test_a_command_knows_its_cores_and_its_ray(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A private Ray is sized to the step; it is not that of the worker which runs the step."""
+    """A private Ray is sized to the step; it is not that of the worker which runs the step.
+
+    Ray gives each of its processes its threads; a command without Ray takes no more than its step holds.
+    """
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    step = Step("a", SETTINGS, demand=Demand(num_cpus=1.5))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    step = Step("a", SETTINGS, demand=Demand(num_cpus=1.5), ray="private")
     private = environment_of(step, None)
     assert "RAY_ADDRESS" not in private
+    assert "OMP_NUM_THREADS" not in private
     assert private[CORES] == "2"
+    assert environment_of(replace(step, ray="none"), None)["OMP_NUM_THREADS"] == "2"
     monkeypatch.setenv(CORES, private[CORES])
     assert usable_cores() == 2
     assert environment_of(step, "10.0.0.2:6379")["RAY_ADDRESS"] == "10.0.0.2:6379"
@@ -253,6 +262,11 @@ def test_a_step_begins_anew_unless_it_was_cut_off(tmp_path: Path) -> None:
     write_all(folder, ["in"], "changed")
     receipts.begin(step)
     assert (folder.replaced / "2-a" / "weights").is_file()
+    shutil.rmtree(folder.replaced / "1-a")
+    write_all(folder, ["in"], "changed again")
+    write_all(folder, ["runs/a/weights"])
+    receipts.begin(step)
+    assert sorted(path.name for path in folder.replaced.iterdir()) == ["2-a", "3-a"]
     other = Step("draw", SETTINGS, outputs=("plots", "x.csv"))
     write_all(folder, ["plots/a.png", "x.csv"])
     receipts.begin(other)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from connectfour.errors import ConfigError
+from connectfour.errors import INTERRUPTED
 from connectfour.system.observer import ConsoleObserver, plain_console
 
 app = typer.Typer(
@@ -19,8 +19,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-_INTERRUPTED = 130
 
 FileArgument = Annotated[Path, typer.Argument(help="Experiment file, such as configs/experiments/quick.yaml.")]
 OverrideOption = Annotated[
@@ -68,7 +66,7 @@ def run(
     console = plain_console()
     if result.interrupted:
         console.print(f"Stopped; go on with: {command}", soft_wrap=True, highlight=False)
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     console.print(f"Report: {result.folder.report}", soft_wrap=True, highlight=False)
 
 
@@ -134,14 +132,13 @@ def record(
 
     folder = RunFolder(run)
     condition = Condition(evaluate_if) if evaluate_if else None
-    if (condition is None) != (verdict is None):
-        raise ConfigError("--evaluate-if and --verdict belong together: give both, or neither")
     record_run(folder, variant, output)
     observer = ConsoleObserver()
     observer.say(f"{output}: {run} as {variant}")
-    if condition and verdict:
-        wanted = decide(folder, condition)
+    wanted = decide(folder, condition) if condition else True
+    if verdict:
         write_atomically(verdict, b"yes\n" if wanted else b"no\n")
+    if condition:
         observer.say(f"{evaluate_if} {'holds' if wanted else 'does not hold: the run is not evaluated'}")
 
 
@@ -180,7 +177,10 @@ def league(
     from connectfour.experiments.layout import ExperimentFolder
     from connectfour.experiments.league import rank_best
 
-    print_ranking(rank_best(ExperimentFolder(folder), variant, range(first_seed, first_seed + runs), games))
+    ranking = rank_best(ExperimentFolder(folder), variant, range(first_seed, first_seed + runs), games)
+    print_ranking(ranking)
+    if ranking.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 @app.command()

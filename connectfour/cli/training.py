@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from connectfour.errors import ConfigError
+from connectfour.errors import INTERRUPTED, ConfigError
 from connectfour.settings.describing import describe, get_setting
 from connectfour.settings.reading import load_settings
 from connectfour.system.observer import plain_console
@@ -70,6 +70,8 @@ def train(
         folder = run_dir or training.default_run_dir(config)
         result = training.train(settings, folder, address=address, logger=logger)
     _print_summary(result)
+    if go_on and result.interrupted:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _print_summary(result: TrainingResult) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -86,13 +87,14 @@ class Condition:
                 raise ConfigError(f"condition {self._text!r}: {unknown_metric(node.id, known)}")
 
     def holds(self, metrics: Mapping[str, float]) -> bool:
-        """Return whether it holds; comparisons with NaN do not, nor does a division by zero.
+        """Return whether it holds; it does not if one of its metrics is NaN, or with a division by zero.
 
         Raises:
             KeyError: a metric is missing.
         """
+        used = [metrics[node.id] for node in ast.walk(self._tree) if isinstance(node, ast.Name)]
         try:
-            return bool(_value(self._tree, metrics))
+            return not any(map(math.isnan, used)) and bool(_value(self._tree, metrics))
         except (ZeroDivisionError, OverflowError):
             return False
 

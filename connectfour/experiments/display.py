@@ -79,7 +79,7 @@ def time_left(scheduler: Scheduler) -> str:
             continue
         step = scheduler.graph.steps[name]
         seconds = step.seconds
-        if seconds is None and took.get(step.kind):
+        if took.get(step.kind):
             seconds = sum(took[step.kind]) / len(took[step.kind])
         if seconds is not None:
             seconds = max(1.0, seconds - running.get(name, 0.0))

@@ -26,7 +26,6 @@ from connectfour.experiments.scheduler import Ending, Scheduler
 from connectfour.experiments.steps import build_graph
 from connectfour.settings.reading import dump_settings
 from connectfour.system.files import locked, write_atomically
-from connectfour.system.machine import usable_cores
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.ray_session import ray_session
 from connectfour.system.signals import stop_signals
@@ -75,14 +74,14 @@ def run_experiment(
     _check_folder(folder, experiment)
     with _locked(folder), observer or ConsoleObserver() as reporting:
         _check_folder(folder, experiment)
-        prepare(experiment, folder)
-        graph = build_graph(experiment, folder)
-        todo = plan(graph, folder)
-        reporting.say(describe_plan(experiment, graph, folder, todo))
-        scheduler = Scheduler(graph, folder, retries=experiment.settings.retries, command=command)
+        graph = prepare(experiment, folder)
+        receipts = Receipts(folder)
+        todo = plan(graph, receipts)
+        scheduler = Scheduler(graph, folder, receipts, retries=experiment.settings.retries, command=command)
         with _ray_for(todo, address):
             if todo:
-                scheduler.check_demands()
+                scheduler.check_demands(todo)
+            reporting.say(describe_plan(experiment, scheduler, todo))
             interrupted = _run(scheduler, reporting)
     if not interrupted:
         check_success(scheduler.failed, scheduler.counts["skipped"], folder.path)
@@ -121,24 +120,23 @@ def _run(scheduler: Scheduler, observer: Observer) -> bool:
     return interrupted
 
 
-def prepare(experiment: Experiment, folder: ExperimentFolder) -> None:
-    """Write what the steps read: the experiment as used, and the settings of each variant's runs."""
+def prepare(experiment: Experiment, folder: ExperimentFolder) -> Graph:
+    """Write what the steps read, the experiment as used and the settings of each variant's runs; return the steps."""
+    _write_changed(folder.settings, experiment.dump())
     for variant in experiment.variants:
         file = folder.variant(variant.name)
         file.parent.mkdir(parents=True, exist_ok=True)
         _write_changed(file, dump_settings(_evaluated(variant, experiment.settings.evaluation.points)))
     folder.steps.mkdir(exist_ok=True)
-    _write_changed(folder.settings, experiment.dump())
-    _write_changed(folder.graph, draw_graph(build_graph(experiment, folder).predecessors))
+    graph = build_graph(experiment, folder)
+    _write_changed(folder.graph, draw_graph(graph.predecessors))
+    return graph
 
 
 def _evaluated(variant: Variant, points: int) -> Any:
     """Return a variant's settings with copies of main to be evaluated."""
-    checkpoint = variant.settings.checkpoint
-    history = checkpoint.history or points
-    return variant.settings.model_copy(
-        update={"checkpoint": checkpoint.model_copy(update={"history": history}), "seed": 0}
-    )
+    checkpoint = variant.settings.checkpoint.model_copy(update={"history": points})
+    return variant.settings.model_copy(update={"checkpoint": checkpoint, "seed": 0})
 
 
 def _write_changed(file: Path, text: str) -> None:
@@ -156,7 +154,7 @@ def _check_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
     nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
     if not nearest.is_dir():
         raise ExperimentError(f"{nearest} is a file: choose another --output")
-    if not path.exists() or {file.name for file in path.iterdir()} <= {folder.lock.name, f"{folder.lock.name}.owner"}:
+    if not path.exists() or all(file.name.startswith(".") for file in path.iterdir()):
         return
     try:
         stored = yaml.safe_load(folder.settings.read_text(encoding="utf-8"))
@@ -184,8 +182,9 @@ def _locked(folder: ExperimentFolder) -> Iterator[None]:
         yield
 
 
-def describe_plan(experiment: Experiment, graph: Graph, folder: ExperimentFolder, todo: Sequence[Step]) -> str:
+def describe_plan(experiment: Experiment, scheduler: Scheduler, todo: Sequence[Step]) -> str:
     """Return what will be done, ``todo``, and what it will need, as a few sentences."""
+    graph, folder, cores = scheduler.graph, scheduler.folder, scheduler.cores or 1.0
     done = len(graph.steps) - len(todo)
     seeds = experiment.seeds
     runs = f"{len(seeds)} run{'s' if len(seeds) > 1 else ''}"
@@ -194,13 +193,13 @@ def describe_plan(experiment: Experiment, graph: Graph, folder: ExperimentFolder
     if not todo:
         return f"{sentences[0]} All {done} steps are up to date."
     trainings = [step for step in todo if step.kind == "train"]
-    seconds = seconds_needed([(step, step.seconds) for step in todo], max(usable_cores(), 1))
+    seconds = seconds_needed([(step, step.seconds) for step in todo], cores)
     size, free = bytes_needed(experiment, trainings), shutil.disk_usage(folder.path).free
     up_to_date = f", {done} are up to date" if done else ""
     trained = "1 training" if len(trainings) == 1 else f"{len(trainings)} trainings"
     sentences.append(
         f"{len(todo)} of {len(graph.steps)} steps are to be done{up_to_date}: {trained}; about "
-        f"{describe_minutes(seconds)} and {describe_bytes(size)} on {usable_cores()} cores."
+        f"{describe_minutes(seconds)} and {describe_bytes(size)} on {cores:g} cores."
     )
     if size > free:
         sentences.append(f"Only {describe_bytes(free)} are free there: make room, or use fewer or shorter runs.")
@@ -208,12 +207,11 @@ def describe_plan(experiment: Experiment, graph: Graph, folder: ExperimentFolder
     return " ".join(sentences)
 
 
-def plan(graph: Graph, folder: ExperimentFolder) -> list[Step]:
+def plan(graph: Graph, receipts: Receipts) -> list[Step]:
     """Return the steps that are to be done: those that are not up to date, and all that read what they write."""
-    receipts = Receipts(folder)
     stale: dict[str, Step] = {}
     for name, step in graph.steps.items():
         follows = any(before in stale for before in graph.predecessors[name])
-        if follows or not (receipts.is_unwanted(step) or receipts.is_done(step)):
+        if follows or not (receipts.is_unwanted(step) or receipts.lacks_sources(step) or receipts.is_done(step)):
             stale[name] = step
     return list(stale.values())

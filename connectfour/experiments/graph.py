@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
+from typing import Literal
 
 from connectfour.experiments.schema import Demand
 
@@ -29,7 +30,8 @@ class Step:
         condition: a file that says yes or no: whether the step is wanted.
         why: the condition in words.
         demand: what it asks Ray for.
-        joins_ray: whether it uses the Ray that runs the experiment, and holds nothing itself.
+        ray: whether its command uses Ray: none; a ``private`` one; or the ``shared`` one that runs the experiment, and
+            then the step holds nothing itself.
         seed: its random seed, if it has one.
         resumes: whether the command goes on from its own outputs if it was cut off.
         folder: a folder that is this step's alone; it is put aside, not overwritten, if the step begins anew.
@@ -45,7 +47,7 @@ class Step:
     condition: str | None = None
     why: str = ""
     demand: Demand = field(default_factory=lambda: Demand(num_cpus=1))
-    joins_ray: bool = False
+    ray: Literal["none", "private", "shared"] = "none"
     seed: int | None = None
     resumes: bool = False
     folder: str | None = None
@@ -60,7 +62,7 @@ class Step:
     @property
     def cores(self) -> float:
         """Logical cores that it holds."""
-        return 0.0 if self.joins_ray else self.demand.num_cpus or 1.0
+        return 0.0 if self.ray == "shared" else self.demand.num_cpus or 1.0
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -21,6 +21,14 @@ from pathlib import Path
 from connectfour.runs.folder import RunFolder
 
 
+def says_no(verdict: Path) -> bool:
+    """Return whether a run is not to be evaluated, going by its file ``evaluate.txt``; there may be none."""
+    try:
+        return verdict.read_text(encoding="utf-8").strip() == "no"
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True)
 class ResultFolder:
     """What is known of one run after training."""
@@ -41,14 +49,6 @@ class ResultFolder:
     def verdict(self) -> Path:
         """Whether the run is evaluated: yes or no."""
         return self.path / "evaluate.txt"
-
-    @property
-    def says_no(self) -> bool:
-        """Whether the run is not to be evaluated; false if nobody has asked."""
-        try:
-            return self.verdict.read_text(encoding="utf-8").strip() == "no"
-        except OSError:
-            return False
 
     @property
     def eval_picture(self) -> Path:

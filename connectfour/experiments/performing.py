@@ -24,6 +24,7 @@ from connectfour.system.machine import CORES, usable_cores
 
 _SECONDS_PER_PROBE = 0.1
 _HEADER = "$ "
+_THREADS = "OMP_NUM_THREADS"
 # What Ray sets for the worker that runs a step; a command with a Ray of its own must not take it for the worker's.
 _OF_THE_WORKER = ("RAY_ADDRESS", "RAY_JOB_ID", "RAY_RAYLET_PID", "RAY_NODE_ID", "RAY_WORKER_ID", "RAY_SESSION_DIR")
 
@@ -120,13 +121,17 @@ def environment_of(step: Step, ray_address: str | None) -> Mapping[str, str]:
     own = {"PYTHONUNBUFFERED": "1"}
     if ray_address:
         return {**kept, **own, "RAY_ADDRESS": ray_address}
-    return {**kept, **own, CORES: str(ceil(step.cores))}
+    cores = str(ceil(step.cores))
+    # Ray sets the number of threads for each of its processes; a command without Ray would take all cores.
+    threads = {_THREADS: cores} if step.ray == "none" else {}
+    return {**threads, **kept, **own, CORES: cores}
 
 
 def _how(code: int, log: Path) -> str:
     """Return how a command failed: the sentence that it printed last, or the signal that ended it."""
     if code < 0:
-        return f"it was ended by {signal.Signals(-code).name}"
+        known = {int(each): each.name for each in signal.Signals}
+        return f"it was ended by {known.get(-code, f'signal {-code}')}"
     last = last_line(log)
     return last.removeprefix(f"{PROGRAM}: ") if last.startswith(f"{PROGRAM}: ") else f"exit code {code}"
 

@@ -81,8 +81,10 @@ def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None 
     for override in overrides:
         key, value = parse_override(override)
         if key.startswith("train."):
-            train = values.setdefault("train", {})
-            train[key.removeprefix("train.")] = value
+            train = values.get("train") or {}
+            if not isinstance(train, dict):
+                raise ConfigError(f"{file}: train is {train!r}, not settings: write it as key: value")
+            values["train"] = {**train, key.removeprefix("train."): value}
         else:
             set_value(values, key, value)
     settings = _from_anywhere(_validated(values, file), file.absolute().parent)
@@ -163,10 +165,17 @@ def _variant(name: str, changes: Mapping[str, Any], settings: ExperimentSettings
     merged = {**dict(flat(settings.train)), **own}
     if "seed" in merged:
         raise ConfigError(f"variant {name} sets seed, which differs between its runs: set first_seed and runs instead")
+    if "checkpoint.history" in merged:
+        raise ConfigError(f"variant {name} sets checkpoint.history: set evaluation.points instead")
     try:
         run = load_settings(folder / str(config) if config else None, merged)
     except ConfigError as error:
         raise ConfigError(f"variant {name}: {error}") from None
+    if run.stop.minutes is None and run.stop.env_steps is None:
+        raise ConfigError(
+            f"variant {name} has no limit in minutes or env steps, so its runs cannot be compared: set "
+            "train.stop.minutes or train.stop.env_steps"
+        )
     return Variant(name, {**({"config": str(config)} if "config" in changes else {}), **own}, run)
 
 

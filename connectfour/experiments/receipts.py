@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from connectfour.experiments.graph import Step
-from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.layout import ExperimentFolder, says_no
 from connectfour.games.connect_four import GAME
 from connectfour.system.files import write_atomically
 from connectfour.system.sealed import sha256_of
@@ -41,12 +41,11 @@ class Receipts:
 
     def is_unwanted(self, step: Step) -> bool:
         """Return whether the file with a step's condition says no."""
-        if step.condition is None:
-            return False
-        try:
-            return (self._folder.path / step.condition).read_text(encoding="utf-8").strip() == "no"
-        except OSError:
-            return False
+        return step.condition is not None and says_no(self._folder.path / step.condition)
+
+    def lacks_sources(self, step: Step) -> bool:
+        """Return whether a step reads files that there may be, and there is none."""
+        return bool(step.sources) and not any((self._folder.path / source).exists() for source in step.sources)
 
     def read(self, step: Step) -> dict[str, Any] | None:
         """Return the receipt of a step; None if there is none, or it is damaged."""
@@ -68,7 +67,7 @@ class Receipts:
         if not (step.resumes and _same(read_json(note) or {}, identity)):
             self._make_room(step)
         note.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(note, _json({"game": GAME, "step": step.name, **identity}))
+        write_json(note, {"game": GAME, "step": step.name, **identity})
         if step.folder is None:
             for output in step.outputs:
                 (self._folder.path / output).parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +76,8 @@ class Receipts:
         own = self._folder.path / step.folder if step.folder else None
         if own and own.exists():
             self._folder.replaced.mkdir(exist_ok=True)
-            number = sum(1 for _ in self._folder.replaced.iterdir()) + 1
+            numbers = (path.name.partition("-")[0] for path in self._folder.replaced.iterdir())
+            number = 1 + max((int(each) for each in numbers if each.isdecimal()), default=0)
             own.rename(self._folder.replaced / f"{number}-{own.name}")
         for output in step.outputs:
             path = self._folder.path / output
@@ -103,7 +103,7 @@ class Receipts:
             "outputs": self._hashes_of(step.outputs),
             **facts,
         }
-        write_atomically(self._folder.receipt(step.name), _json(receipt))
+        write_json(self._folder.receipt(step.name), receipt)
         self._folder.begun(step.name).unlink(missing_ok=True)
 
     def _identity(self, step: Step) -> dict[str, Any]:
@@ -149,5 +149,6 @@ def read_json(file: Path) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1) + "\n").encode()
+def write_json(file: Path, values: Mapping[str, Any]) -> None:
+    """Write an object as a JSON file, atomically."""
+    write_atomically(file, (json.dumps(values, indent=1) + "\n").encode())

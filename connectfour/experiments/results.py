@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.errors import ExperimentError
-from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.layout import ExperimentFolder, says_no
 
 Floats = NDArray[np.float64]
 
@@ -101,7 +101,7 @@ def read_results(folder: ExperimentFolder, variants: Sequence[str], seeds: Seque
     for variant in variants:
         for seed in seeds:
             files = folder.results(variant, seed)
-            unwanted = files.says_no
+            unwanted = says_no(files.verdict)
             evaluated = {} if unwanted else _read_evaluations(files.eval)
             found.append(RunResults(variant, seed, _read_training(files.train), evaluated, unwanted))
     return found

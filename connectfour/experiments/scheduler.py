@@ -7,12 +7,12 @@ holds, or it joins the Ray that runs the experiment, and its step holds nothing.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,9 +23,8 @@ from connectfour.errors import ClusterError
 from connectfour.experiments.graph import Graph, Step
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.performing import perform
-from connectfour.experiments.receipts import Receipts, read_json
+from connectfour.experiments.receipts import Receipts, read_json, write_json
 from connectfour.games.connect_four import GAME
-from connectfour.system.files import write_atomically
 
 State = Literal["waiting", "running", "done", "failed", "skipped", "not evaluated"]
 """``skipped``: a step that it needs failed. ``not evaluated``: its run does not meet the experiment's condition."""
@@ -55,25 +54,28 @@ class Scheduler:
     Attributes:
         graph: the steps.
         folder: the experiment's folder.
+        receipts: those in that folder.
         endings: by name, how each step is.
         began: by name, when the steps that Ray has been given were handed over, in seconds of ``time.time``.
         cores: what Ray offers; None until ``check_demands``.
     """
 
-    def __init__(self, graph: Graph, folder: ExperimentFolder, *, retries: int = 0, command: str = "") -> None:
+    def __init__(
+        self, graph: Graph, folder: ExperimentFolder, receipts: Receipts, *, retries: int = 0, command: str = ""
+    ) -> None:
         """Prepare to run ``graph``.
 
         Args:
             graph: the steps.
             folder: the experiment's folder, in which ``prepare`` has written the settings.
+            receipts: those in that folder.
             retries: how often a step that fails is tried again.
             command: how the user called it; for the report.
         """
-        self.graph, self.folder = graph, folder
+        self.graph, self.folder, self.receipts = graph, folder, receipts
         self.endings = {name: Ending() for name in graph.steps}
         self.began: dict[str, float] = {}
         self.cores: float | None = None
-        self._receipts = Receipts(folder)
         self._retries, self._command = retries, command
         self._tasks: dict[Any, Step] = {}
         self._interrupted = False
@@ -141,14 +143,14 @@ class Scheduler:
         left_out = self._left_out(step)
         if left_out:
             ending.state, ending.reason = left_out
-            self._receipts.discard(step)
+            self.receipts.discard(step)
             return False
-        if self._receipts.is_done(step):
+        if self.receipts.is_done(step):
             ending.state = "done"
             return False
         ending.state = "running"
         self.began[step.name] = time.time()
-        address = ray.get_runtime_context().gcs_address if step.joins_ray else None
+        address = ray.get_runtime_context().gcs_address if step.ray == "shared" else None
         task = (
             ray.remote(_perform)
             .options(name=step.name, **_options(step))
@@ -167,9 +169,9 @@ class Scheduler:
                 return "skipped", f"{name} failed"
             if before.state in {"skipped", "not evaluated"}:
                 return before.state, before.reason
-        if self._receipts.is_unwanted(step):
+        if self.receipts.is_unwanted(step):
             return "not evaluated", f"{step.why} does not hold"
-        if step.sources and not any((self.folder.path / source).exists() for source in step.sources):
+        if self.receipts.lacks_sources(step):
             return "skipped", "there is nothing that it could read"
         return None
 
@@ -185,19 +187,22 @@ class Scheduler:
             ending.seconds = self.seconds_of(step)
             ending.state, ending.reason = _result(task)
             if ending.state == "done":
-                ending.seconds = (self._receipts.read(step) or {}).get("seconds")
+                ending.seconds = (self.receipts.read(step) or {}).get("seconds")
             found.append(step)
         return found
 
-    def check_demands(self) -> None:
+    def check_demands(self, steps: Iterable[Step]) -> None:
         """Ask Ray what it offers.
+
+        Args:
+            steps: those that may run.
 
         Raises:
             ClusterError: a step asks for more than there is, and would wait for ever.
         """
         offered = ray.cluster_resources()
         self.cores = float(offered.get("CPU", 0))
-        for step in self.graph.steps.values():
+        for step in steps:
             wanted = {"CPU": step.cores, "GPU": step.demand.num_gpus, **step.demand.tags}
             for name, amount in wanted.items():
                 if amount > offered.get(name, 0):
@@ -211,8 +216,9 @@ class Scheduler:
         if time.monotonic() < self._status_due and not at_end:
             return
         self._status_due = time.monotonic() + 1.0
-        counts = dict(self.counts)
-        write_atomically(self.folder.status, _json({"game": GAME, "steps": len(self.endings), "states": counts}))
+        status = {"game": GAME, "steps": len(self.endings), "states": dict(self.counts)}
+        with suppress(OSError):  # a full disk ends the steps that write results; this is only a note
+            write_json(self.folder.status, status)
 
     def _write_outcome(self) -> None:
         """Note how all steps ended, if that has changed, and how the user called this command."""
@@ -228,7 +234,7 @@ class Scheduler:
         }
         before = read_json(self.folder.outcome)
         if before is None or before.get("steps") != steps:
-            write_atomically(self.folder.outcome, _json({"game": GAME, "command": self._command, "steps": steps}))
+            write_json(self.folder.outcome, {"game": GAME, "command": self._command, "steps": steps})
 
 
 def _perform(threads: str | None, *arguments: Any) -> None:
@@ -243,7 +249,7 @@ def _perform(threads: str | None, *arguments: Any) -> None:
 def _options(step: Step) -> dict[str, Any]:
     """Return what a step asks Ray for."""
     demand = step.demand
-    held = {} if step.joins_ray else {"num_gpus": demand.num_gpus, "resources": dict(demand.tags)}
+    held = {} if step.ray == "shared" else {"num_gpus": demand.num_gpus, "resources": dict(demand.tags)}
     return {"num_cpus": step.cores, **held}
 
 
@@ -258,7 +264,3 @@ def _result(task: Any) -> tuple[State, str]:
     except RayError as error:
         return "failed", f"the process that ran it was lost ({type(error).__name__})"
     return "done", ""
-
-
-def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1) + "\n").encode()

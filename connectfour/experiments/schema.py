@@ -28,7 +28,9 @@ class EvaluationSettings(Settings):
     )
     points: int = Field(10, ge=2, le=1000, description="how many policies of main are evaluated, evenly over the run")
     opponents: tuple[str, ...] = Field(
-        ("heuristic:minimax:2", "heuristic:minimax:4"), description="the ladder: players that each policy meets"
+        ("heuristic:minimax:2", "heuristic:minimax:4"),
+        min_length=1,
+        description="the ladder: players that each policy meets",
     )
     games: int = Field(100, ge=2, description="games against each of them, half of them from each seat")
     opening_plies: int = Field(4, ge=0, le=30, description="random plies before these games")
@@ -58,6 +60,14 @@ class Demand(Settings):
     num_cpus: float | None = Field(None, gt=0, description="cores; null: as many as the step can use")
     num_gpus: float = Field(0, ge=0, description="GPUs")
     tags: dict[str, float] = Field({}, description="custom resources of Ray, such as {large: 1}")
+
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_custom(cls, tags: dict[str, float]) -> dict[str, float]:
+        for name, amount in tags.items():
+            if name in {"CPU", "GPU", "memory", "object_store_memory"} or amount <= 0:
+                raise ValueError(f"tags has {name}: {amount:g}: name a custom resource of Ray, and more than 0 of it")
+        return tags
 
 
 class ResourceSettings(Settings):
@@ -121,7 +131,7 @@ class ExperimentSettings(Settings):
         return grid
 
     @model_validator(mode="after")
-    def _something_varies(self) -> ExperimentSettings:
+    def _metric_compares_runs(self) -> ExperimentSettings:
         if self.evaluation.metric not in EVALUATED:
             raise ValueError(
                 f"evaluation.metric = {self.evaluation.metric} cannot compare runs: choose {', '.join(EVALUATED)} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from connectfour.experiments.graph import Graph, Step
 from connectfour.experiments.layout import ExperimentFolder, ResultFolder
@@ -11,6 +12,7 @@ from connectfour.experiments.reading import Experiment, Variant
 from connectfour.league.members import MAIN
 from connectfour.runs.folder import RunFolder
 from connectfour.settings.schema import RunSettings
+from connectfour.system.sealed import INDEX
 
 _SECONDS_TO_START = 8.0
 _ENV_STEPS_PER_SECOND = 15_000
@@ -77,7 +79,7 @@ class _Builder:
             inputs=(config,),
             outputs=run.trained,
             demand=resources.train.model_copy(update={"num_cpus": resources.train.num_cpus or settings.cores}),
-            joins_ray=resources.ray == "shared",
+            ray=resources.ray,
             seed=run.seed,
             resumes=True,
             folder=folder,
@@ -90,10 +92,11 @@ class _Builder:
             name=f"record-{run.name}",
             command=(
                 *("experiment", "record", str(run.folder.path), "--output", table, "--variant", run.variant.name),
-                *(("--evaluate-if", condition, "--verdict", verdict) if condition else ()),
+                *("--verdict", verdict),
+                *(("--evaluate-if", condition) if condition else ()),
             ),
             inputs=run.trained,
-            outputs=(table, *([verdict] if condition else [])),
+            outputs=(table, verdict),
             demand=self._settings.resources.evaluate,
             seed=run.seed,
             seconds=3.0,
@@ -112,6 +115,7 @@ class _Builder:
                 *("--games", str(evaluation.games), "--opening-plies", str(evaluation.opening_plies)),
             ),
             (table, picture),
+            (*_files_of(*evaluation.opponents), *([evaluation.positions] if "." in evaluation.positions else [])),
             seconds=6 + evaluation.points * (0.5 + len(evaluation.opponents) * evaluation.games / 200),
         )
 
@@ -126,18 +130,25 @@ class _Builder:
                 *("--films", films, "--output", table),
             ),
             (films, table),
+            _files_of(examples.opponent),
             seconds=6.0,
         )
 
     def _of_evaluation(
-        self, run: _Run, kind: str, command: tuple[str, ...], outputs: tuple[str, ...], seconds: float
+        self,
+        run: _Run,
+        kind: str,
+        command: tuple[str, ...],
+        outputs: tuple[str, ...],
+        inputs: tuple[str, ...],
+        seconds: float,
     ) -> Step:
-        """Return a step that is wanted only if the run meets the experiment's condition."""
+        """Return a step that is wanted only if the run meets the experiment's condition; it also reads ``inputs``."""
         condition = self._settings.evaluate_if
         return Step(
             name=f"{kind}-{run.name}",
             command=command,
-            inputs=run.trained,
+            inputs=(*run.trained, *inputs),
             outputs=outputs,
             condition=str(run.results.verdict) if condition else None,
             why=condition or "",
@@ -191,7 +202,7 @@ class _Builder:
             sources=self._results("eval"),
             outputs=(str(here.league.path),),
             demand=demand.model_copy(update={"num_cpus": demand.num_cpus or most}),
-            joins_ray=settings.resources.ray == "shared",
+            ray=settings.resources.ray,
             resumes=True,
             seconds=_SECONDS_TO_START + (runs + 4) * games / 60,
         )
@@ -199,7 +210,8 @@ class _Builder:
     def _report(self) -> Step:
         here = self._here
         games = self._results("games") if self._settings.examples.games else ()
-        tables = (here.average, here.improvement, here.plots, here.league.leaderboard, here.graph)
+        tables = [here.average, here.improvement, here.plots, here.graph]
+        tables += [here.league.leaderboard] if self._settings.league.games else []
         return Step(
             name="report",
             command=("experiment", "report", "."),
@@ -210,6 +222,19 @@ class _Builder:
             is_last=True,
             seconds=5.0,
         )
+
+
+def _files_of(*players: str) -> tuple[str, ...]:
+    """Return the files that tell whether players are still the same."""
+    found = []
+    for kind, _, path in (player.partition(":") for player in players):
+        if kind == "onnx":
+            found.append(path)
+        elif kind == "snapshot":
+            found.append(str(RunFolder(Path(path).parent).manifest))
+        elif kind == "checkpoint":
+            found.append(str(Path(path) / INDEX))
+    return tuple(found)
 
 
 def _training_seconds(settings: RunSettings) -> float | None:

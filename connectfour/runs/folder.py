@@ -155,7 +155,7 @@ class RunFolder:
         if not self.path.is_dir():
             raise RunFolderError(f"{self.path} is a file: choose another --run-dir")
         contents = {file.name for file in self.path.iterdir()}
-        if contents <= {_LOCK, f"{_LOCK}.owner", self.session.name}:
+        if all(name.startswith(".") for name in contents):  # what a command that was killed at once leaves
             return
         if _LOCK in contents:
             with self.lock():

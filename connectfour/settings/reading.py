@@ -140,7 +140,7 @@ def flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield from flat(value, f"{prefix}{key}.")
-        elif value is not None or prefix:  # an empty section keeps its defaults
+        elif value is not None or prefix or "." in str(key):  # an empty section keeps its defaults
             yield f"{prefix}{key}", value
 
 

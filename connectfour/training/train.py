@@ -136,7 +136,9 @@ def train_or_resume(
         RunFolderError: as ``resume``; or ``settings`` change what the run's checkpoints depend on.
     """
     folder = RunFolder(Path(run_dir))
-    if not folder.config.is_file():
+    with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND):
+        has_begun = folder.config.is_file()
+    if not has_begun:
         return train(settings, run_dir, address=address, logger=logger, observer=observer)
     with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND), observer or ConsoleObserver() as reporting:
         folder.check_settings(settings)

@@ -216,12 +216,15 @@ def find(path: Path) -> Findings:
         settings=settings,
         variants=variants,
         full=full,
-        runs=[_run(folder, *each, states, reader) for each in _names_of_runs(path, settings)],
+        runs=[
+            _run(folder, *each, states, reader, has_games=settings is None or settings.examples.games > 0)
+            for each in _names_of_runs(path, settings)
+        ],
         averages=reader.rows(folder.average, AverageRow),
         pairs=reader.rows(folder.improvement, PairRow),
         command=outcome.command,
         steps=steps,
-        league=_league(folder, reader),
+        league=_league(folder, reader) if settings is None or settings.league.games else [],
     )
 
 
@@ -243,9 +246,9 @@ def _names_of_runs(path: Path, settings: ExperimentSettings | None) -> list[tupl
 
 
 def _steps(folder: ExperimentFolder, outcome: Outcome, reader: Reader) -> list[Step]:
-    """Return the steps of the outcome, and others with a receipt; the report is not one of them."""
+    """Return the steps of the outcome, or without one those with a receipt; the report is not one of them."""
     done = {file.stem for file in folder.steps.glob("*.json") if not file.name.endswith(_BEGUN)}
-    names = [*outcome.steps, *sorted(done - outcome.steps.keys())]
+    names = list(outcome.steps) or sorted(done)
     steps = []
     for name in names:
         if name == "report":
@@ -257,7 +260,9 @@ def _steps(folder: ExperimentFolder, outcome: Outcome, reader: Reader) -> list[S
     return steps
 
 
-def _run(folder: ExperimentFolder, variant: str, seed: int, steps: Mapping[str, Step], reader: Reader) -> Run:
+def _run(
+    folder: ExperimentFolder, variant: str, seed: int, steps: Mapping[str, Step], reader: Reader, *, has_games: bool
+) -> Run:
     results = folder.results(variant, seed)
     last: dict[str, EvalRow] = {}
     for row in sorted(reader.rows(results.eval, EvalRow), key=lambda row: row.env_steps):
@@ -274,8 +279,8 @@ def _run(folder: ExperimentFolder, variant: str, seed: int, steps: Mapping[str, 
         folder=results,
         train=next(iter(reader.rows(results.train, TrainRow, only_last=True)), None),
         grades=last,
-        matches=reader.rows(results.match, MatchRow),
-        games=sorted(results.games.glob("*.gif"), key=_number_of_film),
+        matches=reader.rows(results.match, MatchRow) if has_games else [],
+        games=sorted(results.games.glob("*.gif"), key=_number_of_film) if has_games else [],
         state=state,
         reason=reason,
     )
