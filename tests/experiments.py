@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from connectfour.experiments.analysis.records import write_table
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.records import write_table
 
 METRICS = ("value_preserving", "optimal", "score", "score:minimax:2", "score:minimax:4")
 LABELS = {"game": "connect_four"}

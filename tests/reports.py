@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from connectfour.experiments.execution.picture import draw_graph
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.picture import draw_graph
 from connectfour.settings.reading import dump_settings, load_settings
 
 _PARTS = ("train", "record", "evaluate", "games")

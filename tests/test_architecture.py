@@ -90,7 +90,7 @@ def test_heuristics_know_only_the_rules() -> None:
     [
         "connectfour",
         "connectfour.cli",
-        "connectfour.experiments.report",
+        "connectfour.experiments.reporting.report",
         "connectfour.games.connect_four.bitboard",
         "connectfour.games.connect_four.notation",
         "connectfour.league.matchmaking",

@@ -12,13 +12,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from connectfour.errors import ConfigError, ExperimentError
-from connectfour.experiments import plots
-from connectfour.experiments.averages import AverageResult, write_averages
+from connectfour.experiments.analysis import plots
+from connectfour.experiments.analysis.averages import AverageResult, write_averages
+from connectfour.experiments.analysis.plots import draw_metric, metric_label, plot_file
+from connectfour.experiments.analysis.results import AXES, Curve, read_results
+from connectfour.experiments.analysis.variant_curves import VariantCurves, average
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.metrics import training_metrics
-from connectfour.experiments.plots import draw_metric, metric_label, plot_file
-from connectfour.experiments.results import AXES, Curve, read_results
-from connectfour.experiments.variant_curves import VariantCurves, average
 from connectfour.settings.reading import LEARNERS, run_settings
 from tests.experiments import METRICS, read_rows, write_results, write_run
 

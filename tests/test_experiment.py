@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connectfour.experiments.graph import Graph, Step
+from connectfour.experiments.execution.graph import Graph, Step
+from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.receipts import Receipts
 from connectfour.runs.folder import RunFolder
 from tests.commands import Finished, call, call_process, command
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from connectfour.experiments.picture import draw_graph
+from connectfour.experiments.execution.picture import draw_graph
 from tests.reports import plan
 
 _SVG = "{http://www.w3.org/2000/svg}"

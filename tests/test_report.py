@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from connectfour.errors import ExperimentError
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.report import write_report
+from connectfour.experiments.reporting.report import write_report
 from tests.reports import MadeUp, write_made_up
 from tests.web import chromium
 

@@ -16,7 +16,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import PermutationMethod, mannwhitneyu, trim_mean
 
-from connectfour.experiments.statistics import (
+from connectfour.experiments.analysis.statistics import (
     Floats,
     compare,
     holm,

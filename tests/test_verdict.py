@@ -9,7 +9,14 @@ import pytest
 from scipy.stats import mannwhitneyu
 
 from connectfour.experiments.reporting.rows import AverageRow, PairRow
-from connectfour.experiments.verdict import Verdict, caution, compare_axes, fewest_runs, judge, smallest_p_value
+from connectfour.experiments.reporting.verdict import (
+    Verdict,
+    caution,
+    compare_axes,
+    fewest_runs,
+    judge,
+    smallest_p_value,
+)
 
 _METRIC = "value_preserving"
 

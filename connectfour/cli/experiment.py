@@ -79,10 +79,10 @@ def graph(
     picture: Annotated[Path, typer.Option(help="SVG file to draw.")] = Path("graph.svg"),
 ) -> None:
     """Print the steps of an experiment, each with its command and those it waits for, and draw them."""
+    from connectfour.experiments.execution.picture import draw_graph
+    from connectfour.experiments.execution.steps import build_graph
     from connectfour.experiments.layout import ExperimentFolder
-    from connectfour.experiments.picture import draw_graph
     from connectfour.experiments.reading import read_experiment
-    from connectfour.experiments.steps import build_graph
     from connectfour.system.files import write_atomically
     from connectfour.system.outputs import check_output
 
@@ -125,8 +125,8 @@ def record(
     verdict: Annotated[Path | None, typer.Option(help="File that gets yes or no: whether the condition holds.")] = None,
 ) -> None:
     """Write how a run trained as train.csv, and whether it is to be evaluated. A step of an experiment."""
+    from connectfour.experiments.analysis.records import decide, record_run
     from connectfour.experiments.condition import Condition
-    from connectfour.experiments.records import decide, record_run
     from connectfour.runs.folder import RunFolder
     from connectfour.system.files import write_atomically
 
@@ -153,7 +153,7 @@ def average(
     evaluate_if: ConditionOption = None,
 ) -> None:
     """Write average.csv, probability_of_improvement.csv and plots over all runs. A step of an experiment."""
-    from connectfour.experiments.averages import write_averages
+    from connectfour.experiments.analysis.averages import write_averages
 
     seeds = range(first_seed, first_seed + runs)
     written = write_averages(folder, variant, seeds, primary=metric, plots=plot or [], condition=evaluate_if)
@@ -174,8 +174,8 @@ def league(
 ) -> None:
     """Rank the best member of each evaluated run against the others. A step of an experiment."""
     from connectfour.cli.ranking_output import print_ranking
+    from connectfour.experiments.analysis.league import rank_best
     from connectfour.experiments.layout import ExperimentFolder
-    from connectfour.experiments.league import rank_best
 
     ranking = rank_best(ExperimentFolder(folder), variant, range(first_seed, first_seed + runs), games)
     print_ranking(ranking)
@@ -186,7 +186,7 @@ def league(
 @app.command()
 def report(folder: DirArgument) -> None:
     """Write report.html of an experiment, however far it is. A step of an experiment."""
-    from connectfour.experiments.report import write_report
+    from connectfour.experiments.reporting.report import write_report
 
     ConsoleObserver().say(f"{write_report(folder)}")
 
@@ -212,7 +212,7 @@ def evaluate(
 
     A run keeps main's policies for this with -p checkpoint.history=10; without them, only its last one is evaluated.
     """
-    from connectfour.experiments.evaluation import evaluate_run
+    from connectfour.experiments.analysis.evaluation import evaluate_run
     from connectfour.experiments.schema import EvaluationSettings
     from connectfour.runs.folder import RunFolder
     from connectfour.system.outputs import check_output

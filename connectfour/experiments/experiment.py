@@ -14,16 +14,16 @@ from typing import Any
 import yaml
 
 from connectfour.errors import ExperimentError
-from connectfour.experiments.display import describe_ending, live_table, status_line
-from connectfour.experiments.estimate import bytes_needed, describe_bytes, describe_minutes, seconds_needed
-from connectfour.experiments.graph import Graph, Step
+from connectfour.experiments.execution.display import describe_ending, live_table, status_line
+from connectfour.experiments.execution.estimate import bytes_needed, describe_bytes, describe_minutes, seconds_needed
+from connectfour.experiments.execution.graph import Graph, Step
+from connectfour.experiments.execution.performing import check_success
+from connectfour.experiments.execution.picture import draw_graph
+from connectfour.experiments.execution.receipts import Receipts
+from connectfour.experiments.execution.scheduler import Ending, Scheduler
+from connectfour.experiments.execution.steps import build_graph
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.performing import check_success
-from connectfour.experiments.picture import draw_graph
 from connectfour.experiments.reading import Experiment, Variant
-from connectfour.experiments.receipts import Receipts
-from connectfour.experiments.scheduler import Ending, Scheduler
-from connectfour.experiments.steps import build_graph
 from connectfour.settings.reading import dump_settings
 from connectfour.system.files import locked, write_atomically
 from connectfour.system.observer import ConsoleObserver, Observer

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from connectfour.experiments.execution.receipts import read_json
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.receipts import read_json
 from connectfour.runs.inventory import State, measure_folder
 from connectfour.system.files import seems_locked
 

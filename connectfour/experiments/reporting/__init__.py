@@ -1,1 +1,1 @@
-"""What the report reads from an experiment's folder, and how it is written for people."""
+"""The report: the answer, and what it rests on, as one HTML file."""

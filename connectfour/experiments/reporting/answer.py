@@ -7,8 +7,8 @@ from operator import itemgetter
 
 from connectfour.experiments.reporting.findings import AXES, DONE, FAILED, NOT_EVALUATED, SKIPPED, Findings
 from connectfour.experiments.reporting.rows import AverageRow
+from connectfour.experiments.reporting.verdict import Verdict, caution, compare_axes, judge
 from connectfour.experiments.reporting.wording import count, listed, number
-from connectfour.experiments.verdict import Verdict, caution, compare_axes, judge
 
 _MOST_NAMES = 3
 _NOTEWORTHY = 1.1

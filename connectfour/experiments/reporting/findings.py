@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from connectfour.errors import ConnectFourError
-from connectfour.experiments.graph import PROGRAM
+from connectfour.experiments.execution.graph import PROGRAM
 from connectfour.experiments.layout import ExperimentFolder, ResultFolder
 from connectfour.experiments.reporting.reader import Reader
 from connectfour.experiments.reporting.rows import AverageRow, EvalRow, MatchRow, PairRow, TrainRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from connectfour.experiments.graph import Step
+from connectfour.experiments.execution.graph import Step
 from connectfour.experiments.reading import Experiment
 from connectfour.settings.schema import RunSettings
 from connectfour.training.memory import encoder_weights

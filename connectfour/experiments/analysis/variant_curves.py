@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from connectfour.experiments.results import Axis, Curve, Floats, RunResults
-from connectfour.experiments.statistics import Summary, summarize
+from connectfour.experiments.analysis.results import Axis, Curve, Floats, RunResults
+from connectfour.experiments.analysis.statistics import Summary, summarize
 
 _POINTS_OF_EVALUATIONS = 20
 _POINTS_OF_TRAINING = 40

@@ -16,14 +16,20 @@ from typing import Any
 import numpy as np
 
 from connectfour.errors import ConfigError
+from connectfour.experiments.analysis.plots import draw_metric, plot_file
+from connectfour.experiments.analysis.records import write_table
+from connectfour.experiments.analysis.results import AXES, Axis, Floats, RunResults, read_results
+from connectfour.experiments.analysis.statistics import Estimate, compare, holm
+from connectfour.experiments.analysis.variant_curves import (
+    VariantCurves,
+    average,
+    common_end,
+    curves_by_variant,
+    start_of,
+)
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.metrics import unknown_metric
-from connectfour.experiments.plots import draw_metric, plot_file
-from connectfour.experiments.records import write_table
-from connectfour.experiments.results import AXES, Axis, Floats, RunResults, read_results
 from connectfour.experiments.schema import EVALUATED
-from connectfour.experiments.statistics import Estimate, compare, holm
-from connectfour.experiments.variant_curves import VariantCurves, average, common_end, curves_by_variant, start_of
 from connectfour.games.connect_four import GAME
 
 _AVERAGE_COLUMNS = (

@@ -20,10 +20,10 @@ import ray
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from connectfour.errors import ClusterError
-from connectfour.experiments.graph import Graph, Step
+from connectfour.experiments.execution.graph import Graph, Step
+from connectfour.experiments.execution.performing import perform
+from connectfour.experiments.execution.receipts import Receipts, read_json, write_json
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.performing import perform
-from connectfour.experiments.receipts import Receipts, read_json, write_json
 from connectfour.games.connect_four import GAME
 
 State = Literal["waiting", "running", "done", "failed", "skipped", "not evaluated"]

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from connectfour.errors import ExperimentError
+from connectfour.experiments.analysis.plots import draw_evaluation
+from connectfour.experiments.analysis.records import labels_of, read_progress, write_table
 from connectfour.experiments.metrics import score_against
-from connectfour.experiments.plots import draw_evaluation
-from connectfour.experiments.records import labels_of, read_progress, write_table
 from connectfour.experiments.schema import EvaluationSettings
 from connectfour.games.result import Score
 from connectfour.grading.grade import grade, wilson_interval

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from connectfour.errors import ExperimentError
-from connectfour.experiments.graph import PROGRAM, Step
+from connectfour.experiments.execution.graph import PROGRAM, Step
+from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.receipts import Receipts
 from connectfour.system.machine import CORES, usable_cores
 
 _SECONDS_PER_PROBE = 0.1

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from connectfour.experiments.graph import Step
+from connectfour.experiments.execution.graph import Step
 from connectfour.experiments.layout import ExperimentFolder, says_no
 from connectfour.games.connect_four import GAME
 from connectfour.system.files import write_atomically

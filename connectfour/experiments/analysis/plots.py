@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from matplotlib.typing import LineStyleType
 
+from connectfour.experiments.analysis.results import Axis, Curve, Floats
+from connectfour.experiments.analysis.variant_curves import VariantCurves
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.metrics import GRADED_WHILE_TRAINING
-from connectfour.experiments.results import Axis, Curve, Floats
 from connectfour.experiments.schema import EVALUATED
-from connectfour.experiments.variant_curves import VariantCurves
 from connectfour.settings.reading import LEARNERS, run_settings
 from connectfour.standings.figures import save_figure
 

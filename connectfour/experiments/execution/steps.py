@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectfour.experiments.graph import Graph, Step
+from connectfour.experiments.execution.graph import Graph, Step
 from connectfour.experiments.layout import ExperimentFolder, ResultFolder
 from connectfour.experiments.reading import Experiment, Variant
 from connectfour.league.members import MAIN
