@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -23,7 +22,7 @@ from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.execution.scheduler import Ending, Scheduler
 from connectfour.experiments.execution.steps import build_graph
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.experiments.reading import Experiment, Variant
+from connectfour.experiments.reading import Experiment
 from connectfour.settings.reading import dump_settings
 from connectfour.system.files import locked, write_atomically
 from connectfour.system.observer import ConsoleObserver, Observer
@@ -126,17 +125,11 @@ def prepare(experiment: Experiment, folder: ExperimentFolder) -> Graph:
     for variant in experiment.variants:
         file = folder.variant(variant.name)
         file.parent.mkdir(parents=True, exist_ok=True)
-        _write_changed(file, dump_settings(_evaluated(variant, experiment.settings.evaluation.points)))
+        _write_changed(file, dump_settings(variant.settings))
     folder.steps.mkdir(exist_ok=True)
     graph = build_graph(experiment, folder)
     _write_changed(folder.graph, draw_graph(graph.predecessors))
     return graph
-
-
-def _evaluated(variant: Variant, points: int) -> Any:
-    """Return a variant's settings with copies of main to be evaluated."""
-    checkpoint = variant.settings.checkpoint.model_copy(update={"history": points})
-    return variant.settings.model_copy(update={"checkpoint": checkpoint, "seed": 0})
 
 
 def _write_changed(file: Path, text: str) -> None:

@@ -29,7 +29,8 @@ class Variant:
     Attributes:
         name: its name.
         changes: the settings in which it differs, by dotted name.
-        settings: the settings of its runs, the ``RunSettings`` of its algorithm; each run has its own seed.
+        settings: the settings of its runs, the ``RunSettings`` of its algorithm, which keep copies of main to be
+            evaluated; each run has its own seed.
     """
 
     name: str
@@ -176,6 +177,8 @@ def _variant(name: str, changes: Mapping[str, Any], settings: ExperimentSettings
             f"variant {name} has no limit in minutes or env steps, so its runs cannot be compared: set "
             "train.stop.minutes or train.stop.env_steps"
         )
+    kept = run.checkpoint.model_copy(update={"history": settings.evaluation.points})
+    run = run.model_copy(update={"checkpoint": kept, "seed": 0})
     return Variant(name, {**({"config": str(config)} if "config" in changes else {}), **own}, run)
 
 

@@ -9,10 +9,9 @@ from connectfour.experiments.reading import Experiment
 from connectfour.settings.schema import RunSettings
 from connectfour.training.memory import encoder_weights
 
-# Logs of a run in bytes per hour (python -m benchmarks.disk), and of a checkpoint besides its weights.
+# Logs of a run in bytes per hour (python -m benchmarks.disk).
 _LOG_BYTES_PER_HOUR = 45e6
-_BYTES_PER_CHECKPOINT = 2e6
-_COPIES_IN_A_CHECKPOINT = 4  # main, its copy for readers, and two moments of Adam
+_COPIES_IN_A_CHECKPOINT = 4  # main, its copy for readers, and two moments of Adam, besides the opponents' slots
 _BYTES_OF_RESULTS = 1.5e6
 _FREEZES_PER_HOUR = 60
 
@@ -45,11 +44,9 @@ def bytes_needed(experiment: Experiment, trainings: Iterable[Step]) -> float:
 
 def _run_bytes(settings: RunSettings, hours: float) -> float:
     weights = 4.0 * encoder_weights(settings.network)
-    slots = settings.league.opponent_count
-    freezes = min(_FREEZES_PER_HOUR * hours, 1000)
-    checkpoint = weights * (_COPIES_IN_A_CHECKPOINT + min(slots, freezes)) + _BYTES_PER_CHECKPOINT
-    snapshots = weights * (freezes + settings.checkpoint.history + 2)
-    return (settings.checkpoint.keep + 1) * checkpoint + snapshots + _LOG_BYTES_PER_HOUR * hours
+    checkpoint = weights * (_COPIES_IN_A_CHECKPOINT + settings.league.opponent_count)
+    snapshots = weights * (_FREEZES_PER_HOUR * hours + settings.checkpoint.history + 2)
+    return settings.checkpoint.keep * checkpoint + snapshots + _LOG_BYTES_PER_HOUR * hours
 
 
 def describe_minutes(seconds: float | None) -> str:
