@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.table import Table
 
@@ -24,8 +25,8 @@ def status_line(scheduler: Scheduler) -> str:
 
 def live_table(scheduler: Scheduler) -> RenderableType:
     """Return the state for a terminal: each step that runs with its own progress."""
-    table = Table(title=f"{scheduler.folder.path.name}: {_counts(scheduler)}; {time_left(scheduler)}")
-    table.title_justify = "left"
+    title = f"{scheduler.folder.path.name}: {_counts(scheduler)}; {time_left(scheduler)}"
+    table = Table(title=title, title_justify="left", box=SIMPLE, expand=True)
     for column in ("step", "time"):
         table.add_column(column, no_wrap=True)
     table.add_column("progress", no_wrap=True, overflow="ellipsis", ratio=1)
