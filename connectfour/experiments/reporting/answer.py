@@ -16,7 +16,7 @@ _FATES = {
     FAILED: "failed",
     SKIPPED: "were skipped",
     NOT_EVALUATED: "were not evaluated",
-    "no results": "have no results",
+    "without results": "have no results",
 }
 
 

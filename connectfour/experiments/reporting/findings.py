@@ -96,7 +96,7 @@ class Run:
         grades: by metric, the value of the last policy that was evaluated.
         matches: its example games.
         games: the films of these.
-        state: done if it was evaluated; else failed, skipped, not evaluated, or "no results".
+        state: done if it was evaluated; else failed, skipped, not evaluated, or "without results".
         reason: why it was not evaluated.
     """
 
@@ -272,7 +272,7 @@ def _run(
     if broken:
         state, reason = broken.state, broken.reason
     else:
-        state, reason = (DONE, "") if last else ("no results", "")
+        state, reason = (DONE, "") if last else ("without results", "")
     return Run(
         variant=variant,
         seed=seed,

@@ -21,6 +21,7 @@ from connectfour.experiments.reporting.wording import (
     moment,
     number,
     p_value,
+    short_name,
     signed,
 )
 
@@ -178,27 +179,28 @@ def runs(findings: Findings) -> Table | None:
         return None
     metrics = list(dict.fromkeys(metric for run in findings.runs for metric in run.grades))
     metrics.sort(key=lambda metric: (metric != findings.primary, not compares_runs(metric)))
+    all_evaluated = all(run.state == DONE for run in findings.runs)
     columns = [
         Column("run", words=True),
-        Column("state", words=True),
-        *(Column(metric_name(metric) + (f", {INTERVAL}" if metric == findings.primary else "")) for metric in metrics),
+        *([] if all_evaluated else [Column("state", words=True)]),
+        *(Column(short_name(metric) + (f", {INTERVAL}" if metric == findings.primary else "")) for metric in metrics),
         Column("env steps"),
         Column("minutes"),
-        Column("league size"),
+        Column("league"),
         Column("win rate*"),
     ]
     cells = [
         [
             f"{run.variant}, seed {run.seed}",
-            "evaluated" if run.state == DONE else run.state,
+            *([] if all_evaluated else ["evaluated" if run.state == DONE else run.state]),
             *(_grade(run.grades.get(metric), with_interval=metric == findings.primary) for metric in metrics),
             *_training(run),
         ]
         for run in findings.runs
     ]
     note = (
-        "* Win rate against its own pool; does not compare runs. Values are of the last policy that was evaluated; its "
-        "interval is over positions or games, not over runs."
+        "Of the last policy that was evaluated; its interval is over positions or games, not over runs. Ladder and the "
+        "names of opponents: points per game. * Win rate against its own pool; does not compare runs."
     )
     return Table("Each run at its own end", columns, cells, note)
 
@@ -226,7 +228,7 @@ def league(findings: Findings) -> Table | None:
         Column("skill"),
         Column("\u00b1 95 %"),
         Column("won/drawn/lost"),
-        Column("moves that keep the result"),
+        Column("keeps the result (dev)"),
     ]
     cells = [
         [

@@ -24,6 +24,8 @@ _METRICS = {
     "minutes": "minutes of training",
 }
 
+_SHORT = {"value_preserving": "keeps the result", "optimal": "keeps the score", "score": "ladder"}
+
 
 def capital(text: str) -> str:
     """Return a text that begins with a capital letter."""
@@ -34,6 +36,11 @@ def metric_name(metric: str) -> str:
     """Return what a metric is, in words."""
     opponent = metric.removeprefix("score:")
     return f"points per game against {opponent}" if opponent != metric else _METRICS.get(metric, metric)
+
+
+def short_name(metric: str) -> str:
+    """Return what a metric is, in as few words as the head of a narrow column allows."""
+    return _SHORT.get(metric) or metric.removeprefix("score:").replace("_", " ")
 
 
 def number(value: float | None, digits: int = 3) -> str:
