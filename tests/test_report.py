@@ -89,7 +89,7 @@ def test_report_holds_everything(finished: Path) -> None:
         "learning_starts: 50000",
         "4 of 4 0.912 0.906 to 0.917",
         "apex against ppo 4, 4 +0.012 +0.004 to +0.020 0.94 0.74 to 1.00 0.029",
-        "ppo, seed 3 evaluated 0.906 (0.896 to 0.916)",
+        "ppo, seed 3 0.906 (0.896 to 0.916)",
         "Win rate against its own pool; does not compare runs",
         "1 ppo-0 29.0 1.4 60/10/30 0.910",
         "2 games against minimax:4: 1 won, 1 drawn, 0 lost",
