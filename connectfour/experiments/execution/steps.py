@@ -14,7 +14,7 @@ from connectfour.runs.folder import RunFolder
 from connectfour.settings.schema import RunSettings
 from connectfour.system.sealed import INDEX
 
-_SECONDS_TO_START = 8.0
+_SECONDS_TO_START = 25.0
 _ENV_STEPS_PER_SECOND = 15_000
 """What a run limited by env steps is assumed to do on one machine, until one has shown its speed."""
 
