@@ -183,7 +183,7 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
         (2, "input should be greater than 0", ("train", "-p", "ppo.learning_rate=-1")),
         (2, "unknown heuristic 'nobody'", ("train", "-p", "league.heuristics=[nobody]")),
         (2, "cannot read nothing.yaml", ("train", "--config", "nothing.yaml")),
-        (2, "leave out --config and --run-dir", ("train", "--resume", run, "--run-dir", "x")),
+        (2, "leave out --config, --run-dir and --continue", ("train", "--resume", run, "--run-dir", "x")),
         (2, "these settings need about", ("train", "-p", "rollout.envs_per_runner=99999999999")),
         (2, "unknown algorithm 'apex9'", ("train", "-p", "algorithm=apex9")),
         (2, "unknown logger 'tensorbord': choose wandb, mlflow, aim", ("train", "--logger", "tensorbord")),
