@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,6 @@ from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
 from connectfour.experiments.execution.estimate import bytes_needed, describe_bytes, describe_minutes, seconds_needed
 from connectfour.experiments.execution.graph import Graph, Step
-from connectfour.experiments.execution.performing import check_success
 from connectfour.experiments.execution.picture import draw_graph
 from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.execution.scheduler import Ending, Scheduler
@@ -83,7 +82,7 @@ def run_experiment(
             reporting.say(describe_plan(experiment, scheduler, todo))
             interrupted = _run(scheduler, reporting)
     if not interrupted:
-        check_success(scheduler.failed, scheduler.counts["skipped"], folder.path)
+        _check_success(scheduler.failed, scheduler.counts["skipped"], folder.path)
     return ExperimentResult(folder, scheduler.endings, interrupted)
 
 
@@ -208,3 +207,20 @@ def plan(graph: Graph, receipts: Receipts) -> list[Step]:
         if follows or not (receipts.is_unwanted(step) or receipts.lacks_sources(step) or receipts.is_done(step)):
             stale[name] = step
     return list(stale.values())
+
+
+def _check_success(failed: Mapping[str, str], skipped: int, folder: Path) -> None:
+    """Raise if steps failed.
+
+    Raises:
+        ExperimentError: some did; the message names the first one with its log.
+    """
+    if not failed:
+        return
+    name, reason = next(iter(failed.items()))
+    others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+    left = f", {skipped} were skipped" if skipped else ""
+    log = ExperimentFolder(folder).log(name)
+    raise ExperimentError(
+        f"{name}{others} failed{left} ({reason.rstrip('.')}): see {log}, fix the cause, and run the same command again"
+    )

@@ -1,6 +1,6 @@
 """Copies of main's policy over the course of a run, kept to be evaluated later: ``snapshot:RUN/main@ITERATION``.
 
-They are no members of the league: nobody plays against them in training.
+They are not members of the league: no game in training is played against them.
 """
 
 from __future__ import annotations

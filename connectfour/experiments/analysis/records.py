@@ -13,6 +13,7 @@ from connectfour.experiments.condition import Condition
 from connectfour.experiments.metrics import train_column, training_metrics
 from connectfour.games.connect_four import GAME
 from connectfour.runs.folder import RunFolder
+from connectfour.runs.progress import number_in, read_rows
 from connectfour.system.files import write_atomically
 
 
@@ -38,7 +39,7 @@ def decide(run: RunFolder, condition: Condition) -> bool:
     known = training_metrics(run.read_settings([]))
     condition.check(known)
     last = {train_column(name): value for name, value in read_progress(run)[-1].items()}
-    return condition.holds({name: float(last.get(name) or "nan") for name in known})
+    return condition.holds({name: number_in(last, name) for name in known})
 
 
 def labels_of(run: RunFolder, variant: str) -> dict[str, Any]:
@@ -51,23 +52,16 @@ def labels_of(run: RunFolder, variant: str) -> dict[str, Any]:
 
 
 def read_progress(run: RunFolder) -> list[dict[str, str]]:
-    """Return the iterations of a run as its ``progress.csv`` has them; there is at least one.
+    """Return the iterations of a run, as text by column; there is at least one.
 
     Raises:
-        ExperimentError: the file is missing, empty or damaged.
+        RunFolderError: ``progress.csv`` is damaged.
+        ExperimentError: it holds no iterations.
     """
-    try:
-        with run.progress.open(newline="") as stream:
-            rows: list[dict[str, str]] = list(csv.DictReader(stream, strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        rows = []
-    if not rows or not all(map(_is_whole, rows)):
-        raise ExperimentError(f"{run.progress} holds no iterations or is damaged: train {run.path} again")
+    rows = read_rows(run.progress)
+    if not rows:
+        raise ExperimentError(f"{run.progress} holds no iterations: train {run.path} again")
     return rows
-
-
-def _is_whole(row: Mapping[Any, Any]) -> bool:
-    return None not in row and None not in row.values()
 
 
 def write_table(output: Path, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> None:

@@ -144,7 +144,7 @@ def _is_ordered(places: Floats) -> bool:
 
 
 def _read_columns(file: Path, required: Sequence[str]) -> dict[str, list[str]]:
-    """Return the cells of a CSV file by column; nothing if there is no such file, or it has no rows."""
+    """Return the cells of a CSV file by column; an empty result if the file is missing or has no rows."""
     try:
         with file.open(newline="", encoding="utf-8") as stream:
             header, *rows = list(csv.reader(stream, strict=True)) or [[]]

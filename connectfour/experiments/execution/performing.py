@@ -16,7 +16,6 @@ from math import ceil
 from pathlib import Path
 from typing import IO, Any
 
-from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.graph import PROGRAM, Step
 from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
@@ -175,20 +174,3 @@ def _has_bfloat16() -> bool:
     """Return whether the processor has instructions for bfloat16, which training then uses."""
     facts = _cpu_facts()
     return "avx512_bf16" in facts or "amx_bf16" in facts or "bf16" in facts.split()
-
-
-def check_success(failed: Mapping[str, str], skipped: int, folder: Path) -> None:
-    """Raise if steps failed.
-
-    Raises:
-        ExperimentError: some did; the message names the first one with its log.
-    """
-    if not failed:
-        return
-    name, reason = next(iter(failed.items()))
-    others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-    left = f", {skipped} were skipped" if skipped else ""
-    log = ExperimentFolder(folder).log(name)
-    raise ExperimentError(
-        f"{name}{others} failed{left} ({reason.rstrip('.')}): see {log}, fix the cause, and run the same command again"
-    )

@@ -50,7 +50,7 @@ class Reader:
         self._faults.setdefault(file, f"{self.name(file)} is damaged and was left out: {fault}")
 
     def text(self, file: Path) -> str | None:
-        """Return a text; None if there is no such file, or if it is damaged."""
+        """Return the text of a file; None if it is missing or damaged."""
         try:
             return file.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class Reader:
             return None
 
     def rows(self, file: Path, kind: type[AnyRow], *, only_last: bool = False) -> list[AnyRow]:
-        """Return the rows of a CSV file: none if there is no such file, or if it is damaged.
+        """Return the rows of a CSV file; an empty list if it is missing or damaged.
 
         Args:
             file: the file.
