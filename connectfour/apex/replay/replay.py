@@ -120,10 +120,18 @@ class Replay(Part):
 
     def _draw(self, count: int, totals: NDArray[np.float64]) -> list[Request]:
         """Ask every shard for its share of ``count`` transitions; one that gets none still says what it holds."""
+        sizes = enumerate(self._deal(count, totals))
+        return [Request.send(number, self.shards[number], "sample", size) for number, size in sizes]
+
+    def _draw_again(self, count: int) -> list[Request]:
+        """Ask those that hold transitions for ``count`` more; a shard that has just been replaced still starts."""
+        sizes = enumerate(self._deal(count, self._totals))
+        return [Request.send(number, self.shards[number], "sample", size) for number, size in sizes if size]
+
+    def _deal(self, count: int, totals: NDArray[np.float64]) -> list[int]:
         ends = np.floor(count * np.cumsum(totals) / totals.sum() + self._rng.random()).astype(int)
-        sizes = np.diff(np.minimum(ends, count), prepend=0).tolist()
-        shards = enumerate(zip(self.shards, sizes, strict=True))
-        return [Request.send(number, shard, "sample", size) for number, (shard, size) in shards]
+        sizes: list[int] = np.diff(np.minimum(ends, count), prepend=0).tolist()
+        return sizes
 
     @property
     def is_requested(self) -> bool:
@@ -145,7 +153,7 @@ class Replay(Part):
                 if sampled is not None:
                     answers.append((request, sampled))
             missing = self._count - sum(len(sampled) for _, sampled in answers)
-            requested = self._draw(missing, self._totals) if missing and self._totals.any() else []
+            requested = self._draw_again(missing) if missing and self._totals.any() else []
         filled = [(request, sampled) for request, sampled in answers if len(sampled)]
         return self._join(filled, answers) if filled else None
 
