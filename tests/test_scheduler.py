@@ -17,10 +17,11 @@ import pytest
 from connectfour.errors import ClusterError
 from connectfour.experiments.execution import scheduler as scheduling
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
+from connectfour.experiments.execution.endings import Ending
 from connectfour.experiments.execution.graph import Graph, Step
 from connectfour.experiments.execution.performing import environment_of
 from connectfour.experiments.execution.receipts import Receipts
-from connectfour.experiments.execution.scheduler import Ending, Scheduler
+from connectfour.experiments.execution.scheduler import Scheduler
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.schema import Demand
 from connectfour.system.machine import CORES, usable_cores

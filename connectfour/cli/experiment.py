@@ -105,6 +105,62 @@ def _demands(demand: dict[str, object]) -> list[str]:
 
 
 @app.command()
+def prepare(
+    file: FileArgument,
+    folder: DirArgument,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("-p", metavar="KEY=VALUE", help="As for run; without a value, the key stays as it is."),
+    ] = None,
+) -> None:
+    """Write into a folder what the steps of an experiment read, so that "step" can carry them out."""
+    from connectfour.experiments.layout import ExperimentFolder
+    from connectfour.experiments.preparing import check_folder, locked_folder
+    from connectfour.experiments.preparing import prepare as write_settings
+    from connectfour.experiments.reading import read_experiment
+
+    given = [each for each in override or [] if not each.endswith("=")]
+    experiment, here = read_experiment(file, given), ExperimentFolder(folder)
+    check_folder(here, experiment)
+    with locked_folder(here):
+        check_folder(here, experiment)
+        steps = write_settings(experiment, here).steps
+    typer.echo(f"{experiment.name}: {len(steps)} steps in {folder}")
+
+
+@app.command()
+def step(
+    folder: Annotated[Path, typer.Argument(help="Folder of the experiment, which has been prepared.")],
+    name: Annotated[str, typer.Argument(metavar="STEP", help='Name of the step; "graph" lists them.')],
+    command: Annotated[str, typer.Option(help="How the experiment was started; for the report.")] = "",
+) -> None:
+    """Carry out one step of an experiment unless it is up to date. For schedulers; "run" carries out all of them.
+
+    It prints the step's log, and ends with its exit code.
+    """
+    import signal
+
+    from connectfour.experiments.execution.performing import StepFailedError
+    from connectfour.experiments.execution.single import run_step
+    from connectfour.experiments.layout import ExperimentFolder
+    from connectfour.system.following import following
+
+    # The step's command then stops at a point to resume from.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with following(ExperimentFolder(folder).log(name), lambda text: typer.echo(text, nl=False)):
+            ending = run_step(folder, name, command)
+    except StepFailedError as error:
+        typer.echo(f"connectfour: {name} failed: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    typer.echo(f"{name}: {ending.state}{f': {ending.reason}' if ending.reason else ''}")
+
+
+@app.command()
 def settings() -> None:
     """List every key of an experiment file with its meaning."""
     from connectfour.experiments.schema import ExperimentSettings

@@ -10,20 +10,15 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 
-import yaml
-
-from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
+from connectfour.experiments.execution.endings import Ending
 from connectfour.experiments.execution.estimate import bytes_needed, describe_bytes, describe_minutes, seconds_needed
 from connectfour.experiments.execution.graph import Graph, Step
-from connectfour.experiments.execution.picture import draw_graph
 from connectfour.experiments.execution.receipts import Receipts
-from connectfour.experiments.execution.scheduler import Ending, Scheduler
-from connectfour.experiments.execution.steps import build_graph
+from connectfour.experiments.execution.scheduler import Scheduler
 from connectfour.experiments.layout import ExperimentFolder
+from connectfour.experiments.preparing import check_folder, locked_folder, prepare
 from connectfour.experiments.reading import Experiment
-from connectfour.settings.reading import dump_settings
-from connectfour.system.files import locked, write_atomically
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.ray_session import ray_session
 from connectfour.system.signals import stop_signals
@@ -69,9 +64,9 @@ def run_experiment(
         ClusterError: no cluster answers at ``address``, or it cannot give a step what it asks for.
     """
     folder = ExperimentFolder(output)
-    _check_folder(folder, experiment)
-    with _locked(folder), observer or ConsoleObserver() as reporting:
-        _check_folder(folder, experiment)
+    check_folder(folder, experiment)
+    with locked_folder(folder), observer or ConsoleObserver() as reporting:
+        check_folder(folder, experiment)
         graph = prepare(experiment, folder)
         receipts = Receipts(folder)
         todo = plan(graph, receipts)
@@ -116,62 +111,6 @@ def _run(scheduler: Scheduler, observer: Observer) -> bool:
     with stop_signals(interrupt, "Stopping the steps that run; the same command goes on"):
         scheduler.run(show, ended)
     return interrupted
-
-
-def prepare(experiment: Experiment, folder: ExperimentFolder) -> Graph:
-    """Write what the steps read, the experiment as used and the settings of each variant's runs; return the steps."""
-    _write_changed(folder.settings, experiment.dump())
-    for variant in experiment.variants:
-        file = folder.variant(variant.name)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _write_changed(file, dump_settings(variant.settings))
-    folder.steps.mkdir(exist_ok=True)
-    graph = build_graph(experiment, folder)
-    _write_changed(folder.graph, draw_graph(graph.predecessors))
-    return graph
-
-
-def _write_changed(file: Path, text: str) -> None:
-    if not file.is_file() or file.read_text(encoding="utf-8") != text:
-        write_atomically(file, text.encode())
-
-
-def _check_folder(folder: ExperimentFolder, experiment: Experiment) -> None:
-    """Refuse a folder that holds something else.
-
-    Raises:
-        ExperimentError: it does.
-    """
-    path = folder.path
-    nearest = next(each for each in (path, *path.absolute().parents) if each.exists())
-    if not nearest.is_dir():
-        raise ExperimentError(f"{nearest} is a file: choose another --output")
-    if not path.exists() or all(file.name.startswith(".") for file in path.iterdir()):
-        return
-    try:
-        stored = yaml.safe_load(folder.settings.read_text(encoding="utf-8"))
-        name, variants = stored["name"], set(stored["variants"])
-    except FileNotFoundError:
-        raise ExperimentError(f"{path} is not the folder of an experiment: choose another --output") from None
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError):
-        raise ExperimentError(f"{folder.settings} is damaged: choose another --output, or restore it") from None
-    if name != experiment.name:
-        raise ExperimentError(f"{path} is the folder of the experiment {name}: choose another --output")
-    if not variants & {variant.name for variant in experiment.variants}:
-        raise ExperimentError(
-            f"{path} is the folder of another experiment, with the variants {', '.join(sorted(variants))}: choose "
-            "another --output"
-        )
-
-
-@contextmanager
-def _locked(folder: ExperimentFolder) -> Iterator[None]:
-    def refusal(owner: str) -> ExperimentError:
-        return ExperimentError(f"{owner} is running {folder.path}: wait for it or stop it")
-
-    folder.path.mkdir(parents=True, exist_ok=True)
-    with locked(folder.lock, refusal):
-        yield
 
 
 def describe_plan(experiment: Experiment, scheduler: Scheduler, todo: Sequence[Step]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from connectfour.errors import ConfigError
+from connectfour.errors import ConfigError, ExperimentError
 from connectfour.experiments.condition import Condition
+from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.metrics import check_metric, training_metrics
 from connectfour.experiments.schema import NAME, ExperimentSettings
 from connectfour.grading.positions import load_positions
 from connectfour.players.names import encode_player
 from connectfour.settings.describing import describe
-from connectfour.settings.reading import flat, load_settings, parse_override, read_yaml, set_value
+from connectfour.settings.reading import dump_settings, flat, load_settings, parse_override, read_yaml, set_value
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,23 @@ class Experiment:
         variants = {variant.name: dict(variant.changes) for variant in self.variants}
         return yaml.safe_dump({"name": self.name, **values, "variants": variants}, sort_keys=False)
 
+    def pack(self) -> str:
+        """Return it as an experiment file that needs no other: it also holds all settings of each variant's runs."""
+        configs = {variant.name: yaml.safe_load(dump_settings(variant.settings)) for variant in self.variants}
+        return yaml.safe_dump({**yaml.safe_load(self.dump()), _CONFIGS: configs}, sort_keys=False)
+
+
+_CONFIGS = "configs"
+"""Key of a packed experiment: by variant, all settings of its runs."""
+
 
 def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None = None) -> Experiment:
     """Read an experiment from a file.
 
     Args:
-        file: the experiment file.
+        file: the experiment file, as a user or ``Experiment.pack`` wrote it.
         overrides: ``"dotted.name=value"``, which take precedence over it; those of runs begin with ``train.``.
-        name: by default, the name of the file.
+        name: by default, the name of the file, or that of the packed experiment.
 
     Raises:
         ConfigError: the file cannot be read, a key is unknown, a value is not allowed, or a setting does nothing. The
@@ -79,6 +89,11 @@ def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None 
         PlayerError: an opponent does not exist.
     """
     values = read_yaml(file)
+    config_of = _configs_beside(file)
+    if _CONFIGS in values:
+        config_of = _packed_configs(values.pop(_CONFIGS), file)
+        name = name or str(values.pop("name", file.stem))
+        values.pop("name", None)
     for override in overrides:
         key, value = parse_override(override)
         if key.startswith("train."):
@@ -92,13 +107,53 @@ def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None 
     name = name or file.stem
     _check_name(name, "the experiment")
     variants = tuple(
-        _variant(each, changes, settings, file.parent) for each, changes in _unique(settings.combinations, file)
+        _variant(each, changes, settings, config_of) for each, changes in _unique(settings.combinations, file)
     )
     _check_metrics(settings, variants)
     for player in (*settings.evaluation.opponents, settings.examples.opponent):
         encode_player(player)
     load_positions(settings.evaluation.positions)
     return Experiment(name, settings, variants)
+
+
+def read_prepared(folder: ExperimentFolder) -> Experiment:
+    """Read the experiment for which a folder has been prepared; players and positions are not looked for.
+
+    Raises:
+        ExperimentError: the folder has not been prepared.
+        ConfigError: a file in it is damaged.
+    """
+    if not folder.settings.is_file():
+        raise ExperimentError(f"{folder.path} is not the folder of an experiment: run connectfour experiment prepare")
+    values = read_yaml(folder.settings)
+    name = str(values.pop("name", folder.path.name))
+    settings = _validated(values, folder.settings)
+    variants = (
+        Variant(each, changes, load_settings(folder.variant(each), stored=True))
+        for each, changes in settings.variants.items()
+    )
+    return Experiment(name, settings, tuple(variants))
+
+
+_Config = Path | Mapping[str, Any] | None
+"""A configuration file, or what it says."""
+
+
+def _configs_beside(file: Path) -> Callable[[str, Any], _Config]:
+    """Return what finds the configuration of a variant, by the variant's name and the path that the file gives."""
+    return lambda _, path: file.parent / str(path) if path else None
+
+
+def _packed_configs(configs: Any, file: Path) -> Callable[[str, Any], _Config]:
+    """Return the same for a packed experiment, whose variants are fixed."""
+
+    def config_of(variant: str, _: Any) -> _Config:
+        config = configs.get(variant) if isinstance(configs, dict) else None
+        if not isinstance(config, dict):
+            raise ConfigError(f"{file} has no configs.{variant}: its variants are fixed")
+        return config
+
+    return config_of
 
 
 def _validated(values: dict[str, Any], file: Path) -> ExperimentSettings:
@@ -159,7 +214,9 @@ def _check_name(name: str, what: str) -> None:
         )
 
 
-def _variant(name: str, changes: Mapping[str, Any], settings: ExperimentSettings, folder: Path) -> Variant:
+def _variant(
+    name: str, changes: Mapping[str, Any], settings: ExperimentSettings, config_of: Callable[[str, Any], _Config]
+) -> Variant:
     """Build the settings of a variant's runs."""
     own = dict(flat(changes))
     config = own.pop("config", settings.config)
@@ -169,7 +226,7 @@ def _variant(name: str, changes: Mapping[str, Any], settings: ExperimentSettings
     if "checkpoint.history" in merged:
         raise ConfigError(f"variant {name} sets checkpoint.history: set evaluation.points instead")
     try:
-        run = load_settings(folder / str(config) if config else None, merged)
+        run = load_settings(config_of(name, config), merged)
     except ConfigError as error:
         raise ConfigError(f"variant {name}: {error}") from None
     if run.stop.minutes is None and run.stop.env_steps is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +43,15 @@ def run_settings(algorithm: str) -> type[RunSettings]:
 
 
 def load_settings(
-    file: str | Path | None = None, overrides: Sequence[str] | Mapping[str, Any] = (), *, stored: bool = False
+    file: str | Path | Mapping[str, Any] | None = None,
+    overrides: Sequence[str] | Mapping[str, Any] = (),
+    *,
+    stored: bool = False,
 ) -> Any:
     """Read settings from a YAML file and apply ``"dotted.name=value"`` overrides; all others keep their defaults.
 
     Args:
-        file: what a user wrote, or the ``config.yaml`` of a run.
+        file: what a user wrote, or the ``config.yaml`` of a run; also as nested values.
         overrides: take precedence over the file; also as values by dotted name.
         stored: whether a run stored the file; it may then carry settings that do nothing.
 
@@ -58,7 +62,7 @@ def load_settings(
         ConfigError: the file cannot be read; a key is unknown, does nothing, or has a value that is out of range. The
             message names it.
     """
-    values = read_yaml(Path(file)) if file else {}
+    values = deepcopy(dict(file)) if isinstance(file, Mapping) else read_yaml(Path(file)) if file else {}
     kind = _kind(values)
     chosen = {} if stored else {name: value for name, value in flat(values) if not _is_dumped(kind, values, name)}
     if "network.head" not in chosen:

@@ -8,10 +8,11 @@ from rich.box import SIMPLE
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from connectfour.experiments.execution.endings import Ending, State
 from connectfour.experiments.execution.estimate import describe_minutes, seconds_needed
 from connectfour.experiments.execution.graph import Step
 from connectfour.experiments.execution.performing import last_line
-from connectfour.experiments.execution.scheduler import Ending, Scheduler, State
+from connectfour.experiments.execution.scheduler import Scheduler
 
 _STATES: tuple[State, ...] = ("done", "running", "waiting", "failed", "skipped", "not evaluated")
 _MOST_LINES = 12

@@ -32,7 +32,8 @@ class Step:
         demand: what it asks Ray for.
         ray: whether its command uses Ray: none; a ``private`` one; or the ``shared`` one that runs the experiment, and
             then the step holds nothing itself.
-        seed: its random seed, if it has one.
+        variant: the variant to whose runs it belongs; None if it is about all runs.
+        seed: the seed of its run, and its own; None if it is about all runs.
         resumes: whether the command goes on from its own outputs if it was cut off.
         folder: a folder that is this step's alone; it is put aside, not overwritten, if the step begins anew.
         is_last: whether it runs when all others have ended, however they ended.
@@ -48,6 +49,7 @@ class Step:
     why: str = ""
     demand: Demand = field(default_factory=lambda: Demand(num_cpus=1))
     ray: Literal["none", "private", "shared"] = "none"
+    variant: str | None = None
     seed: int | None = None
     resumes: bool = False
     folder: str | None = None
@@ -107,6 +109,16 @@ class Graph:
         """Return the steps that write ``files``."""
         writers = dict.fromkeys(self._writers[file] for file in files if file in self._writers)
         return tuple(writer for writer in writers if writer != besides)
+
+    def ancestors(self, name: str) -> set[str]:
+        """Return all steps for which a step waits, directly or not."""
+        found: set[str] = set()
+        left = [name]
+        while left:
+            new = set(self.predecessors[left.pop()]) - found
+            found |= new
+            left += new
+        return found
 
     def sorter(self) -> TopologicalSorter[str]:
         """Return the order of the steps as the standard library's sorter, which gives those that are ready."""

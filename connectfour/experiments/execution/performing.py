@@ -29,7 +29,15 @@ _OF_THE_WORKER = ("RAY_ADDRESS", "RAY_JOB_ID", "RAY_RAYLET_PID", "RAY_NODE_ID", 
 
 
 class StepFailedError(Exception):
-    """A step's command failed; the message says how, in half a sentence."""
+    """A step's command failed; the message says how, in half a sentence.
+
+    Attributes:
+        exit_code: that of the command; 128 and the signal's number if one ended it.
+    """
+
+    def __init__(self, reason: str, exit_code: int = ExperimentError.exit_code) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
 
 
 def perform(step: Step, folder: Path, ray_address: str | None = None, retries: int = 0) -> None:
@@ -69,7 +77,7 @@ def _attempt(step: Step, folder: Path, ray_address: str | None, number: int) -> 
         log.flush()
         code = _run(step, folder, log, ray_address)
     if code:
-        raise StepFailedError(_how(code, files.log(step.name)))
+        raise StepFailedError(_how(code, files.log(step.name)), code if code > 0 else 128 - code)
     missing = receipts.missing(step)
     if missing:
         raise StepFailedError(f"it did not write {', '.join(missing)}")

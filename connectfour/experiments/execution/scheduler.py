@@ -13,39 +13,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
 from connectfour.errors import ClusterError
+from connectfour.experiments.execution.endings import Ending, State, left_out, write_outcome, write_status
 from connectfour.experiments.execution.graph import Graph, Step
 from connectfour.experiments.execution.performing import perform
-from connectfour.experiments.execution.receipts import Receipts, read_json, write_json
+from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.games.connect_four import GAME
-
-State = Literal["waiting", "running", "done", "failed", "skipped", "not evaluated"]
-"""``skipped``: a step that it needs failed. ``not evaluated``: its run does not meet the experiment's condition."""
 
 _SECONDS_PER_LOOK = 0.5
 _THREADS = "OMP_NUM_THREADS"
-
-
-@dataclass
-class Ending:
-    """How a step is, or how it ended.
-
-    Attributes:
-        state: its state.
-        reason: why it failed or was left out, as half a sentence.
-        seconds: how long it ran this time; None if it did not.
-    """
-
-    state: State = "waiting"
-    reason: str = ""
-    seconds: float | None = None
 
 
 class Scheduler:
@@ -139,10 +120,10 @@ class Scheduler:
             return True  # it stays as it is
         ending = self.endings[step.name]
         if step.is_last:
-            self._write_outcome()
-        left_out = self._left_out(step)
-        if left_out:
-            ending.state, ending.reason = left_out
+            write_outcome(self.graph, self.folder, self.endings, self._command)
+        reason = left_out(step, self.graph, self.endings, self.receipts)
+        if reason:
+            ending.state, ending.reason = reason
             self.receipts.discard(step)
             return False
         if self.receipts.is_done(step):
@@ -158,22 +139,6 @@ class Scheduler:
         )
         self._tasks[task] = step
         return True
-
-    def _left_out(self, step: Step) -> tuple[State, str] | None:
-        """Return why a step cannot run, or is not wanted; None if it runs."""
-        if step.is_last:
-            return None
-        for name in self.graph.writers_of((*step.inputs, *([step.condition] if step.condition else []))):
-            before = self.endings[name]
-            if before.state == "failed":
-                return "skipped", f"{name} failed"
-            if before.state in {"skipped", "not evaluated"}:
-                return before.state, before.reason
-        if self.receipts.is_unwanted(step):
-            return "not evaluated", f"{step.why} does not hold"
-        if self.receipts.lacks_sources(step):
-            return "skipped", "there is nothing that it could read"
-        return None
 
     def _wait(self) -> list[Step]:
         """Wait a moment, and return the steps that have ended."""
@@ -216,25 +181,8 @@ class Scheduler:
         if time.monotonic() < self._status_due and not at_end:
             return
         self._status_due = time.monotonic() + 1.0
-        status = {"game": GAME, "steps": len(self.endings), "states": dict(self.counts)}
         with suppress(OSError):  # a full disk ends the steps that write results; this is only a note
-            write_json(self.folder.status, status)
-
-    def _write_outcome(self) -> None:
-        """Note how all steps ended, if that has changed, and how the user called this command."""
-        steps = {
-            name: {
-                "state": ending.state,
-                "reason": ending.reason,
-                "log": str(self.folder.log(name).relative_to(self.folder.path)),
-                "command": ["connectfour", *self.graph.steps[name].command],
-            }
-            for name, ending in self.endings.items()
-            if not self.graph.steps[name].is_last
-        }
-        before = read_json(self.folder.outcome)
-        if before is None or before.get("steps") != steps:
-            write_json(self.folder.outcome, {"game": GAME, "command": self._command, "steps": steps})
+            write_status(self.folder, self.endings)
 
 
 def _perform(threads: str | None, *arguments: Any) -> None:

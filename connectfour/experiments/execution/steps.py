@@ -80,6 +80,7 @@ class _Builder:
             outputs=run.trained,
             demand=resources.train.model_copy(update={"num_cpus": resources.train.num_cpus or settings.cores}),
             ray=resources.ray,
+            variant=run.variant.name,
             seed=run.seed,
             resumes=True,
             folder=folder,
@@ -98,6 +99,7 @@ class _Builder:
             inputs=run.trained,
             outputs=(table, verdict),
             demand=self._settings.resources.evaluate,
+            variant=run.variant.name,
             seed=run.seed,
             seconds=3.0,
         )
@@ -153,6 +155,7 @@ class _Builder:
             condition=str(run.results.verdict) if condition else None,
             why=condition or "",
             demand=self._settings.resources.evaluate,
+            variant=run.variant.name,
             seed=run.seed,
             seconds=seconds,
         )
