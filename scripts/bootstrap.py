@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "bootstrap.stamp"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-EXTRAS = ("video", "web")  # what the tests need; ``solver`` is AGPL and only regenerates the graded positions
+EXTRAS = ("argo", "video", "web")  # what the tests need; ``solver`` is AGPL and only regenerates the graded positions
 
 
 def fingerprint() -> str:

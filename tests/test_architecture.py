@@ -90,6 +90,9 @@ def test_heuristics_know_only_the_rules() -> None:
     [
         "connectfour",
         "connectfour.cli",
+        "connectfour.experiments.argo",
+        "connectfour.experiments.execution.single",
+        "connectfour.experiments.preparing",
         "connectfour.experiments.reporting.report",
         "connectfour.games.connect_four.bitboard",
         "connectfour.games.connect_four.notation",

@@ -181,6 +181,16 @@ def test_a_step_that_asks_for_what_nobody_has_is_refused(tmp_path: Path) -> None
     scheduler = Scheduler(Graph(steps), folder, Receipts(folder))
     with pytest.raises(ClusterError, match="a asks for 2 moon and Ray offers 0 in all"):
         scheduler.check_demands(steps)
+    with pytest.raises(ClusterError, match=r"a asks for 1e\+15 memory and Ray offers "):
+        scheduler.check_demands([Step("a", SETTINGS, demand=Demand(num_cpus=1, memory_gb=1e6))])
+
+
+def test_a_step_holds_the_memory_that_it_asks_for() -> None:
+    """In bytes; a step that joins the Ray that runs the experiment holds none."""
+    step = Step("a", SETTINGS, demand=Demand(num_cpus=1, memory_gb=2))
+    assert scheduling._options(step)["memory"] == 2e9
+    assert "memory" not in scheduling._options(replace(step, demand=Demand(num_cpus=1)))
+    assert "memory" not in scheduling._options(replace(step, ray="shared"))
 
 
 def test_a_command_knows_its_cores_and_its_ray(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,7 +74,7 @@ def test_a_prepared_folder_says_which_steps_there_are(grid: Path, tmp_path: Path
 def prepared(tmp_path: Path) -> ExperimentFolder:
     """The folder of a tiny experiment in which only ``prepare`` has run."""
     file = write(tmp_path, TINY + "evaluate_if: win_rate > 0.5\n")
-    done = call("experiment", "prepare", file, tmp_path / "folder", "-p", "runs=2", "-p", "train.stop.minutes=")
+    done = call("experiment", "prepare", file, tmp_path / "folder", "-p", "runs=2", "-p", "first_seed=")
     assert (done.returncode, done.stdout) == (0, f"tiny: 11 steps in {tmp_path / 'folder'}\n")
     return ExperimentFolder(tmp_path / "folder")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from connectfour.errors import INTERRUPTED
+from connectfour.errors import INTERRUPTED, ExperimentError
 from connectfour.system.observer import ConsoleObserver, plain_console
 
 app = typer.Typer(
@@ -105,6 +105,20 @@ def _demands(demand: dict[str, object]) -> list[str]:
 
 
 @app.command()
+def argo(file: FileArgument, name: NameOption = None, override: OverrideOption = None) -> None:
+    """Print an Argo Workflow that runs an experiment on Kubernetes: argo submit it."""
+    from connectfour.experiments.reading import read_experiment
+
+    try:
+        from connectfour.experiments.argo import build_workflow
+    except ModuleNotFoundError as error:
+        if error.name not in {"hera", "hera.workflows"}:
+            raise
+        raise ExperimentError("experiment argo needs hera: pip install 'connectfour-league[argo]'") from None
+    typer.echo(build_workflow(read_experiment(file, override or [], name)), nl=False)
+
+
+@app.command()
 def prepare(
     file: FileArgument,
     folder: DirArgument,
@@ -153,8 +167,6 @@ def step(
     except StepFailedError as error:
         typer.echo(f"connectfour: {name} failed: {error}", err=True)
         raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
     finally:
         signal.signal(signal.SIGTERM, before)
     typer.echo(f"{name}: {ending.state}{f': {ending.reason}' if ending.reason else ''}")

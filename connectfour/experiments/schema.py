@@ -55,11 +55,14 @@ class TableSettings(Settings):
 
 
 class Demand(Settings):
-    """What a step asks Ray for."""
+    """What a step asks Ray or Kubernetes for."""
 
     num_cpus: float | None = Field(None, gt=0, description="cores; null: as many as the step can use")
     num_gpus: float = Field(0, ge=0, description="GPUs")
-    tags: dict[str, float] = Field({}, description="custom resources of Ray, such as {large: 1}")
+    memory_gb: float | None = Field(None, gt=0, description="memory in GB; null: not asked for")
+    tags: dict[str, float] = Field(
+        {}, description="custom resources of Ray, such as {large: 1}; with Argo, labels of nodes, such as large=true"
+    )
 
     @field_validator("tags")
     @classmethod

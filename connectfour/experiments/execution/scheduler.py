@@ -169,6 +169,7 @@ class Scheduler:
         self.cores = float(offered.get("CPU", 0))
         for step in steps:
             wanted = {"CPU": step.cores, "GPU": step.demand.num_gpus, **step.demand.tags}
+            wanted["memory"] = 1e9 * (step.demand.memory_gb or 0)
             for name, amount in wanted.items():
                 if amount > offered.get(name, 0):
                     raise ClusterError(
@@ -197,8 +198,12 @@ def _perform(threads: str | None, *arguments: Any) -> None:
 def _options(step: Step) -> dict[str, Any]:
     """Return what a step asks Ray for."""
     demand = step.demand
-    held = {} if step.ray == "shared" else {"num_gpus": demand.num_gpus, "resources": dict(demand.tags)}
-    return {"num_cpus": step.cores, **held}
+    options: dict[str, Any] = {"num_cpus": step.cores}
+    if step.ray != "shared":
+        options |= {"num_gpus": demand.num_gpus, "resources": dict(demand.tags)}
+        if demand.memory_gb:
+            options["memory"] = demand.memory_gb * 1e9
+    return options
 
 
 def _result(task: Any) -> tuple[State, str]:

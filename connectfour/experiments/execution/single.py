@@ -33,19 +33,20 @@ def run_step(path: Path, name: str, command: str = "") -> Ending:
     graph = build_graph(read_prepared(folder), folder)
     step = _find(graph, name, path)
     receipts = Receipts(folder)
-    if step.variant is None:
-        endings = settle(graph, folder, receipts, graph.ancestors(name))
-        if step.is_last:
-            write_outcome(graph, folder, endings, command)
-            write_status(folder, {**endings, name: Ending("done")})
+    endings = settle(graph, folder, receipts, graph.ancestors(name)) if step.variant is None else {}
+    if step.is_last:
+        write_outcome(graph, folder, endings, command)
     ending = _left_out(step, graph, folder, receipts)
     if ending:
         receipts.discard(step)
-        return ending
-    if receipts.is_done(step):
-        return Ending("done", "it is up to date")
-    perform(step, folder.path)
-    return Ending("done", seconds=(receipts.read(step) or {}).get("seconds"))
+    elif receipts.is_done(step):
+        ending = Ending("done", "it is up to date")
+    else:
+        perform(step, folder.path)
+        ending = Ending("done", seconds=(receipts.read(step) or {}).get("seconds"))
+    if step.is_last:
+        write_status(folder, {**endings, name: ending})
+    return ending
 
 
 def _find(graph: Graph, name: str, path: Path) -> Step:
