@@ -105,16 +105,24 @@ class Interpreter:
     def _dag(self, dag: Mapping[str, Any], values: Mapping[str, str]) -> None:
         tasks = {task["name"]: task for task in dag["tasks"]}
         given = dict(values)
-        for name in TopologicalSorter({each: depends_on(task) for each, task in tasks.items()}).static_order():
-            task = tasks[name]
-            for item in _items(task, given):
-                here = {**given, "item": item}
-                if not _holds(_filled(task.get("when", "yes == yes"), here)):
-                    continue
-                arguments = task.get("arguments", {}).get("parameters", [])
-                filled = {each["name"]: _filled(each["value"], here) for each in arguments}
-                for key, value in self._template(task["template"], filled).items():
-                    given[f"tasks.{name}.outputs.parameters.{key}"] = value
+        sorter = TopologicalSorter({name: depends_on(task) for name, task in tasks.items()})
+        sorter.prepare()
+        while sorter.is_active():
+            # The other way round: nothing but "depends" puts tasks in order.
+            for name in reversed(sorter.get_ready()):
+                self._task(tasks[name], given)
+                sorter.done(name)
+
+    def _task(self, task: Mapping[str, Any], values: dict[str, str]) -> None:
+        """Run a task for each of its items, and add what it says to ``values``."""
+        for item in _items(task, values):
+            here = {**values, "item": item}
+            if not _holds(_filled(task.get("when", "yes == yes"), here)):
+                continue
+            arguments = task.get("arguments", {}).get("parameters", [])
+            filled = {each["name"]: _filled(each["value"], here) for each in arguments}
+            for key, value in self._template(task["template"], filled).items():
+                values[f"tasks.{task['name']}.outputs.parameters.{key}"] = value
 
 
 def depends_on(task: Mapping[str, Any]) -> set[str]:
