@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "bootstrap.stamp"
 PYTHON = VENV / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-EXTRAS = ("argo", "video", "web")  # what the tests need; ``solver`` is AGPL and only regenerates the graded positions
+# What the tests need. "solver" is AGPL and only regenerates the graded positions.
+EXTRAS = ("argo", "dashboard", "video", "web")
 
 
 def fingerprint() -> str:

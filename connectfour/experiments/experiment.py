@@ -10,6 +10,7 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 
+from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
 from connectfour.experiments.execution.endings import Ending
 from connectfour.experiments.execution.estimate import bytes_needed, describe_bytes, describe_minutes, seconds_needed

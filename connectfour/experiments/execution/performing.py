@@ -16,6 +16,7 @@ from math import ceil
 from pathlib import Path
 from typing import IO, Any
 
+from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.graph import PROGRAM, Step
 from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
