@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ from ray import tune
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 from ray.tune.result import SHOULD_CHECKPOINT
 
+from connectfour.errors import StorageError
 from connectfour.league.members import MAIN
 from connectfour.rllib.parted_algorithm import ENDED
-from connectfour.runs.folder import RunFolder
-from connectfour.runs.leftovers import prune_parts
+from connectfour.runs.folder import CHECKPOINT_INDEXES, RunFolder
+from connectfour.runs.leftovers import surplus_checkpoints
 from connectfour.runs.progress import ProgressRow, append_row, live_table, plain_line
 from connectfour.settings.schema import Metric, RunSettings
+from connectfour.storage.mirror import Mirror
 from connectfour.system.notices import NoticeReader
 from connectfour.system.observer import Observer
 from connectfour.system.sealed import flush_tree
@@ -70,13 +74,26 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
 class PartPruner(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here
     """Counts checkpoints over all parts of a resumed run: Tune knows only those of the part that trains now."""
 
-    def __init__(self, run: RunFolder, part: str, keep: int) -> None:
-        """Keep at most ``keep`` checkpoints in ``run``, of which ``part`` trains now."""
-        self._run, self._part, self._keep = run, part, keep
+    def __init__(self, run: RunFolder, part: str, keep: int, mirror: Mirror | None = None) -> None:
+        """Keep at most ``keep`` checkpoints in ``run``, of which ``part`` trains now.
+
+        ``mirror`` is what keeps ``run``, if it is a copy of a run in an object store.
+        """
+        self._run, self._part, self._keep, self._mirror = run, part, keep, mirror
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Make it picklable, so that Tune can store the experiment."""
+        return PartPruner, (self._run, self._part, self._keep)
 
     def on_checkpoint(self, iteration: int, trials: list[Any], trial: Any, checkpoint: Any, **info: Any) -> None:
         """Make room for the new one."""
-        prune_parts(self._run, self._part, self._keep)
+        if self._mirror is None:
+            for path in surplus_checkpoints(self._run, self._part, self._keep):
+                shutil.rmtree(path, ignore_errors=True)
+            return
+        with suppress(StorageError):  # the next checkpoint makes room again
+            self._mirror.pull(CHECKPOINT_INDEXES)
+            self._mirror.remove(surplus_checkpoints(self._run, self._part, self._keep))
 
 
 class CheckpointClock(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here

@@ -17,7 +17,8 @@
     ├── ServerError          13   the web app cannot be served
     ├── HiddenPackageError   14   a user's file shadows a package of this project
     ├── OutputError          15   a result cannot be written where it was asked for
-    └── ExperimentError      16   steps of an experiment failed, or its folder cannot be used
+    ├── ExperimentError      16   steps of an experiment failed, or its folder cannot be used
+    └── StorageError         17   where a run is kept cannot be used, or not from everywhere it is needed
 
 The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
@@ -122,6 +123,12 @@ class HiddenPackageError(ConnectFourError, ImportError):
     """A user's file shadows a package of this project."""
 
     exit_code = 14
+
+
+class StorageError(ConnectFourError):
+    """Where a run is kept cannot be used, or not from everywhere it is needed."""
+
+    exit_code = 17
 
 
 class OutputError(ConnectFourError):

@@ -214,11 +214,12 @@ def test_a_command_knows_its_cores_and_its_ray(monkeypatch: pytest.MonkeyPatch) 
 def test_rays_thread_count_does_not_reach_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray gives a worker as many threads as its task holds cores; each process of the command would take as many."""
     seen: list[str | None] = []
-    monkeypatch.setattr(scheduling, "perform", lambda: seen.append(os.environ.get("OMP_NUM_THREADS")))
+    monkeypatch.setattr(scheduling, "perform", lambda *_: seen.append(os.environ.get("OMP_NUM_THREADS")))
     monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    scheduling._perform("2")
-    scheduling._perform(None)
+    step = Step("train", ())
+    scheduling._perform("2", step, Path(), None, 0)
+    scheduling._perform(None, step, Path(), None, 0)
     assert seen == ["2", None]
 
 

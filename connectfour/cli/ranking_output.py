@@ -135,8 +135,8 @@ def print_ranking(ranking: Ranking, console: Console | None = None) -> None:
 
 def _files_of(ranking: Ranking) -> str:
     folder = ranking.folder
-    tables = f"{folder.leaderboard}, {folder.crosstable.name}, {folder.leaderboard_picture.name}"
-    return f"Tables and picture: {tables}; every game: {folder.match_log}"
+    tables = f"{folder}/{folder.leaderboard.name}, {folder.crosstable.name}, {folder.leaderboard_picture.name}"
+    return f"Tables and picture: {tables}; every game: {folder}/{folder.match_log.name}"
 
 
 def print_rehearsal(

@@ -83,10 +83,10 @@ def _print_summary(result: TrainingResult) -> None:
     plain_console().print(
         f"{verb} after {row.minutes:.1f} minutes: {row.env_steps:,} env steps, a league of {row.league_size}, "
         f"win rate {row.win_rate:.2f} against its pool.\n"
-        f"Resume it:        connectfour train --resume {run.path}{more}\n"
-        f"Learning curves:  {run.learning_curves}, or tensorboard --logdir {run.path}\n"
-        f"Grade it:         connectfour grade snapshot:{run.path}/main\n"
-        f"Rank its league:  connectfour rank {run.path}",
+        f"Resume it:        connectfour train --resume {run}{more}\n"
+        f"Learning curves:  {run}/{run.learning_curves.name}, or tensorboard --logdir {run}\n"
+        f"Grade it:         connectfour grade snapshot:{run}/main\n"
+        f"Rank its league:  connectfour rank {run}",
         soft_wrap=True,
         highlight=False,
     )

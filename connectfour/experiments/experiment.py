@@ -15,6 +15,7 @@ from connectfour.experiments.execution.display import describe_ending, live_tabl
 from connectfour.experiments.execution.endings import Ending
 from connectfour.experiments.execution.estimate import bytes_needed, describe_bytes, describe_minutes, seconds_needed
 from connectfour.experiments.execution.graph import Graph, Step
+from connectfour.experiments.execution.place import opened
 from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.execution.scheduler import Scheduler
 from connectfour.experiments.layout import ExperimentFolder
@@ -42,7 +43,7 @@ class ExperimentResult:
 
 def run_experiment(
     experiment: Experiment,
-    output: Path,
+    output: str | Path,
     *,
     address: str | None = None,
     command: str = "",
@@ -55,7 +56,7 @@ def run_experiment(
 
     Args:
         experiment: what to run.
-        output: its folder, new or of an earlier call.
+        output: its folder, new or of an earlier call; a path, or an address in an object store.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine while steps run.
         command: how the user called it; for the report.
         observer: receives progress reports; by default they are printed.
@@ -64,19 +65,23 @@ def run_experiment(
         ExperimentError: the folder holds something else, is in use, or cannot be written; or steps failed.
         ClusterError: no cluster answers at ``address``, or it cannot give a step what it asks for.
     """
-    folder = ExperimentFolder(output)
-    check_folder(folder, experiment)
-    with locked_folder(folder), observer or ConsoleObserver() as reporting:
+    reporting = observer or ConsoleObserver()
+    with opened(output, experiment.settings.storage, reporting.say) as place:
+        folder = ExperimentFolder(place.path)
         check_folder(folder, experiment)
-        graph = prepare(experiment, folder)
-        receipts = Receipts(folder)
-        todo = plan(graph, receipts)
-        scheduler = Scheduler(graph, folder, receipts, retries=experiment.settings.retries, command=command)
-        with _ray_for(todo, address):
-            if todo:
-                scheduler.check_demands(todo)
-            reporting.say(describe_plan(experiment, scheduler, todo))
-            interrupted = _run(scheduler, reporting)
+        with locked_folder(folder), reporting:
+            check_folder(folder, experiment)
+            graph = prepare(experiment, folder)
+            receipts = Receipts(folder)
+            todo = plan(graph, receipts)
+            retries = experiment.settings.retries
+            scheduler = Scheduler(graph, folder, receipts, retries=retries, command=command, place=place)
+            with _ray_for(todo, address):
+                if todo:
+                    scheduler.check_demands(todo)
+                    place.check()
+                reporting.say(describe_plan(experiment, scheduler, todo))
+                interrupted = _run(scheduler, reporting)
     if not interrupted:
         _check_success(scheduler.failed, scheduler.counts["skipped"], folder.path)
     return ExperimentResult(folder, scheduler.endings, interrupted)

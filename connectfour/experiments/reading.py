@@ -223,6 +223,8 @@ def _variant(
     merged = {**dict(flat(settings.train)), **own}
     if "seed" in merged:
         raise ConfigError(f"variant {name} sets seed, which differs between its runs: set first_seed and runs instead")
+    if "storage" in merged:
+        raise ConfigError(f"variant {name} sets storage, which is that of the experiment: set storage instead")
     if "checkpoint.history" in merged:
         raise ConfigError(f"variant {name} sets checkpoint.history: set evaluation.points instead")
     try:
@@ -235,7 +237,7 @@ def _variant(
             "train.stop.minutes or train.stop.env_steps"
         )
     kept = run.checkpoint.model_copy(update={"history": settings.evaluation.points})
-    run = run.model_copy(update={"checkpoint": kept, "seed": 0})
+    run = run.model_copy(update={"checkpoint": kept, "seed": 0, "storage": settings.storage})
     return Variant(name, {**({"config": str(config)} if "config" in changes else {}), **own}, run)
 
 

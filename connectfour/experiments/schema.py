@@ -115,6 +115,11 @@ class ExperimentSettings(Settings):
         ("value_preserving", "score", "league_size"),
         description="what to plot over env steps and minutes: evaluated metrics, or columns of train.csv",
     )
+    storage: Literal["machine", "shared"] = Field(
+        "machine",
+        description="who sees the experiment's folder. machine: this machine alone, on which all steps then run; "
+        "shared: every node of the cluster, so steps run on any of them. A folder in an object store is seen by all",
+    )
     retries: int = Field(1, ge=0, description="how often a step that fails is tried again")
     resources: ResourceSettings = ResourceSettings()
 

@@ -76,8 +76,10 @@ class League(Part):
 
     name = "league"
 
-    def __init__(self, algorithm: PartedAlgorithm, settings: RunSettings, folder: Path) -> None:
-        """Play the league of ``algorithm``, which is not built yet, in ``folder``.
+    def __init__(
+        self, algorithm: PartedAlgorithm, settings: RunSettings, folder: Path, start: str | None = None
+    ) -> None:
+        """Play the league of ``algorithm``, which is not built yet, in ``folder``, from the checkpoint ``start`` on.
 
         Raises:
             RunFolderError: another process trains in ``folder``.
@@ -89,7 +91,7 @@ class League(Part):
         self.exchange: Exchange = RunnerExchange(lambda: self.groups, settings.fault.patience)
         self.value_preserving = math.nan
         self.missing: list[str] = []
-        self._algorithm = algorithm
+        self._algorithm, self._start = algorithm, start
         self._held = ExitStack()
         folder.mkdir(parents=True, exist_ok=True)
         self._held.enter_context(locked(folder / LEAGUE_LOCK, self._refusal, seconds=_MOST_SECONDS_OF_AN_OLD_TRAINER))
@@ -119,7 +121,7 @@ class League(Part):
 
     @override
     def built(self) -> None:
-        """Begin from ``restore_from`` if it is set, and bring all env runners up to date.
+        """Begin from the checkpoint if there is one, and bring all env runners up to date.
 
         Raises:
             ConfigError: the configuration asks for something that a lockstep runner cannot do.
@@ -130,8 +132,8 @@ class League(Part):
                 "RLlib's evaluation counts episodes, which a lockstep runner does not have: evaluate with "
                 "rollout.env_runner=stock, or with connectfour match and grade"
             )
-        if algorithm.config.restore_from:
-            algorithm.load_checkpoint(algorithm.config.restore_from)
+        if self._start:
+            algorithm.load_checkpoint(self._start)
         else:
             self._archive_stored_snapshots()
             self._welcome_guests()

@@ -22,11 +22,13 @@ from connectfour.league.members import MAIN
 from connectfour.learning.league import League
 from connectfour.learning.modules import module_of_agent, module_specs
 from connectfour.learning.stock_env_runner import StockEnvRunner
+from connectfour.learning.store_copy import StoreCopy
 from connectfour.rllib.part import Part
 from connectfour.rllib.parted_config import PartedConfig
 from connectfour.runs.folder import NOTICES, RunFolder
 from connectfour.settings.reading import check_effect, check_setting_name, set_value, validate_settings
 from connectfour.settings.schema import RunSettings
+from connectfour.storage.remote import RemoteFolder
 from connectfour.system.names import load_name
 
 # By name: hooks stand above this room.
@@ -49,7 +51,7 @@ class LeagueConfig(PartedConfig):
 
     algorithm: str
     lockstep_runner: type[EnvRunner]
-    paths: ClassVar[tuple[str, ...]] = ("league_folder", "restore_from")
+    paths: ClassVar[tuple[str, ...]] = ("league_folder", "restore_from", "league_store")
 
     def __init__(self, algo_class: type | None = None) -> None:
         """Start with default settings and without modules: ``from_settings`` completes the configuration."""
@@ -58,6 +60,7 @@ class LeagueConfig(PartedConfig):
         self.searched: dict[str, Any] = {}
         self.league_folder: str | None = None
         self.restore_from: str | None = None
+        self.league_store: RemoteFolder | None = None
 
     @property
     def settings(self) -> Any:
@@ -65,12 +68,31 @@ class LeagueConfig(PartedConfig):
         return validate_settings(self.run_settings)
 
     def parts(self, algorithm: Any) -> list[Part]:
-        """Make the league, in ``league_folder`` or in the folder of Tune's trial."""
-        algorithm.league = League(algorithm, self.settings, self._folder(algorithm))
-        return [*super().parts(algorithm), algorithm.league]
+        """Make the league, in ``league_folder`` or in the folder of Tune's trial, or in a copy of an object store's."""
+        store = self._store(algorithm)
+        folder = self._folder(algorithm)
+        copies = [StoreCopy(store, folder.parent, algorithm.say)] if store else []
+        start = self.restore_from
+        if start and copies:
+            start = str(copies[0].fetch(start))
+        algorithm.league = League(algorithm, self.settings, folder, start)
+        return [*super().parts(algorithm), algorithm.league, *copies]
 
     def _folder(self, algorithm: Any) -> Path:
-        return Path(self.league_folder) if self.league_folder else _trial_folder(algorithm).league
+        if self._store(algorithm):
+            return RunFolder(Path(algorithm.logdir) / "copy").league
+        return Path(self.league_folder) if self.league_folder else RunFolder(_trial(algorithm)).league
+
+    def _store(self, algorithm: Any) -> RemoteFolder | None:
+        """Return the run's folder in an object store, if it has one: what ``league`` was given, or the trial's."""
+        storage = algorithm._storage  # noqa: SLF001  # Tune offers no other way
+        if self.league_store:
+            return self.league_store
+        if self.league_folder or not storage:
+            return None
+        if isinstance(storage.storage_filesystem, LocalFileSystem):
+            return None
+        return RemoteFolder(storage.storage_filesystem, storage.trial_fs_path, storage.trial_fs_path)
 
     def scratch(self, algorithm: Any) -> Path | None:
         """Return the league's folder, where a resume removes what a killed process left."""
@@ -153,17 +175,27 @@ class LeagueConfig(PartedConfig):
         config.translate(settings)
         return config
 
-    def league(self, *, folder: str | Path | None = NotProvided, restore_from: str | Path | None = NotProvided) -> Self:
+    def league(
+        self,
+        *,
+        folder: str | Path | None = NotProvided,
+        restore_from: str | Path | None = NotProvided,
+        store: RemoteFolder | None = NotProvided,
+    ) -> Self:
         """Set where the league lives.
 
         Args:
             folder: where snapshots and the manifest are written; by default ``league`` in the trial's folder.
-            restore_from: a checkpoint to start from.
+            restore_from: a checkpoint to start from, relative to ``store`` if there is one.
+            store: a run's folder in an object store, which takes the place of ``folder``.
         """
+        if store is not NotProvided:
+            self.league_store = store
         if folder is not NotProvided:
             self.league_folder = None if folder is None else str(Path(folder).resolve())
         if restore_from is not NotProvided:
-            self.restore_from = None if restore_from is None else str(Path(restore_from).resolve())
+            start = restore_from if restore_from is None or self.league_store else Path(restore_from).resolve()
+            self.restore_from = None if start is None else str(start)
         return self
 
     def search(self, space: Mapping[str, Any]) -> Self:
@@ -215,12 +247,10 @@ class LeagueConfig(PartedConfig):
                 setattr(self, name, value)
 
 
-def _trial_folder(algorithm: Any) -> RunFolder:
+def _trial(algorithm: Any) -> Path:
     """Return the folder of the trial that an algorithm runs in.
 
     Tune lets a trial work in a temporary folder; files that must persist belong where it stores the trial.
     """
     storage = algorithm._storage  # noqa: SLF001  # Tune offers no other way
-    if storage and isinstance(storage.storage_filesystem, LocalFileSystem):
-        return RunFolder(Path(storage.trial_fs_path))
-    return RunFolder(Path(algorithm.logdir))
+    return Path(storage.trial_fs_path if storage else algorithm.logdir)

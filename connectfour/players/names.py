@@ -15,7 +15,9 @@ from connectfour.league.snapshots import SnapshotStore, decode_snapshot
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY, read_checkpoint
-from connectfour.runs.folder import RunFolder
+from connectfour.runs.folder import LEAGUE_FILES, RunFolder
+from connectfour.storage.address import address_of, is_remote
+from connectfour.storage.working_copy import readable
 from connectfour.system.sealed import fault_in
 from heuristics import make_heuristic
 
@@ -132,7 +134,7 @@ def encode_kept(run: RunFolder, iteration: int) -> EncodedPlayer:
     policies = kept_policies(run.history)
     if iteration not in policies:
         known = f"choose one of {', '.join(map(str, policies))}" if policies else "set checkpoint.history in training"
-        raise SnapshotError(f"{run.path} has not kept main of iteration {iteration}: {known}")
+        raise SnapshotError(f"{run} has not kept main of iteration {iteration}: {known}")
     name = f"{run.path.resolve().name}/{MAIN}@{iteration}"
     data = read_policy(policies[iteration])
     decode_snapshot(data, str(policies[iteration]))
@@ -169,9 +171,19 @@ def _read_consistently(run: RunFolder, read: Callable[[Mapping[str, Member]], T]
                 raise
 
 
+def read_run(place: str | Path, *files: str) -> RunFolder:
+    """Return the run at a path, or a copy of a run in an object store, with its league and ``files`` as they are now.
+
+    Raises:
+        StorageError: the store does not answer or refuses.
+    """
+    folder = readable(place, *LEAGUE_FILES, *files)
+    return RunFolder(folder, address_of(place))
+
+
 def is_player(spec: str) -> bool:
     """Return whether ``spec`` names a player rather than a run folder."""
-    return ":" in spec and not Path(spec).is_dir()
+    return ":" in spec and not is_remote(spec) and not Path(spec).is_dir()
 
 
 def _encode_snapshot(location: str) -> EncodedPlayer:
@@ -181,7 +193,7 @@ def _encode_snapshot(location: str) -> EncodedPlayer:
     the policy with the best grade on the dev half of the solved positions; ties go to the newest.
     """
     path, _, name = location.rstrip("/").rpartition("/")
-    run = RunFolder(Path(path or "."))
+    run = read_run(path or ".")
     kept = re.fullmatch(rf"{MAIN}@(\d+)", name)
     if kept:
         return encode_kept(run, int(kept[1]))
@@ -196,7 +208,7 @@ def _encode_snapshot(location: str) -> EncodedPlayer:
         if member_id not in frozen:
             known = ", ".join([*frozen, "best"])
             choice = f"choose one of {known}" if frozen else "it has none yet, so train it longer"
-            raise SnapshotError(f"{run.path} has no snapshot {name!r}: {choice}")
+            raise SnapshotError(f"{run} has no snapshot {name!r}: {choice}")
         return encode_member(run, members[member_id], f"{run.path.resolve().name}/{member_id}")
 
     return _read_consistently(run, encode)
@@ -207,7 +219,7 @@ def _encode_checkpoint(location: str) -> EncodedPlayer:
 
     It is called ``RUN/main@ITERATION`` in tables, or ``main@ITERATION`` if the checkpoint is not in a run folder.
     """
-    path = Path(location)
+    path = readable(location)
     info = read_checkpoint(path)
     if info is None:
         raise PlayerError(
@@ -231,6 +243,9 @@ def _encode_checkpoint(location: str) -> EncodedPlayer:
 def _encode_onnx(location: str) -> EncodedPlayer:
     from connectfour.players.onnx_model import encode_onnx  # loads onnxruntime
 
+    if is_remote(location):
+        folder, _, name = location.rpartition("/")
+        location = str(readable(folder, name) / name)
     return encode_onnx(location)
 
 

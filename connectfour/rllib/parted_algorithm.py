@@ -28,6 +28,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.tune import PlacementGroupFactory
 from ray.tune.result import SHOULD_CHECKPOINT, TRIAL_INFO
 from typing_extensions import override
 
@@ -45,6 +46,7 @@ SCRATCH = ".saving-"
 """Prefix of the folders in which a checkpoint is written before Tune copies it."""
 
 _TIME = "time_total"
+_NODE_LABEL = "ray.io/node-id"
 _SECONDS_PER_PROBE = 0.2
 
 
@@ -78,6 +80,17 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def get_default_config(cls) -> AlgorithmConfig:
         """Return the default configuration."""
         return cls.config_class()
+
+    @classmethod
+    @override
+    def default_resource_request(cls, config: Any) -> Any:
+        """Return what Tune reserves for the algorithm, the trainer first: on its node, if it has one."""
+        request = super().default_resource_request(config)
+        node = cls.get_default_config().update_from_dict(config).trainer_node
+        if node is None:
+            return request
+        selectors = [{_NODE_LABEL: node}, *({} for _ in request.bundles[1:])]
+        return PlacementGroupFactory(request.bundles, request.strategy, bundle_label_selector=selectors)
 
     @override
     def setup(self, config: AlgorithmConfig) -> None:

@@ -20,6 +20,7 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         paths: attributes that name places of this machine; checkpoints do not store them.
         patience: seconds without progress after which training saves and ends.
         seed_is_searched: whether Tune chooses the seed.
+        trainer_node: id of the node that the trainer must run on; None: any.
     """
 
     paths: ClassVar[tuple[str, ...]] = ()
@@ -30,6 +31,7 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         super().__init__(algo_class=algo_class)
         self.patience = 120.0
         self.seed_is_searched = False
+        self.trainer_node: str | None = None
         self.restart_failed_env_runners = True
         self.delay_between_env_runner_restarts_s = 1.0
         self.env_runner_health_probe_timeout_s = _SECONDS_PER_PROBE
@@ -46,6 +48,11 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         super().fault_tolerance(**options)
         if patience is not NotProvided:
             self.patience = patience
+        return self
+
+    def placement(self, *, trainer_node: str | None) -> Self:
+        """Set where the trainer runs: on the node with this id, or None for any node that has what it needs."""
+        self.trainer_node = trainer_node
         return self
 
     @override

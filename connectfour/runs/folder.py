@@ -46,6 +46,18 @@ NOTICES = "notices.log"
 HISTORY = "history"
 """Folder beside a league folder with copies of main over the course of the run."""
 
+LEAGUE_FILES = ("league/*", f"{HISTORY}/*")
+"""What a trainer writes into a run, as patterns of ``storage.mirror``; Tune writes its checkpoints."""
+
+COMMANDS_FILES = ("config.yaml", "progress*.csv", "learning.png")
+"""What the command that trains writes into a run."""
+
+RANKING_FILES = ("matches.jsonl", "leaderboard.*", "crosstable.csv")
+"""What a ranking writes into a run."""
+
+CHECKPOINT_INDEXES = "checkpoints/*/sealed.json"
+"""What says how far training was in each checkpoint."""
+
 _LOCK = ".lock"
 _MOST_SECONDS_OF_A_KILLED_TRAINER = 30.0
 
@@ -54,9 +66,19 @@ _FIXED_SETTINGS = ("network", "league.heuristics", "league.guests", "league.oppo
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run; creating this object reads and writes nothing."""
+    """The folder of one run; creating this object reads and writes nothing.
+
+    Attributes:
+        path: the folder.
+        address: what users call it if it is a copy of a folder in an object store.
+    """
 
     path: Path
+    address: str = ""
+
+    def __str__(self) -> str:
+        """Return what users call it."""
+        return self.address or str(self.path)
 
     @property
     def config(self) -> Path:
@@ -153,15 +175,15 @@ class RunFolder:
         if not self.path.exists():
             return
         if not self.path.is_dir():
-            raise RunFolderError(f"{self.path} is a file: choose another --run-dir")
+            raise RunFolderError(f"{self} is a file: choose another --run-dir")
         contents = {file.name for file in self.path.iterdir()}
         if all(name.startswith(".") for name in contents):  # what a command that was killed at once leaves
             return
         if _LOCK in contents:
             with self.lock():
                 pass
-        hint = f", or resume it: connectfour train --resume {self.path}" if self.config.is_file() else ""
-        raise RunFolderError(f"{self.path} already exists: choose another --run-dir{hint}")
+        hint = f", or resume it: connectfour train --resume {self}" if self.config.is_file() else ""
+        raise RunFolderError(f"{self} already exists: choose another --run-dir{hint}")
 
     def check_run(self) -> None:
         """Check that this is the folder of a run.
@@ -171,7 +193,7 @@ class RunFolder:
         """
         if not self.config.is_file():
             what = "is not a run folder (config.yaml is missing)" if self.path.exists() else "does not exist"
-            raise RunFolderError(f"{self.path} {what}: name a folder written by connectfour train")
+            raise RunFolderError(f"{self} {what}: name a folder written by connectfour train")
 
     def write_settings(self, settings: RunSettings) -> None:
         """Write ``config.yaml``."""
@@ -190,7 +212,7 @@ class RunFolder:
             name, _, value = override.partition("=")
             if name.strip() == "algorithm" and value.strip() != before.algorithm:
                 raise RunFolderError(
-                    f"{self.path} is a run of algorithm={before.algorithm} and cannot be resumed with "
+                    f"{self} is a run of algorithm={before.algorithm} and cannot be resumed with "
                     f"algorithm={value.strip()}: start a new run, in which its policies can be league.guests"
                 )
         after: RunSettings = load_settings(self.config, overrides, stored=True)
@@ -206,7 +228,7 @@ class RunFolder:
         before = load_settings(self.config, stored=True)
         if before.algorithm != settings.algorithm:
             raise RunFolderError(
-                f"{self.path} is a run of algorithm={before.algorithm} and cannot go on with "
+                f"{self} is a run of algorithm={before.algorithm} and cannot go on with "
                 f"algorithm={settings.algorithm}: choose another --run-dir"
             )
         self._check_fixed(before, settings)
@@ -238,8 +260,7 @@ class RunFolder:
             info = None
         if info is None and any(map(read_checkpoint, found)):
             raise RunFolderError(
-                f"{self.path} has no whole checkpoint to resume from: start over in another folder "
-                f"({' '.join(skipped)})"
+                f"{self} has no whole checkpoint to resume from: start over in another folder ({' '.join(skipped)})"
             )
         for sentence in skipped:
             say(sentence)
@@ -262,7 +283,7 @@ class RunFolder:
         """
 
         def refusal(owner: str) -> RunFolderError:
-            return RunFolderError(f"{owner} is training in {self.path}: wait for it or stop it")
+            return RunFolderError(f"{owner} is training in {self}: wait for it or stop it")
 
         made = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
         self.path.mkdir(parents=True, exist_ok=True)

@@ -84,8 +84,8 @@ def _dead_session(run: RunFolder) -> Iterator[Path]:
     yield run.session
 
 
-def prune_parts(run: RunFolder, part: str, keep: int) -> None:
-    """Keep at most ``keep`` checkpoints in all parts of a run.
+def surplus_checkpoints(run: RunFolder, part: str, keep: int) -> list[Path]:
+    """Return what to remove so that at most ``keep`` checkpoints are left in all parts of a run.
 
     Tune takes care of those in ``part``, which trains now. They displace those of earlier parts, the lowest league
     score first.
@@ -95,5 +95,4 @@ def prune_parts(run: RunFolder, part: str, keep: int) -> None:
     infos = sorted(
         (info for info in map(read_checkpoint, earlier) if info), key=lambda info: (info.league_score, info.iteration)
     )
-    for info in infos[: max(0, len(infos) + len(current) - keep)]:
-        shutil.rmtree(info.path, ignore_errors=True)
+    return [info.path for info in infos[: max(0, len(infos) + len(current) - keep)]]

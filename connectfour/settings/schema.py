@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, NamedTuple
 from pydantic import Field, field_validator, model_validator
 
 from connectfour.settings.base import Settings
+from connectfour.storage.address import is_remote
 
 Head = Literal["policy", "dueling"]
 """``policy``: logits and a value. ``dueling``: Q-values from a value and advantages."""
@@ -128,7 +129,7 @@ class LeagueSettings(Settings):
             kind, _, path = guest.partition(":")
             if kind not in {"snapshot", "checkpoint"} or not path:
                 raise ValueError(f"league.guests names {guest!r}: write snapshot:RUN/vN or checkpoint:PATH")
-            found.append(f"{kind}:{Path(path).absolute()}")
+            found.append(guest if is_remote(path) else f"{kind}:{Path(path).absolute()}")
         return tuple(found)
 
     @model_validator(mode="after")
@@ -228,6 +229,11 @@ class RunSettings(Settings):
     metrics: ClassVar[tuple[Metric, ...]] = ()
 
     algorithm: str = Field(description="learning algorithm: ppo or apex")
+    storage: Literal["machine", "shared"] = Field(
+        "machine",
+        description="who sees the run's folder. machine: this machine alone, on which the trainer then runs; shared: "
+        "every node of the cluster, so the trainer runs on any of them. A run in an object store is seen by all",
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="random seed")
     threads: int = Field(1, ge=1, description="Torch threads of the trainer")
     learners: int = Field(0, ge=0, description="number of remote learners; 0: learn in the trainer's process")

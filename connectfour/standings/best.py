@@ -7,8 +7,8 @@ from pathlib import Path
 
 from connectfour.match_log.log import MatchLog
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.players.names import encode_heuristic, encode_members, encode_player, is_player
-from connectfour.runs.folder import RunFolder, newest_run
+from connectfour.players.names import encode_heuristic, encode_members, encode_player, is_player, read_run
+from connectfour.runs.folder import RANKING_FILES, RunFolder, newest_run
 from connectfour.standings.table import LeaderboardRow, read_leaderboard
 
 _OPPONENT_WITHOUT_RUN = "minimax:4"
@@ -37,25 +37,25 @@ def best_player(spec: str) -> tuple[EncodedPlayer, str]:
     """
     if is_player(spec):
         return encode_player(spec), "as named"
-    return _best(Path(spec), _networks(Path(spec)))
+    run = read_run(spec, *RANKING_FILES)
+    return _best(run, _networks(run))
 
 
 def default_opponent() -> EncodedPlayer:
     """Return the best network of the newest run in ``runs/``, or a search if there is none."""
     run = newest_run()
-    networks = _networks(run.path) if run else {}
-    return _best(run.path, networks)[0] if run and networks else encode_heuristic(_OPPONENT_WITHOUT_RUN)
+    networks = _networks(run) if run else {}
+    return _best(run, networks)[0] if run and networks else encode_heuristic(_OPPONENT_WITHOUT_RUN)
 
 
-def _networks(run: Path) -> dict[str, EncodedPlayer]:
-    return {player.name: player for player in encode_members(RunFolder(run)) if player.is_network}
+def _networks(run: RunFolder) -> dict[str, EncodedPlayer]:
+    return {player.name: player for player in encode_members(run) if player.is_network}
 
 
-def _best(run: Path, networks: Mapping[str, EncodedPlayer]) -> tuple[EncodedPlayer, str]:
-    ranked = ratings(run, networks.values())
+def _best(run: RunFolder, networks: Mapping[str, EncodedPlayer]) -> tuple[EncodedPlayer, str]:
+    ranked = ratings(run.path, networks.values())
     if not ranked:
-        return encode_player(
-            f"snapshot:{run}/best"
-        ), f"graded best while it trained; {run} has no leaderboard that lists it"
+        reason = f"graded best while it trained; {run} has no leaderboard that lists it"
+        return encode_player(f"snapshot:{run.path}/best"), reason
     name = min(ranked, key=lambda each: ranked[each].rank)
-    return networks[name], f"rank {ranked[name].rank} of {RunFolder(run).leaderboard}"
+    return networks[name], f"rank {ranked[name].rank} of {run}/{run.leaderboard.name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from connectfour.errors import RankingError
 from connectfour.grading.grade import grade
@@ -19,8 +18,8 @@ from connectfour.players.names import (
     encode_members,
     encode_player,
     is_player,
+    read_run,
 )
-from connectfour.runs.folder import RunFolder
 
 ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
 """Reference players that take part in every ranking."""
@@ -40,7 +39,7 @@ def find_entrants(specs: Iterable[str], say: Callable[[str], None] = lambda _: N
         RankingError: two different players have the same name.
     """
     specs = list(specs)
-    runs = [RunFolder(Path(spec)) for spec in specs if not is_player(spec)]
+    runs = [read_run(spec) for spec in specs if not is_player(spec)]
     prefixes = {run: f"{run.path.resolve().name}/" if len(runs) > 1 else "" for run in runs}
     found = [member for run in runs for member in encode_members(run, prefixes[run])]
     found += [encode_player(spec) for spec in specs if is_player(spec)]

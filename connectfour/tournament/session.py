@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,13 @@ from connectfour.errors import ConfigError, RankingError
 from connectfour.match_log.lines import GameSettings
 from connectfour.match_log.log import MatchLog
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.players.names import is_player, lost_members
-from connectfour.runs.folder import RunFolder
+from connectfour.players.names import is_player, lost_members, read_run
+from connectfour.runs.folder import RANKING_FILES, RunFolder
 from connectfour.standings.figures import draw_leaderboard
 from connectfour.standings.leaderboard import Order, Standing, write_tables
 from connectfour.standings.recorded import read_games
+from connectfour.storage.address import address_of, is_remote
+from connectfour.storage.working_copy import writable
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.signals import stop_signals
 from connectfour.tournament.display import LiveRanking, last_line, status_line
@@ -55,7 +58,7 @@ class Ranking:
 
 def default_output(specs: Sequence[str]) -> Path:
     """Return the first run folder among ``specs``, or ``ranking``."""
-    return next((Path(spec) for spec in specs if Path(spec).is_dir()), Path("ranking"))
+    return next((Path(spec) for spec in specs if Path(spec).is_dir() or is_remote(spec)), Path("ranking"))
 
 
 def rank(
@@ -94,15 +97,40 @@ def rank(
     names = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
     if not names:
         raise ConfigError("there is nobody to rank: name a run folder or players, for example heuristic:linear")
-    folder = RunFolder(Path(output or default_output(names)))
-    check_folder(folder)
+    reporting = observer or ConsoleObserver()
+    with _folder_at(output or default_output(names), reporting) as folder:
+        return _rank(names, folder, limits or Limits(), plan or Plan(), order, deadline, address, reporting)
+
+
+@contextmanager
+def _folder_at(place: str | Path, observer: Observer) -> Iterator[RunFolder]:
+    """Yield the folder of a ranking, which may be in an object store; its log is written there now and then."""
+
+    def refusal(owner: str) -> RankingError:
+        return RankingError(f"{owner} is ranking in {place}: wait for it or stop it")
+
+    with writable(place, "rank", *RANKING_FILES, refusal=refusal, say=observer.say) as folder:
+        run = RunFolder(folder, address_of(place))
+        check_folder(run)
+        yield run
+
+
+def _rank(
+    names: Sequence[str],
+    folder: RunFolder,
+    limits: Limits,
+    plan: Plan,
+    order: Order,
+    deadline: float,
+    address: str | None,
+    observer: Observer,
+) -> Ranking:
+    """Rank into a local folder."""
     notes: list[str] = []
     players = find_entrants(names, notes.append)
-    plan = plan or Plan()
-    limits = limits or Limits()
     if limits.lacks_matches:
         limits = replace(limits, matches=_GAMES_PER_PLAYER * len(players))
-    with MatchLog.writing(folder.match_log) as log, observer or ConsoleObserver() as reporting:
+    with MatchLog.writing(folder.match_log) as log, observer as reporting:
         settings = GameSettings(repr(plan.rules), plan.opening_plies)
         if log.settings not in {None, settings}:
             raise RankingError(
@@ -118,8 +146,8 @@ def rank(
             tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
             already = f", {len(log.games):,} games already played" if log.games else ""
             reporting.say(f"{len(players)} players{already}; Ctrl-C stops, and the same command resumes.")
-            for run in (RunFolder(Path(name)) for name in names if not is_player(name)):
-                notes += [f"{lost} of {run.path} is left out: its file is lost." for lost in lost_members(run)]
+            for run in (read_run(name) for name in names if not is_player(name)):
+                notes += [f"{lost} of {run} is left out: its file is lost." for lost in lost_members(run)]
             for note in notes:
                 reporting.say(note)
             promise = "Stopping after the games under way; the same command resumes"
@@ -148,10 +176,8 @@ def rebuild_tables(folder: str | Path, order: Order = "posterior") -> Ranking:
     Raises:
         RankingError: there is no log, it is damaged, or ``folder`` cannot be written.
     """
-    run = RunFolder(Path(folder))
-    log = read_games(run.path)
-    check_folder(run)
-    return _write_results(run, log, order)
+    with _folder_at(folder, Observer()) as run:
+        return _write_results(run, read_games(run.path), order)
 
 
 def _write_results(folder: RunFolder, log: MatchLog, order: Order, tournament: Tournament | None = None) -> Ranking:

@@ -31,6 +31,7 @@ from connectfour.system.ray_session import ray_session, runs_here, silence, with
 from connectfour.system.signals import stop_signals
 from connectfour.training.loggers import LeanJsonLogger, Logger, known_logger, logger_callback
 from connectfour.training.memory import check_memory
+from connectfour.training.place import Place, opened
 
 _MOST_SECONDS_OF_A_KILLED_COMMAND = 60.0
 
@@ -82,14 +83,17 @@ def train(
     settings = settings or load_settings()
     tracker = _check(settings, logger, address)
     config = _config(settings)
-    folder = RunFolder(Path(run_dir) if run_dir else default_run_dir())
-    folder.check_new()
-    with folder.lock(), observer or ConsoleObserver() as reporting:
+    with opened(run_dir or default_run_dir()) as place:
+        folder = place.folder
         folder.check_new()
-        with _ray_for(folder, settings, address):
-            folder.write_settings(settings)
-            reporting.say(f"Training in {folder.path} {_describe(settings.stop)}. Ctrl-C stops and saves a checkpoint.")
-            return _fit(config.league(folder=folder.league), folder, reporting, tracker)
+        with folder.lock(), observer or ConsoleObserver() as reporting:
+            folder.check_new()
+            with _ray_for(folder, settings, address):
+                place.check(settings)
+                folder.write_settings(settings)
+                reporting.say(f"Training in {folder} {_describe(settings.stop)}. Ctrl-C stops and saves a checkpoint.")
+                place.configure(config, None)
+                return _fit(config, place, reporting, tracker)
 
 
 def resume(
@@ -112,11 +116,12 @@ def resume(
         ClusterError: no cluster answers at ``address``.
         TrainingError: training failed.
     """
-    folder = RunFolder(Path(run_dir))
-    folder.check_run()
-    with folder.lock(), observer or ConsoleObserver() as reporting:
-        settings = folder.read_settings(overrides or [])
-        return _resume(folder, settings, reporting, address, logger)
+    with opened(run_dir) as place:
+        folder = place.folder
+        folder.check_run()
+        with folder.lock(), observer or ConsoleObserver() as reporting:
+            settings = folder.read_settings(overrides or [])
+            return _resume(place, settings, reporting, address, logger)
 
 
 def train_or_resume(
@@ -135,25 +140,35 @@ def train_or_resume(
     Raises:
         RunFolderError: as ``resume``; or ``settings`` change what the run's checkpoints depend on.
     """
-    folder = RunFolder(Path(run_dir))
-    with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND):
-        has_begun = folder.config.is_file()
-    if not has_begun:
-        return train(settings, run_dir, address=address, logger=logger, observer=observer)
+    with opened(run_dir, _MOST_SECONDS_OF_A_KILLED_COMMAND) as place:
+        folder = place.folder
+        with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND):
+            has_begun = folder.config.is_file()
+        if has_begun:
+            return _go_on(place, settings, observer, address, logger)
+    return train(settings, run_dir, address=address, logger=logger, observer=observer)
+
+
+def _go_on(
+    place: Place, settings: RunSettings, observer: Observer | None, address: str | None, logger: str | None
+) -> TrainingResult | None:
+    """Resume a run that has begun with ``settings``; return None if it has reached its limits."""
+    folder = place.folder
     with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND), observer or ConsoleObserver() as reporting:
         folder.check_settings(settings)
         try:
-            return _resume(folder, settings, reporting, address, logger)
+            return _resume(place, settings, reporting, address, logger)
         except RunDoneError:
             draw_learning(folder.progress, folder.learning_curves, settings.metrics)
+            place.finish()
             return None
 
 
 def _resume(
-    folder: RunFolder, settings: RunSettings, reporting: Observer, address: str | None, logger: str | None
+    place: Place, settings: RunSettings, reporting: Observer, address: str | None, logger: str | None
 ) -> TrainingResult:
     """Resume a run that this process has locked."""
-    tracker = _check(settings, logger, address)
+    folder, tracker = place.folder, _check(settings, logger, address)
     checkpoint = folder.newest_checkpoint(reporting.say)
     read_manifest(folder.manifest)
     if checkpoint:
@@ -161,20 +176,21 @@ def _resume(
     iteration = checkpoint.iteration if checkpoint else 0
     clear_leftovers(folder)
     with _ray_for(folder, settings, address):
+        place.check(settings)
         folder.write_settings(settings)
         if checkpoint:
             rewind(folder.progress, iteration, settings.metrics)
         elif folder.progress.exists():
             folder.progress.replace(folder.progress.with_suffix(".old.csv"))
         config = _config(_with_own_guests(settings, folder) if checkpoint else settings, seed_shift=iteration)
-        config.league(folder=folder.league, restore_from=checkpoint.path if checkpoint else None)
+        place.configure(config, checkpoint.path if checkpoint else None)
         reporting.say(
-            f"Resuming {folder.path} at iteration {iteration}, {checkpoint.env_steps:,} env steps, "
+            f"Resuming {folder} at iteration {iteration}, {checkpoint.env_steps:,} env steps, "
             f"{_describe(settings.stop)}."
             if checkpoint
-            else f"{folder.path} has no checkpoint yet: starting it from the beginning, {_describe(settings.stop)}."
+            else f"{folder} has no checkpoint yet: starting it from the beginning, {_describe(settings.stop)}."
         )
-        return _fit(config, folder, reporting, tracker)
+        return _fit(config, place, reporting, tracker)
 
 
 @contextmanager
@@ -196,7 +212,7 @@ def _check_limits(folder: RunFolder, limits: StopSettings, checkpoint: Checkpoin
     )
     if reached:
         raise RunDoneError(
-            f"{folder.path} has reached its limit of stop.{reached} = {getattr(limits, reached):,}: "
+            f"{folder} has reached its limit of stop.{reached} = {getattr(limits, reached):,}: "
             f"raise it with {raised_limit(limits, reached)}"
         )
 
@@ -280,14 +296,15 @@ def _describe(limits: StopSettings) -> str:
     return f"until {' or '.join(named)}" if named else "without a limit"
 
 
-def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Logger | None) -> TrainingResult:
-    settings = config.settings
+def _fit(config: LeagueConfig, place: Place, observer: Observer, logger: Logger | None) -> TrainingResult:
+    settings, folder = config.settings, place.folder
+    place.written()
     stopper = LimitStopper(settings.stop)
     progress = ProgressCallback(folder, settings, observer)
     clock = CheckpointClock(settings.checkpoint.minutes)
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
-    pruner = PartPruner(folder, part, settings.checkpoint.keep)
+    pruner = PartPruner(folder, part, settings.checkpoint.keep, place.mirror)
     with without_tracebacks(), stop_signals(stopper.interrupt, "Stopping after this iteration and saving a checkpoint"):
         tuner = tune.Tuner(
             config.algo_class,
@@ -295,9 +312,9 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
             tune_config=tune.TuneConfig(trial_dirname_creator=lambda _: part),
             run_config=tune.RunConfig(
                 name=folder.checkpoints.name,
-                storage_path=str(folder.path.resolve()),
+                **place.tune,
                 stop=stopper,
-                callbacks=[progress, clock, pruner, LeanJsonLogger(), *trackers],
+                callbacks=[progress, clock, pruner, LeanJsonLogger(), *place.callbacks(observer.say), *trackers],
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=settings.checkpoint.keep,
                     checkpoint_score_attribute="league_score",
@@ -313,14 +330,18 @@ def _fit(config: LeagueConfig, folder: RunFolder, observer: Observer, logger: Lo
             raise
         except Exception as error:  # whatever a tracker raises, for example without its API key
             raise _training_error(error, folder) from error
+        finally:
+            place.finish()
+    place.trained()
     if results.errors:
         raise _training_error(results.errors[0], folder)
     if progress.last is None:
-        raise TrainingError(f"training in {folder.path} ended before its first iteration: run it again")
+        raise TrainingError(f"training in {folder} ended before its first iteration: run it again")
     draw_learning(folder.progress, folder.learning_curves, settings.metrics)
+    place.finish()
     checkpoint = folder.newest_checkpoint()
     if checkpoint is None:
-        raise TrainingError(f"training in {folder.path} wrote no checkpoint: check its free space, and run it again")
+        raise TrainingError(f"training in {folder} wrote no checkpoint: check its free space, and run it again")
     return TrainingResult(folder, settings, progress.last, checkpoint, stopper.interrupted, stopper.reached)
 
 

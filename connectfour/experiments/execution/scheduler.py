@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -22,10 +23,13 @@ from connectfour.errors import ClusterError
 from connectfour.experiments.execution.endings import Ending, State, left_out, write_outcome, write_status
 from connectfour.experiments.execution.graph import Graph, Step
 from connectfour.experiments.execution.performing import perform
+from connectfour.experiments.execution.place import Place, step_folder
 from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
+from connectfour.storage.remote import RemoteFolder
 
 _SECONDS_PER_LOOK = 0.5
+_SECONDS_PER_FETCH = 20.0
 _THREADS = "OMP_NUM_THREADS"
 
 
@@ -42,7 +46,14 @@ class Scheduler:
     """
 
     def __init__(
-        self, graph: Graph, folder: ExperimentFolder, receipts: Receipts, *, retries: int = 0, command: str = ""
+        self,
+        graph: Graph,
+        folder: ExperimentFolder,
+        receipts: Receipts,
+        *,
+        retries: int = 0,
+        command: str = "",
+        place: Place | None = None,
     ) -> None:
         """Prepare to run ``graph``.
 
@@ -52,7 +63,9 @@ class Scheduler:
             receipts: those in that folder.
             retries: how often a step that fails is tried again.
             command: how the user called it; for the report.
+            place: how steps see that folder; by default, they run on this machine.
         """
+        self._place = place or Place(folder.path)
         self.graph, self.folder, self.receipts = graph, folder, receipts
         self.endings = {name: Ending() for name in graph.steps}
         self.began: dict[str, float] = {}
@@ -61,6 +74,7 @@ class Scheduler:
         self._tasks: dict[Any, Step] = {}
         self._interrupted = False
         self._status_due = 0.0
+        self._fetch_due = 0.0
 
     @property
     def counts(self) -> Counter[State]:
@@ -132,10 +146,11 @@ class Scheduler:
         ending.state = "running"
         self.began[step.name] = time.time()
         address = ray.get_runtime_context().gcs_address if step.ray == "shared" else None
+        self._place.send()
         task = (
             ray.remote(_perform)
-            .options(name=step.name, **_options(step))
-            .remote(os.environ.get(_THREADS), step, self.folder.path.resolve(), address, self._retries)
+            .options(name=step.name, **_options(step), **self._place.options)
+            .remote(os.environ.get(_THREADS), step, self._place.seen_by_steps, address, self._retries)
         )
         self._tasks[task] = step
         return True
@@ -145,6 +160,9 @@ class Scheduler:
         if not self._tasks:
             return []
         ready, _ = ray.wait(list(self._tasks), num_returns=1, timeout=_SECONDS_PER_LOOK)
+        if ready or time.monotonic() >= self._fetch_due:
+            self._place.fetch()
+            self._fetch_due = time.monotonic() + _SECONDS_PER_FETCH
         found = []
         for task in ready:
             step = self._tasks.pop(task)
@@ -186,13 +204,16 @@ class Scheduler:
             write_status(self.folder, self.endings)
 
 
-def _perform(threads: str | None, *arguments: Any) -> None:
+def _perform(
+    threads: str | None, step: Step, place: Path | RemoteFolder, ray_address: str | None, retries: int
+) -> None:
     # Ray cancels a task by an interrupt, which a process that was started in the background would ignore.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if threads is None:
         # Ray has set it to the step's cores; each process of the command would take as many threads.
         os.environ.pop(_THREADS, None)
-    perform(*arguments)
+    with step_folder(place, step) as folder:
+        perform(step, folder, ray_address, retries)
 
 
 def _options(step: Step) -> dict[str, Any]:

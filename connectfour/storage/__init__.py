@@ -1,0 +1,1 @@
+"""Folders in object stores: addresses such as ``s3://BUCKET/KEY``, working copies, and leases on them."""
