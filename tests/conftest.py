@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ import connectfour.system.ray_session
 if TYPE_CHECKING:
     from connectfour.learning.apex.algorithm import SelfPlayApex
     from connectfour.learning.ppo.algorithm import SelfPlayPPO
+    from connectfour.storage.remote import RemoteFolder
     from tests.leagues import Build, BuildApex
 
 
@@ -34,6 +36,32 @@ def ray_session() -> Iterator[None]:
     """A real Ray on loopback for the whole session."""
     with connectfour.system.ray_session.ray_session(cpus=6):
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of a real S3 server on loopback, for the whole session."""
+    from tests.object_store import s3_server
+
+    with s3_server() as url:
+        yield url
+
+
+@pytest.fixture
+def store(
+    s3_server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest
+) -> RemoteFolder:
+    """A new folder in a new bucket, and a cache for its copies."""
+    from connectfour.storage import lease
+    from connectfour.storage.remote import remote_folder
+    from tests.object_store import make_bucket, use_server
+
+    bucket = f"bucket-{zlib.crc32(request.node.nodeid.encode())}"
+    use_server(s3_server, monkeypatch)
+    make_bucket(s3_server, bucket)
+    monkeypatch.setenv("CONNECTFOUR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(lease, "_SECONDS_TO_SETTLE", 1.1)  # the server's times are whole seconds
+    return remote_folder(f"s3://{bucket}/runs/first")
 
 
 @pytest.fixture(scope="session")

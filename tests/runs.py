@@ -70,7 +70,7 @@ def make_run(
 
 def member_file(run: Path, member_id: str) -> Path:
     """Return the file of a member of the league in ``run``."""
-    return RunFolder(run).league / str(read_members(run)[member_id].file)
+    return RunFolder(run).league / str(read_members(RunFolder(run))[member_id].file)
 
 
 def make_ranked_run(folder: Path) -> Path:

@@ -28,6 +28,7 @@ from connectfour.players.names import encode_player, parse_player
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import open_session
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
+from connectfour.runs.folder import RunFolder
 from connectfour.settings.schema import Architecture
 from connectfour.standings.best import best_player
 from connectfour.standings.table import read_leaderboard
@@ -125,7 +126,7 @@ def test_the_file_names_its_origin(model: Path, run: Path) -> None:
     loaded = onnx.load(model)
     metadata = {entry.key: entry.value for entry in loaded.metadata_props}
     assert metadata["player"] == "demo/v0001"
-    assert metadata["sha256"] == read_members(run)["v0001"].sha256
+    assert metadata["sha256"] == read_members(RunFolder(run))["v0001"].sha256
     assert metadata["opset"] == str(loaded.opset_import[0].version)
     assert metadata["version"]
     assert [file.name for file in run.glob("v1*")] == ["v1.onnx"]

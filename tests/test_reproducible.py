@@ -8,6 +8,7 @@ import pytest
 
 import connectfour as cf
 from connectfour.league.manifest import read_members
+from connectfour.runs.folder import RunFolder
 from connectfour.system.observer import Observer
 
 SMALL = [
@@ -24,7 +25,7 @@ def test_the_same_run_twice_gives_the_same_weights(tmp_path: Path) -> None:
     hashes, kept = [], []
     for name in ("a", "b"):
         cf.train(settings, tmp_path / name, observer=Observer())
-        members = read_members(tmp_path / name)
+        members = read_members(RunFolder(tmp_path / name))
         hashes.append({member.id: member.weights_sha256 for member in members.values() if member.file})
         kept.append(sorted(path.name for path in (tmp_path / name / "history").iterdir()))
     assert hashes[0].keys() == {"v0001", "main"}

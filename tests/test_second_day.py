@@ -212,7 +212,7 @@ def test_a_reader_that_misses_main_reads_the_manifest_again(tmp_path: Path, monk
     store, late = SnapshotStore(RunFolder(run).league), [11, 12]
 
     def read_slowly(path: Path) -> dict[str, Member]:
-        members = read_members(path)
+        members = read_members(RunFolder(path))
         while late:
             save_main(store, late.pop(0))
         return members
@@ -226,7 +226,7 @@ def test_a_reader_that_misses_main_reads_the_manifest_again(tmp_path: Path, monk
 def test_a_kill_between_main_and_manifest_changes_nothing(tmp_path: Path) -> None:
     """The manifest names the file of the save before, which is still there."""
     run = make_run(tmp_path / "run")
-    store, main = SnapshotStore(RunFolder(run).league), read_members(run)[MAIN]
+    store, main = SnapshotStore(RunFolder(run).league), read_members(RunFolder(run))[MAIN]
     store.save(MAIN, "main", encode_snapshot(store.load(main), iteration=99, env_steps=1))
     assert encode_player(f"snapshot:{run}/main").iteration == main.iteration
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,23 +17,7 @@ from connectfour.storage.lease import leased
 from connectfour.storage.mirror import Mirror
 from connectfour.storage.remote import RemoteFolder, remote_folder
 from connectfour.storage.working_copy import checked_out, readable, writable
-from tests.object_store import free_port, make_bucket, s3_server, use_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with s3_server() as url:
-        yield url
-
-
-@pytest.fixture
-def store(server: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> RemoteFolder:
-    bucket = f"bucket-{abs(hash(request.node.name)) % 10**9}"
-    use_server(server, monkeypatch)
-    make_bucket(server, bucket)
-    monkeypatch.setenv("CONNECTFOUR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(lease, "_SECONDS_TO_SETTLE", 1.1)  # the server's times are whole seconds
-    return remote_folder(f"s3://{bucket}/runs/first")
+from tests.object_store import free_port
 
 
 def refusal(owner: str) -> RunFolderError:

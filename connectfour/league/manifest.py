@@ -106,14 +106,14 @@ def members_in(file: Path) -> dict[str, Member]:
     return {member.id: member for member in members}
 
 
-def read_members(run: Path) -> dict[str, Member]:
-    """Return the members of the league in the run folder ``run``, by id, main included.
+def read_members(run: RunFolder) -> dict[str, Member]:
+    """Return the members of the league in ``run``, by id, main included.
 
     Raises:
         RunFolderError: the folder holds no run.
         SnapshotError: the league's manifest is damaged.
     """
-    members = members_in(RunFolder(run).manifest)
+    members = members_in(run.manifest)
     if not members:
         raise RunFolderError(
             f"{run} is not a run folder (league/manifest.json is missing): name one, such as runs/first"

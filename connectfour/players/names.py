@@ -153,7 +153,7 @@ def encode_guests(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
 
 def lost_members(run: RunFolder) -> list[str]:
     """Return the ids of members whose files the league has lost."""
-    return [member.id for member in read_members(run.path).values() if member.kind != "heuristic" and not member.file]
+    return [member.id for member in read_members(run).values() if member.kind != "heuristic" and not member.file]
 
 
 def _read_consistently(run: RunFolder, read: Callable[[Mapping[str, Member]], T]) -> T:
@@ -161,12 +161,12 @@ def _read_consistently(run: RunFolder, read: Callable[[Mapping[str, Member]], T]
 
     Training removes the files of earlier states of main: a reader that misses one reads the manifest again.
     """
-    members = read_members(run.path)
+    members = read_members(run)
     while True:
         try:
             return read(members)
         except SnapshotError:
-            before, members = members, read_members(run.path)
+            before, members = members, read_members(run)
             if members == before:
                 raise
 

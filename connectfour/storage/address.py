@@ -10,7 +10,7 @@ from connectfour.errors import StorageError
 
 # As a path, s3://bucket/key becomes s3:/bucket/key.
 _ADDRESS = re.compile(r"(s3|gs):/+([^/]+)/*(.*)")
-_ANY_ADDRESS = re.compile(r"[a-z][a-z0-9+]+://.*")
+_ANY_ADDRESS = re.compile(r"[a-z][a-z0-9+]+://.*|(abfss?|az|file|ftp|gcs|hdfs|https?|s3a|s3n):/.*")
 
 
 def is_remote(place: str | Path) -> bool:

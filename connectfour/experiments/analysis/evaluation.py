@@ -94,7 +94,7 @@ def _moments(run: RunFolder) -> dict[int, dict[str, Any]]:
 def _policies(run: RunFolder, moments: dict[int, dict[str, Any]]) -> list[EncodedPlayer]:
     """Return what to evaluate, the earliest first."""
     last = encode_player(f"snapshot:{run.path}/{MAIN}")
-    iteration = read_members(run.path)[MAIN].iteration
+    iteration = read_members(run)[MAIN].iteration
     kept = [encode_kept(run, each) for each in kept_policies(run.history) if each in moments and each < iteration]
     if iteration not in moments:
         raise ExperimentError(f"{run.progress} does not know iteration {iteration}, main's last: resume {run.path}")
