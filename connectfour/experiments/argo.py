@@ -31,6 +31,7 @@ from connectfour.experiments.schema import Demand
 from connectfour.version import __version__
 
 _STORAGE = "/storage"
+_GROUP = 1000  # of the image's user, who writes to the volume
 _EXPERIMENT = "/tmp/experiment.yaml"  # noqa: S108  # in the pod
 _SEED = "{{inputs.parameters.seed}}"
 _LABEL = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -83,6 +84,7 @@ class _Builder:
                 ),
                 argo.Volume(name="memory", empty_dir=argo.EmptyDirVolumeSource(medium="Memory")),
             ],
+            security_context=argo.PodSecurityContext(fs_group=_GROUP, fs_group_change_policy="OnRootMismatch"),
             ttl_strategy=argo.TTLStrategy(seconds_after_success=_DAY, seconds_after_failure=_WEEK),
         ) as workflow:
             self._prepare()
