@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped]  # has no types
 import pytest
 import yaml
 from ray import autoscaler
@@ -38,12 +38,12 @@ NODE_CONFIG = {
     },
     "MetadataOptions": {"HttpTokens": ...},
 }
-PROVIDERS = {
+PROVIDERS: dict[str, dict[str, Any]] = {
     "aws.yaml": {"type": ..., "region": ..., "cache_stopped_nodes": ..., "security_group": {"GroupName": ...}},
     "hosts.yaml": {"type": ..., "head_ip": ..., "worker_ips": ...},
 }
 # KubeRay's definition of a RayJob is not in any package: these are the keys that we use of it.
-GROUP = {"rayStartParams": {"num-cpus": ..., "metrics-export-port": ...}, "template": {"spec": ...}}
+GROUP: dict[str, Any] = {"rayStartParams": {"num-cpus": ..., "metrics-export-port": ...}, "template": {"spec": ...}}
 RAY_JOB = {
     "apiVersion": ...,
     "kind": ...,

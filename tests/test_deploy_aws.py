@@ -38,16 +38,15 @@ class Calls:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         """Record from now on."""
-        from botocore.client import BaseClient
-
         self._made: set[str] = set()
-        call = BaseClient._make_api_call
+        base: Any = type(client("ec2")).__mro__[1]  # of all clients
+        call = base._make_api_call
 
         def record(client: Any, operation: str, arguments: Any) -> Any:
             self._made.add(f"{client.meta.service_model.endpoint_prefix}:{operation}")
             return call(client, operation, arguments)
 
-        patch.setattr(BaseClient, "_make_api_call", record)
+        patch.setattr(base, "_make_api_call", record)
 
     def since(self) -> set[str]:
         """Return the calls since this was last asked."""
