@@ -195,7 +195,7 @@ def test_the_compose_cluster_trains(image: Image, tmp_path: Path) -> None:
     cluster = ComposeCluster(secret)
     text = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
     (documented,) = (each for each in commands_in(text) if "/storage/runs/first" in each and each[0] == "train")
-    options = " ".join(map(image.here, documented)).replace("-p storage=shared", "-p stop.minutes=0.1").split()
+    options = [*map(image.here, documented), "-p", "stop.minutes=0.1"]
     inside = cluster.environment("head")  # as "docker compose exec head" has it
     with (
         TemporaryDirectory(prefix="h") as head,  # Ray's sockets need short paths
