@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from connectfour.apex.timeline import WAITING, Timeline
+from connectfour.cluster.session import ray_session
 from connectfour.learning.apex.algorithm import SelfPlayApexConfig
 from connectfour.settings.reading import load_settings
-from connectfour.system.ray_session import ray_session
 
 PICTURE = Path(__file__).parent / "overlap.png"
 CONFIG = Path(__file__).parent.parent / "configs" / "apex.yaml"

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from connectfour.apex.replay.shard import Fields, ReplayShard
-from connectfour.system.ray_session import ray_session
+from connectfour.cluster.session import ray_session
 
 RESULTS = Path(__file__).parent / "replay.json"
 

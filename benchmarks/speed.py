@@ -33,6 +33,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.bare_loop import BareLoop
+from connectfour.cluster.session import ray_session
 from connectfour.league.matchmaking import Roster
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.learning.ppo.env_runner import PPOEnvRunner
@@ -40,7 +41,6 @@ from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.learning.rl_module import ActionMaskingRLModule
 from connectfour.networks.network import multiplies_bfloat16
 from connectfour.settings.reading import load_settings
-from connectfour.system.ray_session import ray_session
 
 RESULTS = Path(__file__).parent / "results.json"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from callbacks.self_play import SelfPlayCallback as SelfPlayCallback
     from connectfour.apex.algorithm import Apex as Apex
     from connectfour.apex.algorithm import ApexConfig as ApexConfig
+    from connectfour.cluster.session import start_ray as start_ray
     from connectfour.errors import ClusterError as ClusterError
     from connectfour.errors import ConfigError as ConfigError
     from connectfour.errors import ConnectFourError as ConnectFourError
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from connectfour.matches.arena import play_match as play_match
     from connectfour.players.names import parse_player as parse_player
     from connectfour.settings.reading import load_settings as load_settings
-    from connectfour.system.ray_session import start_ray as start_ray
     from connectfour.tournament.session import rank as rank
     from connectfour.training.train import TrainingResult as TrainingResult
     from connectfour.training.train import resume as resume
@@ -91,7 +91,7 @@ _HOME = {
     "play_match": "connectfour.matches.arena",
     "rank": "connectfour.tournament.session",
     "resume": "connectfour.training.train",
-    "start_ray": "connectfour.system.ray_session",
+    "start_ray": "connectfour.cluster.session",
     "train": "connectfour.training.train",
 }
 """The module of each public name."""

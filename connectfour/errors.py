@@ -11,7 +11,7 @@
     │   └── NoProgressError   7   training has waited too long
     ├── PositionsError        8   a file of graded positions cannot be read
     ├── RankingError          9   players cannot be ranked, or a log of games is damaged
-    ├── ClusterError         10   no Ray cluster answers at the given address
+    ├── ClusterError         10   a Ray cluster does not answer, lets nobody in, or does not fit
     ├── ExportError          11   a policy cannot be exported, or the export does not match it
     ├── PictureError         12   a game cannot be drawn into a file
     ├── ServerError          13   the web app cannot be served
@@ -90,7 +90,7 @@ class RankingError(ConnectFourError):
 
 
 class ClusterError(ConnectFourError):
-    """No Ray cluster answers at the given address."""
+    """A Ray cluster does not answer, does not let this process in, or its nodes do not fit."""
 
     exit_code = 10
 

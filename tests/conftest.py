@@ -16,7 +16,7 @@ from filelock import FileLock
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
-import connectfour.system.ray_session
+import connectfour.cluster.session
 
 if TYPE_CHECKING:
     from connectfour.learning.apex.algorithm import SelfPlayApex
@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[None]:
     """A real Ray on loopback for the whole session."""
-    with connectfour.system.ray_session.ray_session(cpus=6):
+    with connectfour.cluster.session.ray_session(cpus=6):
         yield
 
 

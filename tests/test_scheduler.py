@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from connectfour.cluster.session import start_ray
 from connectfour.errors import ClusterError
 from connectfour.experiments.execution import scheduler as scheduling
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
@@ -25,7 +26,6 @@ from connectfour.experiments.execution.scheduler import Scheduler
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.schema import Demand
 from connectfour.system.machine import CORES, usable_cores
-from connectfour.system.ray_session import start_ray
 
 SETTINGS = ("settings",)
 FAILS = ("grade", "nobody")

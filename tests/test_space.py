@@ -62,7 +62,7 @@ def test_the_folder_is_ready_to_push(space: Path) -> None:
     assert len(Bundle(space / "bundle").leaderboard) == 8
     copied = {str(file.relative_to(space)) for file in space.rglob("*.py")}
     assert {"connectfour/app/serve.py", "connectfour/games/connect_four/bitboard.py", "heuristics/minimax.py"} <= copied
-    assert not {name for name in copied if "learning" in name or "networks" in name or "ray_session" in name}
+    assert not {name for name in copied if "learning" in name or "networks" in name or "cluster" in name}
 
 
 def test_every_package_that_its_modules_import_is_required(space: Path) -> None:

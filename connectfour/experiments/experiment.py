@@ -10,6 +10,7 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 
+from connectfour.cluster.session import ray_session
 from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
 from connectfour.experiments.execution.endings import Ending
@@ -22,7 +23,6 @@ from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.preparing import check_folder, locked_folder, prepare
 from connectfour.experiments.reading import Experiment
 from connectfour.system.observer import ConsoleObserver, Observer
-from connectfour.system.ray_session import ray_session
 from connectfour.system.signals import stop_signals
 
 

@@ -24,11 +24,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from connectfour.cluster.session import cluster_size
+from connectfour.cluster.traces import describe
 from connectfour.errors import RankingError
 from connectfour.matches.records import Fault, GameRecord
 from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError, longest_batch
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.system.ray_session import cluster_size
 
 _FETCH_SECONDS = 60.0
 _MOST_FAILED_BATCHES = 5
@@ -66,10 +67,11 @@ def _play(batch: Batch, encoded: dict[str, _Stored], deadline: float) -> list[Ga
 
 @dataclass(frozen=True)
 class _Attempt:
-    """The n-th attempt to play a batch."""
+    """The n-th attempt to play a batch, which was handed to Ray at the time ``began``."""
 
     batch: Batch
     number: int = 1
+    began: float = 0.0
 
     @property
     def seed(self) -> tuple[int, ...]:
@@ -154,7 +156,7 @@ class MatchRunner:
 
     def _launch(self) -> None:
         while self._waiting and len(self._flight) < self.capacity:
-            attempt = self._waiting.popleft()
+            attempt = replace(self._waiting.popleft(), began=time.time())
             encoded = {name: self._encoded[name] for name in attempt.batch.names}
             batch = replace(attempt.batch, seed=attempt.seed)
             reference = _play.remote(batch, encoded, self._deadline)
@@ -168,7 +170,9 @@ class MatchRunner:
         try:
             found = ray.get(reference)
         except RayError as error:  # WorkerCrashedError, NodeDiedError, TaskCancelledError, ObjectLostError, ...
-            return self._retry(attempt, "lost worker", type(error).__name__)
+            last = attempt.number > self._retries  # to find out what a lost process printed takes a moment
+            detail = describe(error, attempt.began) if last else type(error).__name__
+            return self._retry(attempt, "lost worker", detail)
         if isinstance(found, list):
             self._failed_in_a_row = 0
             return self._retry_unplayed(attempt, found)
@@ -217,7 +221,6 @@ class MatchRunner:
         self._failed_in_a_row += 1
         if self._failed_in_a_row >= _MOST_FAILED_BATCHES:
             raise RankingError(
-                f"games cannot be played here ({kind}: {detail}): check that every node has this package and its "
-                "dependencies"
+                f"games cannot be played here ({kind}: {detail}): check that every node has what this package imports"
             )
         return [GameRecord.of(game, "infrastructure", None, detail=f"{kind}: {detail}") for game in games]

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from connectfour.cluster.session import ray_session
 from connectfour.match_log.lines import RankedPlayer
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.runner import MatchRunner, describe_workers
@@ -16,7 +17,6 @@ from connectfour.rehearsal.level_game import Agent, ErrorRates, LevelGame, make_
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.leaderboard import posterior_of
 from connectfour.system.observer import ConsoleObserver, Observer
-from connectfour.system.ray_session import ray_session
 from connectfour.tournament.display import last_line
 from connectfour.tournament.outputs import check_picture
 from connectfour.tournament.pairing import Pairing

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.exceptions import RayError
 
+from connectfour.cluster.traces import Process, one_line, place_here
+
 if TYPE_CHECKING:
     from ray.rllib.env.env_runner import EnvRunner
     from ray.rllib.env.env_runner_group import EnvRunnerGroup
 
 _FAILURE = "failure_of_a_call"
-_MOST_CHARACTERS = 300
 _SECONDS_PER_LOOK = 0.5
 _SECONDS_TO_FINISH = 10.0
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class Failure:
     """What an env runner answers if a call raised an error.
 
     Attributes:
-        error: its type and message, in one line.
+        error: its type, its message and the node, in one line.
     """
 
     error: str
@@ -78,6 +79,7 @@ class Runners:
         self._group, self._tag, self._patience, self._say, self._clock = group, tag, patience, say, clock
         self._calls: dict[int, _Calls] = {}
         self._faults: dict[int, str] = {}
+        self._processes: dict[int, Process | None] = {}
 
     @property
     def ready(self) -> list[int]:
@@ -109,7 +111,7 @@ class Runners:
                 return function(env_runner)
             except Exception as error:  # noqa: BLE001  # whatever a user's environment or player raises
                 _log.exception("an env runner failed")
-                setattr(env_runner, _FAILURE, Failure(one_line(error)))
+                setattr(env_runner, _FAILURE, Failure(f"{one_line(error)}{place_here()}"))
                 return getattr(env_runner, _FAILURE)
 
         sent = self._group().foreach_env_runner_async(attempt, tag=self._tag, remote_worker_ids=[index])
@@ -118,6 +120,8 @@ class Runners:
             if not calls.count:
                 calls.since = self._clock()
             calls.count += 1
+            if index not in self._processes:  # once it is lost, Ray knows only the one that takes its place
+                self._processes[index] = Process.of_actor(self._actors()[index]._actor_id.hex())  # noqa: SLF001
         return bool(sent)
 
     def answers(self, seconds: float) -> list[tuple[int, Any]]:
@@ -138,9 +142,11 @@ class Runners:
         for index in list(self._calls):
             if index not in in_service:
                 self._calls.pop(index)
-                self._note(index, "died")
+                self._note_death(index)
             elif self.silent_for(index) > self._patience:
-                self._restart(index, f"has not answered for {self._patience:g} s")
+                process = self._processes.get(index)
+                place = process.place if process else ""
+                self._restart(index, f"has not answered for {self._patience:g} s{place}")
         return found
 
     def finish(self) -> None:
@@ -152,8 +158,9 @@ class Runners:
         """Note that env runners were restarted: nothing of before is under way."""
         for index in indices:
             if index not in self._faults:
-                self._note(index, "died")
+                self._note_death(index)
             self._calls.pop(index, None)
+            self._processes.pop(index, None)
 
     @property
     def trouble(self) -> str:
@@ -183,8 +190,14 @@ class Runners:
         """Restart the process of an env runner, and take it out of service until then."""
         self._note(index, fault)
         self._calls.pop(index, None)
+        self._processes.pop(index, None)
         ray.kill(self._actors()[index], no_restart=False)
         self._manager.set_actor_state(index, healthy=False)
+
+    def _note_death(self, index: int) -> None:
+        """Note that the process of an env runner is gone, where it ran, and how its log ends."""
+        process = self._processes.pop(index, None)
+        self._note(index, f"died{process.obituary if process else ''}")
 
     def _note(self, index: int, fault: str) -> None:
         if self._faults.get(index) != fault:
@@ -208,11 +221,3 @@ class Runners:
     def _actors(self) -> dict[int, Any]:
         actors: dict[int, Any] = self._manager.actors()
         return actors
-
-
-def one_line(error: BaseException) -> str:
-    """Return the type and the message of an error in one line: the last line of what an actor's constructor raised."""
-    lines = str(error).strip().splitlines()
-    if isinstance(error, RayError):
-        return (lines[-1].strip() if lines else type(error).__name__)[:_MOST_CHARACTERS]
-    return f"{type(error).__name__}: {lines[0] if lines else ''}".rstrip(": ")[:_MOST_CHARACTERS]

@@ -1,1 +1,1 @@
-"""What the machine and its libraries offer: Ray sessions, signals, atomic files, cores and memory, progress output."""
+"""What the machine and its libraries offer: signals, atomic files, cores and memory, progress output."""

@@ -10,6 +10,7 @@ from connectfour.errors import HiddenPackageError
 
 _HOME = Path(__file__).resolve().parents[2]
 _OURS = ("callbacks", "heuristics")
+_UNPACKED = "_ray_pkg_"
 
 
 def check_packages() -> None:
@@ -23,7 +24,16 @@ def check_packages() -> None:
             continue
         spec = find_spec(name)
         origin = Path(spec.origin).resolve() if spec and spec.origin else None
-        if origin != _HOME / name / "__init__.py":
+        if origin is None or not _is_ours(origin, name):
             raise HiddenPackageError(
                 f"{origin or name} shadows this project's package {name}: rename it, or run from another folder"
             )
+
+
+def _is_ours(origin: Path, name: str) -> bool:
+    """Return whether a file is the package ``name`` that came with this module."""
+    if origin == _HOME / name / "__init__.py":
+        return True
+    # On a node of a cluster, Ray unpacks each package in a folder of its own, next to the others.
+    folder = origin.parents[1]
+    return _HOME.name.startswith(_UNPACKED) and folder.name.startswith(_UNPACKED) and folder.parent == _HOME.parent

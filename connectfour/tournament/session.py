@@ -137,8 +137,8 @@ def _rank(
                 f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
             )
         players = named_as_in(log, players)
+        from connectfour.cluster.session import ray_session
         from connectfour.matches.runner import MatchRunner, describe_workers
-        from connectfour.system.ray_session import ray_session
 
         with ray_session(address):
             reporting.say(f"Ray: {describe_workers()}")

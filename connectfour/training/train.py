@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayError
 
 from callbacks.progress import CheckpointClock, PartPruner, ProgressCallback
 from connectfour import errors
+from connectfour.cluster.session import ray_session, runs_here, silence, without_tracebacks
+from connectfour.cluster.traces import describe
 from connectfour.errors import ConfigError, ConnectFourError, RunDoneError, TrainingError
 from connectfour.league.manifest import read_manifest
 from connectfour.learning.league_config import LeagueConfig
@@ -27,7 +30,6 @@ from connectfour.settings.reading import load_settings
 from connectfour.settings.schema import RunSettings, StopSettings, guest_id
 from connectfour.system.names import load_name
 from connectfour.system.observer import ConsoleObserver, Observer
-from connectfour.system.ray_session import ray_session, runs_here, silence, without_tracebacks
 from connectfour.system.signals import stop_signals
 from connectfour.training.loggers import LeanJsonLogger, Logger, known_logger, logger_callback
 from connectfour.training.memory import check_memory
@@ -354,5 +356,7 @@ def _training_error(error: BaseException, folder: RunFolder) -> ConnectFourError
         return league_error
     records = sorted(folder.checkpoints.glob("*/error.txt"), key=lambda file: file.stat().st_mtime)
     where = f"; see {records[-1]} for details" if records else ""
+    if isinstance(error, RayError):
+        return TrainingError(f"training failed: {describe(error)}{where}")
     lines = str(error).strip().splitlines()
     return TrainingError(f"training failed: {lines[-1] if lines else type(error).__name__}{where}")

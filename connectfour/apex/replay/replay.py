@@ -19,6 +19,7 @@ from connectfour.apex.options import ReplayOptions
 from connectfour.apex.replay.request import Request
 from connectfour.apex.replay.shard import Fields, ReplayShard, Sampled
 from connectfour.apex.spans import Spans
+from connectfour.cluster.traces import obituary
 from connectfour.rllib.part import Part
 
 _PAUSE_S = 0.2
@@ -201,7 +202,7 @@ class Replay(Part):
             except GetTimeoutError:
                 return self._replace(request, f"has not answered for {self._patience:g} s")
             except RayActorError:
-                return self._replace(request, "died")
+                return self._replace(request, f"died{obituary(request.shard)}")
 
     def _replace(self, request: Request, fate: str) -> None:
         """Let an empty shard take the place of one that is lost."""

@@ -19,6 +19,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
+from connectfour.cluster.traces import describe, place_of
 from connectfour.errors import ClusterError
 from connectfour.experiments.execution.endings import Ending, State, left_out, write_outcome, write_status
 from connectfour.experiments.execution.graph import Graph, Step
@@ -168,7 +169,7 @@ class Scheduler:
             step = self._tasks.pop(task)
             ending = self.endings[step.name]
             ending.seconds = self.seconds_of(step)
-            ending.state, ending.reason = _result(task)
+            ending.state, ending.reason = _result(task, self.began[step.name])
             if ending.state == "done":
                 ending.seconds = (self.receipts.read(step) or {}).get("seconds")
             found.append(step)
@@ -227,14 +228,14 @@ def _options(step: Step) -> dict[str, Any]:
     return options
 
 
-def _result(task: Any) -> tuple[State, str]:
+def _result(task: Any, since: float) -> tuple[State, str]:
     try:
         ray.get(task)
     except TaskCancelledError:
         return "waiting", ""
     except RayTaskError as error:
         cause = error.cause
-        return ("waiting", "") if isinstance(cause, KeyboardInterrupt) else ("failed", str(cause))
+        return ("waiting", "") if isinstance(cause, KeyboardInterrupt) else ("failed", f"{cause}{place_of(error)}")
     except RayError as error:
-        return "failed", f"the process that ran it was lost ({type(error).__name__})"
+        return "failed", f"the process that ran it was lost ({describe(error, since)})"
     return "done", ""

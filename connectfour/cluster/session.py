@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,12 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
+from ray.exceptions import RayError
 
+from connectfour.cluster.code import code_for_nodes
+from connectfour.cluster.gate import AUTH_MODE, check_cluster, set_auth_mode
+from connectfour.cluster.nodes import check_nodes
+from connectfour.cluster.traces import one_line
 from connectfour.errors import ClusterError
 from connectfour.system.machine import usable_cores
 
@@ -47,8 +51,11 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
         address: a Ray cluster, as for ``ray.init`` (``"auto"``: the one running on this machine); None starts Ray here.
         cpus: minimum number of logical cores that Ray offers, even if the machine has fewer.
 
+    A cluster gets the token that Ray would find if it demands one, and the code of this project and of the user's own
+    modules that are loaded by now; see ``check_cluster``, ``code_for_nodes`` and ``check_nodes``.
+
     Raises:
-        ClusterError: no cluster answers at ``address``.
+        ClusterError: no cluster answers at ``address``, it does not let this process in, or its nodes do not fit.
     """
     if ray.is_initialized():
         return
@@ -59,13 +66,19 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
         _connect(address)
         return
     _bind_to_loopback()
-    ray.init(
-        address="local",
-        num_cpus=max(cpus, usable_cores()),
-        include_dashboard=False,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=max(cpus, usable_cores()),
+            include_dashboard=False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except Exception as error:  # Ray raises a bare Exception if its processes are too slow
+        ray.shutdown()
+        raise ClusterError(
+            f"Ray does not start on this machine, which may have too much to do: {one_line(error)}"
+        ) from error
 
 
 @contextmanager
@@ -92,7 +105,7 @@ def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[Path |
     Raises:
         ClusterError: Ray was started elsewhere with fewer than ``cpus`` cores; work would wait for them forever.
     """
-    starts = not ray.is_initialized()
+    starts, mode = not ray.is_initialized(), os.environ.get(AUTH_MODE)
     if starts:
         start_ray(_named(address), cpus=cpus)
     session = Path(_node().get_session_dir_path()) if starts and not _named(address) else None
@@ -106,7 +119,7 @@ def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[Path |
         yield session
     finally:
         if starts:
-            ray.shutdown()
+            _disconnect(mode)
     if session:
         shutil.rmtree(session, ignore_errors=True)
 
@@ -135,15 +148,23 @@ def _bind_to_loopback() -> None:
 
 
 def _connect(address: str) -> None:
-    host, _, port = address.rpartition("/")[2].rpartition(":")
+    mode = os.environ.get(AUTH_MODE)
     try:
-        if host and port.isdecimal():  # Ray itself would keep trying for minutes
-            socket.create_connection((host, int(port)), timeout=10).close()
-        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
-    except (OSError, ValueError, RuntimeError, OverflowError):
-        raise ClusterError(
-            f"no Ray cluster answers at {address!r}: start one with ray start --head, or leave out the address"
-        ) from None
+        check_cluster(address)
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, runtime_env=code_for_nodes())
+        check_nodes()
+    except ClusterError:
+        _disconnect(mode)
+        raise
+    except (OSError, ValueError, RuntimeError, RayError) as error:
+        _disconnect(mode)
+        raise ClusterError(f"cannot connect to the Ray cluster at {address!r}: {one_line(error)}") from error
+
+
+def _disconnect(mode: str | None) -> None:
+    """End Ray in this process, and set ``RAY_AUTH_MODE`` to what it was before Ray started."""
+    ray.shutdown()
+    set_auth_mode(mode)
 
 
 def cluster_size() -> tuple[int, float]:
