@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
-from ray.rllib.utils.metrics import LEARNER_RESULTS
+from ray.rllib.utils.metrics import LEARNER_RESULTS, REPLAY_BUFFER_RESULTS
 from ray.tune.result import SHOULD_CHECKPOINT
 
+from connectfour.apex.algorithm import WAITING_SHARES
+from connectfour.cluster.gauges import Gauges, Value
 from connectfour.errors import StorageError
 from connectfour.league.members import MAIN
 from connectfour.rllib.parted_algorithm import ENDED
@@ -27,7 +29,7 @@ from connectfour.system.sealed import flush_tree
 
 
 class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Writes every iteration to ``progress.csv`` and reports it to an observer.
+    """Writes every iteration to ``progress.csv``, publishes it as metrics, and reports it to an observer.
 
     Attributes:
         last: the latest iteration.
@@ -39,6 +41,7 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         self._settings = settings
         self._observer = observer or Observer()
         self._notices = NoticeReader(run.notices)
+        self._gauges = Gauges(run.path.resolve().name)
         self.last: ProgressRow | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -60,6 +63,7 @@ class ProgressCallback(tune.Callback):  # type: ignore[misc]  # Ray's classes ar
         settings = self._settings
         row = self.last = row_of(result, settings.metrics)
         append_row(self._run.progress, row)
+        self._gauges.publish(gauge_values(row, result))
         for name in result.get("missing", ()):
             self._observer.say(f"iteration {row.iteration}: the league has lost the file of {name}")
         if row.frozen and self._observer.redraws:
@@ -144,3 +148,19 @@ def row_of(result: Mapping[str, Any], metrics: Sequence[Metric]) -> ProgressRow:
         frozen=result["frozen"] or "",
         metrics={metric.column: round(float(learner.get(metric.key, "nan")), 5) for metric in metrics},
     )
+
+
+def gauge_values(row: ProgressRow, result: Mapping[str, Any]) -> dict[str, Value]:
+    """Pick what is published from a row and, for Ape-X, from the training result that it was made of."""
+    values: dict[str, Value] = {
+        "win_rate": row.win_rate,
+        "newest_score": row.newest_score,
+        "league_size": row.league_size,
+        "value_preserving": row.value_preserving,
+        "env_steps": row.env_steps,
+        "env_steps_per_second": row.env_steps_per_second,
+    }
+    if WAITING_SHARES in result:
+        values["waiting"] = result[WAITING_SHARES]
+        values["replay_size"] = result[REPLAY_BUFFER_RESULTS]["size"]
+    return values

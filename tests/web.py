@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
+
+from tests.debian import program_of
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-_NO_BROWSER = "Chromium is not installed: install Debian's package chromium to run the browser tests"
 
 
 def free_port() -> int:
@@ -96,11 +95,4 @@ class Visitor:
 
 def chromium() -> str:
     """Return the path of Chromium, installing it as root if it is missing; skip the test if that is not possible."""
-    found = next(filter(None, map(shutil.which, _PROGRAMS)), None)
-    if found:
-        return found
-    install = shutil.which("apt-get")
-    if install and os.geteuid() == 0:
-        for step in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-            subprocess.run([install, *step], check=False, capture_output=True)
-    return shutil.which("chromium") or pytest.skip(_NO_BROWSER)
+    return program_of("chromium", "run the browser tests", _PROGRAMS)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from connectfour.cli.training import DashboardOption
 from connectfour.errors import INTERRUPTED, ExperimentError
 from connectfour.system.observer import ConsoleObserver, plain_console
 
@@ -50,6 +51,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to run on, as for ray.init (auto: the one on this machine).")
     ] = None,
+    dashboard: DashboardOption = False,
 ) -> None:
     """Train all runs, evaluate them, draw example games and plots, and write a report; run it again to go on.
 
@@ -62,7 +64,7 @@ def run(
 
     folder = output or Path("runs") / experiment.name
     command = shlex.join(["connectfour", *sys.argv[1:]])
-    result = run_experiment(experiment, folder, address=address, command=command)
+    result = run_experiment(experiment, folder, address=address, dashboard=dashboard, command=command)
     console = plain_console()
     if result.interrupted:
         console.print(f"Stopped; go on with: {command}", soft_wrap=True, highlight=False)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from connectfour.cli import ranking_output
+from connectfour.cli.training import DashboardOption
 from connectfour.errors import ConfigError
 from connectfour.standings.leaderboard import Order
 from connectfour.system.observer import ConsoleObserver, plain_console
@@ -156,6 +157,7 @@ def rank(
     ] = 60.0,
     seed: SeedOption = 0,
     address: AddressOption = None,
+    dashboard: DashboardOption = False,
     rebuild: Annotated[bool, typer.Option(help="Play no games: rebuild all tables from the log.")] = False,
 ) -> None:
     """Rank players by games against each other; run the same command again to resume.
@@ -178,6 +180,7 @@ def rank(
         order=order,
         deadline=deadline,
         address=address,
+        dashboard=dashboard,
         observer=ConsoleObserver(),
     )
     ranking_output.print_ranking(ranking)

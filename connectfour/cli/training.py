@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file of settings; all others keep their defaults.")
 ]
+DashboardOption = Annotated[
+    bool,
+    typer.Option("--dashboard", help="Start Ray's dashboard, and serve metrics for Prometheus (extra dashboard)."),
+]
 OverrideOption = Annotated[
     list[str] | None,
     typer.Option("-p", metavar="KEY=VALUE", help="Override a setting by its dotted name; may be repeated."),
@@ -41,6 +45,7 @@ def train(
     address: Annotated[
         str | None, typer.Option(help="Ray cluster to train on, as for ray.init (auto: the one on this machine).")
     ] = None,
+    dashboard: DashboardOption = False,
     logger: Annotated[str | None, typer.Option(help="Also log to an experiment tracker: wandb, mlflow or aim.")] = None,
 ) -> None:
     """Train by self-play, freezing snapshots into a league, until a limit is reached or you press Ctrl-C.
@@ -59,16 +64,16 @@ def train(
     from connectfour.training import train as training
 
     if resume:
-        result = training.resume(resume, override or [], address=address, logger=logger)
+        result = training.resume(resume, override or [], address=address, dashboard=dashboard, logger=logger)
     elif go_on and run_dir:
-        found = training.train_or_resume(settings, run_dir, address=address, logger=logger)
+        found = training.train_or_resume(settings, run_dir, address=address, dashboard=dashboard, logger=logger)
         if found is None:
             plain_console().print(f"{run_dir} has reached its limits: there is nothing to do.", soft_wrap=True)
             return
         result = found
     else:
         folder = run_dir or training.default_run_dir(config)
-        result = training.train(settings, folder, address=address, logger=logger)
+        result = training.train(settings, folder, address=address, dashboard=dashboard, logger=logger)
     _print_summary(result)
     if go_on and result.interrupted:
         raise typer.Exit(INTERRUPTED)

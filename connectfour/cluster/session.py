@@ -15,10 +15,11 @@ from ray._private import ray_constants
 from ray.exceptions import RayError
 
 from connectfour.cluster.code import code_for_nodes
+from connectfour.cluster.dashboard import dashboard_options
 from connectfour.cluster.gate import AUTH_MODE, check_cluster, set_auth_mode
 from connectfour.cluster.nodes import check_nodes
 from connectfour.cluster.traces import one_line
-from connectfour.errors import ClusterError
+from connectfour.errors import ClusterError, ConnectFourError
 from connectfour.system.machine import usable_cores
 
 _RAY = {
@@ -41,21 +42,23 @@ def silence() -> None:
     logging.getLogger("ray.rllib").setLevel(logging.ERROR)
 
 
-def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
+def start_ray(address: str | None = None, *, cpus: int = 1, dashboard: bool = False) -> None:
     """Start Ray on this machine, or connect to a cluster, with the settings that suit the league.
 
-    On this machine Ray listens on loopback only, without a dashboard, and its workers run at normal priority. Ray
+    On this machine Ray listens on loopback only, and its workers run at normal priority. Ray
     settings already in the environment are kept. If Ray is already running in this process, nothing changes.
 
     Args:
         address: a Ray cluster, as for ``ray.init`` (``"auto"``: the one running on this machine); None starts Ray here.
         cpus: minimum number of logical cores that Ray offers, even if the machine has fewer.
+        dashboard: also start Ray's dashboard, and serve metrics at a fixed port; a cluster has its own.
 
     A cluster gets the token that Ray would find if it demands one, and the code of this project and of the user's own
     modules that are loaded by now; see ``check_cluster``, ``code_for_nodes`` and ``check_nodes``.
 
     Raises:
         ClusterError: no cluster answers at ``address``, it does not let this process in, or its nodes do not fit.
+        ConfigError: the dashboard is not installed.
     """
     if ray.is_initialized():
         return
@@ -67,13 +70,16 @@ def start_ray(address: str | None = None, *, cpus: int = 1) -> None:
         return
     _bind_to_loopback()
     try:
-        ray.init(
-            address="local",
-            num_cpus=max(cpus, usable_cores()),
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+        with dashboard_options(wanted=dashboard) as options:
+            ray.init(
+                address="local",
+                num_cpus=max(cpus, usable_cores()),
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                **options,
+            )
+    except ConnectFourError:
+        raise
     except Exception as error:  # Ray raises a bare Exception if its processes are too slow
         ray.shutdown()
         raise ClusterError(
@@ -94,7 +100,7 @@ def without_tracebacks() -> Iterator[None]:
 
 
 @contextmanager
-def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[Path | None]:
+def ray_session(address: str | None = None, *, cpus: int = 1, dashboard: bool = False) -> Iterator[Path | None]:
     """Use this process's Ray if it is running; otherwise start it, or connect, for as long as the context lasts.
 
     Yields the folder with the logs and temporary files of a Ray that it started, else None. The folder is removed at
@@ -107,7 +113,7 @@ def ray_session(address: str | None = None, *, cpus: int = 1) -> Iterator[Path |
     """
     starts, mode = not ray.is_initialized(), os.environ.get(AUTH_MODE)
     if starts:
-        start_ray(_named(address), cpus=cpus)
+        start_ray(_named(address), cpus=cpus, dashboard=dashboard)
     session = Path(_node().get_session_dir_path()) if starts and not _named(address) else None
     try:
         offered = cluster_size()[1]

@@ -10,7 +10,8 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 
-from connectfour.cluster.session import ray_session
+from connectfour.cluster.dashboard import describe_dashboard, require_dashboard
+from connectfour.cluster.session import ray_session, runs_here
 from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
 from connectfour.experiments.execution.endings import Ending
@@ -46,6 +47,7 @@ def run_experiment(
     output: str | Path,
     *,
     address: str | None = None,
+    dashboard: bool = False,
     command: str = "",
     observer: Observer | None = None,
 ) -> ExperimentResult:
@@ -58,6 +60,7 @@ def run_experiment(
         experiment: what to run.
         output: its folder, new or of an earlier call; a path, or an address in an object store.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine while steps run.
+        dashboard: also start Ray's dashboard and say where it is; a cluster has its own.
         command: how the user called it; for the report.
         observer: receives progress reports; by default they are printed.
 
@@ -65,6 +68,8 @@ def run_experiment(
         ExperimentError: the folder holds something else, is in use, or cannot be written; or steps failed.
         ClusterError: no cluster answers at ``address``, or it cannot give a step what it asks for.
     """
+    if dashboard and runs_here(address):
+        require_dashboard()
     reporting = observer or ConsoleObserver()
     with opened(output, experiment.settings.storage, reporting.say) as place:
         folder = ExperimentFolder(place.path)
@@ -76,10 +81,12 @@ def run_experiment(
             todo = plan(graph, receipts)
             retries = experiment.settings.retries
             scheduler = Scheduler(graph, folder, receipts, retries=retries, command=command, place=place)
-            with _ray_for(todo, address):
+            with _ray_for(todo, address, dashboard=dashboard):
                 if todo:
                     scheduler.check_demands(todo)
                     place.check()
+                if todo and dashboard:
+                    reporting.say(_describe_watching(todo))
                 reporting.say(describe_plan(experiment, scheduler, todo))
                 interrupted = _run(scheduler, reporting)
     if not interrupted:
@@ -88,13 +95,21 @@ def run_experiment(
 
 
 @contextmanager
-def _ray_for(steps: Sequence[Step], address: str | None) -> Iterator[None]:
+def _ray_for(steps: Sequence[Step], address: str | None, *, dashboard: bool) -> Iterator[None]:
     """Run Ray, or connect to it, if there is anything to do."""
     if not steps:
         yield
         return
-    with ray_session(address, cpus=max(ceil(step.demand.num_cpus or 1) for step in steps)):
+    with ray_session(address, cpus=max(ceil(step.demand.num_cpus or 1) for step in steps), dashboard=dashboard):
         yield
+
+
+def _describe_watching(steps: Sequence[Step]) -> str:
+    """Return where the experiment is watched, and what is not seen there."""
+    described = describe_dashboard()
+    if any(step.ray == "private" for step in steps):
+        return f"{described} It shows steps; with -p resources.ray=shared, what they train and rank is seen there, too."
+    return described
 
 
 def _run(scheduler: Scheduler, observer: Observer) -> bool:

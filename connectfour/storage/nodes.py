@@ -35,9 +35,7 @@ def _check(probe: Path) -> None:
     nodes = {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     look = ray.remote(num_cpus=0, max_retries=0)(_look)
     found = {
-        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-            str(probe), node
-        ): node
+        look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(probe, node): node
         for node in nodes
     }
     answers = list(found)

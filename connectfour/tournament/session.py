@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from connectfour.errors import ConfigError, RankingError
 from connectfour.match_log.lines import GameSettings
@@ -26,6 +27,9 @@ from connectfour.tournament.entrants import find_entrants, named_as_in, register
 from connectfour.tournament.outputs import check_folder
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.tournament import Progress, Tournament
+
+if TYPE_CHECKING:
+    from connectfour.cluster.gauges import Gauges
 
 _GAMES_PER_PLAYER = 100
 
@@ -70,6 +74,7 @@ def rank(
     order: Order = "posterior",
     deadline: float = 60.0,
     address: str | None = None,
+    dashboard: bool = False,
     observer: Observer | None = None,
 ) -> Ranking:
     """Rank players and the members of runs, resuming a ranking that is already in ``output``.
@@ -85,11 +90,12 @@ def rank(
         order: what to sort the leaderboard by: the joint ``posterior``, or the sequential ratings of ``trueskill``.
         deadline: seconds that each player may use in a batch of games; whoever exceeds it loses the game.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
+        dashboard: also start Ray's dashboard and say where it is; a cluster has its own.
         observer: receives progress reports; by default they are printed.
 
     Raises:
         PlayerError, RunFolderError, SnapshotError: a spec names no player, or a file is damaged.
-        ConfigError: ``specs`` is empty.
+        ConfigError: ``specs`` is empty, or the dashboard is not installed.
         RankingError: ``output`` cannot be written; its log is damaged, in use, or holds other games or other players
             with the same names; or games cannot be played.
         ClusterError: no cluster answers at ``address``.
@@ -97,9 +103,17 @@ def rank(
     names = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
     if not names:
         raise ConfigError("there is nobody to rank: name a run folder or players, for example heuristic:linear")
+    if dashboard:
+        from connectfour.cluster.dashboard import require_dashboard
+        from connectfour.cluster.session import runs_here
+
+        if runs_here(address):
+            require_dashboard()
     reporting = observer or ConsoleObserver()
     with _folder_at(output or default_output(names), reporting) as folder:
-        return _rank(names, folder, limits or Limits(), plan or Plan(), order, deadline, address, reporting)
+        return _rank(
+            names, folder, limits or Limits(), plan or Plan(), order, deadline, address, reporting, dashboard=dashboard
+        )
 
 
 @contextmanager
@@ -124,6 +138,8 @@ def _rank(
     deadline: float,
     address: str | None,
     observer: Observer,
+    *,
+    dashboard: bool,
 ) -> Ranking:
     """Rank into a local folder."""
     notes: list[str] = []
@@ -137,11 +153,15 @@ def _rank(
                 f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
             )
         players = named_as_in(log, players)
+        from connectfour.cluster.dashboard import describe_dashboard
+        from connectfour.cluster.gauges import Gauges
         from connectfour.cluster.session import ray_session
         from connectfour.matches.runner import MatchRunner, describe_workers
 
-        with ray_session(address):
+        with ray_session(address, dashboard=dashboard):
             reporting.say(f"Ray: {describe_workers()}")
+            if dashboard:
+                reporting.say(describe_dashboard())
             _register(log, settings, players, reporting)
             tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
             already = f", {len(log.games):,} games already played" if log.games else ""
@@ -151,13 +171,15 @@ def _rank(
             for note in notes:
                 reporting.say(note)
             promise = "Stopping after the games under way; the same command resumes"
-            progress = play(tournament, limits, reporting, promise)
+            progress = play(tournament, limits, reporting, promise, Gauges(folder.path.resolve().name))
             reporting.show(partial(last_line, progress, limits), urgent=True)
         return _write_results(folder, log, order, tournament)
 
 
-def play(tournament: Tournament, limits: Limits, observer: Observer, promise: str) -> Progress:
-    """Play a tournament to its limits, or to Ctrl-C, which prints ``promise``; report to ``observer``.
+def play(
+    tournament: Tournament, limits: Limits, observer: Observer, promise: str, gauges: Gauges | None = None
+) -> Progress:
+    """Play a tournament to its limits, or to Ctrl-C, which prints ``promise``; report to ``observer`` and ``gauges``.
 
     Raises:
         RankingError: games cannot be played.
@@ -165,6 +187,8 @@ def play(tournament: Tournament, limits: Limits, observer: Observer, promise: st
 
     def show(progress: Progress) -> None:
         observer.show(partial(status_line, progress, limits), partial(LiveRanking, progress, limits))
+        if gauges:
+            gauges.publish({"games_per_second": progress.games_per_second})
 
     with stop_signals(tournament.interrupt, promise):
         return tournament.run(limits, show)

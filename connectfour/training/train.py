@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 
 from callbacks.progress import CheckpointClock, PartPruner, ProgressCallback
 from connectfour import errors
+from connectfour.cluster.dashboard import describe_dashboard, require_dashboard
 from connectfour.cluster.session import ray_session, runs_here, silence, without_tracebacks
 from connectfour.cluster.traces import describe
 from connectfour.errors import ConfigError, ConnectFourError, RunDoneError, TrainingError
@@ -64,6 +65,7 @@ def train(
     run_dir: str | Path | None = None,
     *,
     address: str | None = None,
+    dashboard: bool = False,
     logger: str | None = None,
     observer: Observer | None = None,
 ) -> TrainingResult:
@@ -73,24 +75,26 @@ def train(
         settings: by default, five minutes of PPO with default settings.
         run_dir: folder of the run; by default a new one in ``runs/``.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during training.
+        dashboard: also start Ray's dashboard and say where it is; a cluster has its own.
         logger: an experiment tracker that also gets every result: ``wandb``, ``mlflow`` or ``aim``.
         observer: receives progress reports; by default they are printed.
 
     Raises:
         RunFolderError: ``run_dir`` already has contents.
-        ConfigError: a setting is invalid or needs too much memory, or the logger's package is not installed.
+        ConfigError: a setting is invalid or needs too much memory, or the package of the logger or the dashboard is
+            not installed.
         ClusterError: no cluster answers at ``address``.
         TrainingError: training failed.
     """
     settings = settings or load_settings()
-    tracker = _check(settings, logger, address)
+    tracker = _check(settings, logger, address, dashboard=dashboard)
     config = _config(settings)
     with opened(run_dir or default_run_dir()) as place:
         folder = place.folder
         folder.check_new()
         with folder.lock(), observer or ConsoleObserver() as reporting:
             folder.check_new()
-            with _ray_for(folder, settings, address):
+            with _ray_for(folder, settings, address, reporting, dashboard=dashboard):
                 place.check(settings)
                 folder.write_settings(settings)
                 reporting.say(f"Training in {folder} {_describe(settings.stop)}. Ctrl-C stops and saves a checkpoint.")
@@ -103,6 +107,7 @@ def resume(
     overrides: list[str] | None = None,
     *,
     address: str | None = None,
+    dashboard: bool = False,
     logger: str | None = None,
     observer: Observer | None = None,
 ) -> TrainingResult:
@@ -123,7 +128,7 @@ def resume(
         folder.check_run()
         with folder.lock(), observer or ConsoleObserver() as reporting:
             settings = folder.read_settings(overrides or [])
-            return _resume(place, settings, reporting, address, logger)
+            return _resume(place, settings, reporting, address, logger, dashboard=dashboard)
 
 
 def train_or_resume(
@@ -131,6 +136,7 @@ def train_or_resume(
     run_dir: str | Path,
     *,
     address: str | None = None,
+    dashboard: bool = False,
     logger: str | None = None,
     observer: Observer | None = None,
 ) -> TrainingResult | None:
@@ -147,19 +153,25 @@ def train_or_resume(
         with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND):
             has_begun = folder.config.is_file()
         if has_begun:
-            return _go_on(place, settings, observer, address, logger)
-    return train(settings, run_dir, address=address, logger=logger, observer=observer)
+            return _go_on(place, settings, observer, address, logger, dashboard=dashboard)
+    return train(settings, run_dir, address=address, dashboard=dashboard, logger=logger, observer=observer)
 
 
 def _go_on(
-    place: Place, settings: RunSettings, observer: Observer | None, address: str | None, logger: str | None
+    place: Place,
+    settings: RunSettings,
+    observer: Observer | None,
+    address: str | None,
+    logger: str | None,
+    *,
+    dashboard: bool,
 ) -> TrainingResult | None:
     """Resume a run that has begun with ``settings``; return None if it has reached its limits."""
     folder = place.folder
     with folder.lock(_MOST_SECONDS_OF_A_KILLED_COMMAND), observer or ConsoleObserver() as reporting:
         folder.check_settings(settings)
         try:
-            return _resume(place, settings, reporting, address, logger)
+            return _resume(place, settings, reporting, address, logger, dashboard=dashboard)
         except RunDoneError:
             draw_learning(folder.progress, folder.learning_curves, settings.metrics)
             place.finish()
@@ -167,17 +179,23 @@ def _go_on(
 
 
 def _resume(
-    place: Place, settings: RunSettings, reporting: Observer, address: str | None, logger: str | None
+    place: Place,
+    settings: RunSettings,
+    reporting: Observer,
+    address: str | None,
+    logger: str | None,
+    *,
+    dashboard: bool,
 ) -> TrainingResult:
     """Resume a run that this process has locked."""
-    folder, tracker = place.folder, _check(settings, logger, address)
+    folder, tracker = place.folder, _check(settings, logger, address, dashboard=dashboard)
     checkpoint = folder.newest_checkpoint(reporting.say)
     read_manifest(folder.manifest)
     if checkpoint:
         _check_limits(folder, settings.stop, checkpoint)
     iteration = checkpoint.iteration if checkpoint else 0
     clear_leftovers(folder)
-    with _ray_for(folder, settings, address):
+    with _ray_for(folder, settings, address, reporting, dashboard=dashboard):
         place.check(settings)
         folder.write_settings(settings)
         if checkpoint:
@@ -196,11 +214,15 @@ def _resume(
 
 
 @contextmanager
-def _ray_for(folder: RunFolder, settings: RunSettings, address: str | None) -> Iterator[None]:
+def _ray_for(
+    folder: RunFolder, settings: RunSettings, address: str | None, observer: Observer, *, dashboard: bool
+) -> Iterator[None]:
     """Run Ray, and note where it keeps its temporary files: a resume removes those of a command that was killed."""
-    with ray_session(address, cpus=settings.cores) as session:
+    with ray_session(address, cpus=settings.cores, dashboard=dashboard) as session:
         if session:
             note_session(folder, session)
+        if dashboard:
+            observer.say(describe_dashboard())
         try:
             yield
         finally:
@@ -272,12 +294,14 @@ class LimitStopper(tune.Stopper):  # type: ignore[misc]  # Ray's classes are unt
         return False
 
 
-def _check(settings: RunSettings, logger: str | None, address: str | None) -> Logger | None:
+def _check(settings: RunSettings, logger: str | None, address: str | None, *, dashboard: bool) -> Logger | None:
     """Reject settings that cannot work, and return the tracker called ``logger``."""
     if not hasattr(settings, "configuration"):
         raise ConfigError("these settings name no algorithm: build them with load_settings")
     if runs_here(address):
         check_memory(settings)
+        if dashboard:
+            require_dashboard()
     return known_logger(logger) if logger else None
 
 
