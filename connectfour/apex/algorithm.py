@@ -60,6 +60,7 @@ class ApexConfig(PartedConfig):
         learned_module: id of the module that learns.
         apex_options: ``ApexOptions`` as plain values, which Tune can search.
         replay_options: ``ReplayOptions`` as plain values.
+        asked_per_shard: what each shard asks Ray for, by Ray's name of the resource; memory in bytes.
         anneal_env_steps: length of the schedules of the learning rate and the importance exponent.
     """
 
@@ -87,6 +88,7 @@ class ApexConfig(PartedConfig):
             batch_size=256, updates_per_iteration=16, n_step=3, replay_ratio=8.0
         ).model_dump()
         self.replay_options: dict[str, Any] = ReplayOptions(capacity=100_000, learning_starts=2_000).model_dump()
+        self.asked_per_shard: dict[str, float] = {}
 
     @property
     def apex(self) -> ApexOptions:
@@ -112,10 +114,12 @@ class ApexConfig(PartedConfig):
             self.lr = schedule(self.lr, lr_end)
         return self
 
-    def replay(self, **options: Any) -> Self:
+    def replay(self, *, asked_per_shard: Mapping[str, float] = NotProvided, **options: Any) -> Self:
         """Set the replay.
 
         Args:
+            asked_per_shard: what each shard asks Ray for, such as ``{"CPU": 1, "memory": 1e9, "ssd": 1}``; by default
+                nothing.
             options: fields of ``ReplayOptions``, such as ``shards`` and ``capacity``.
 
         Raises:
@@ -126,6 +130,8 @@ class ApexConfig(PartedConfig):
             known = ", ".join(ReplayOptions.model_fields)
             raise ConfigError(f"the replay has no option {min(unknown)}: choose one of {known}")
         self.replay_options = {**self.replay_options, **options}
+        if asked_per_shard is not NotProvided:
+            self.asked_per_shard = dict(asked_per_shard)
         return self
 
     @override
@@ -163,7 +169,9 @@ class ApexConfig(PartedConfig):
         algorithm.balance = Balance(
             options.replay_ratio, replay.learning_starts, options.batch_size * options.updates_per_iteration
         )
-        algorithm.replay = Replay(replay, self.seed or 0, patience=self.patience, say=algorithm.say)
+        algorithm.replay = Replay(
+            replay, self.seed or 0, patience=self.patience, say=algorithm.say, asked=self.asked_per_shard
+        )
         algorithm.actors = ActorGroup(
             lambda: algorithm.env_runner_group,
             algorithm.replay,

@@ -156,6 +156,13 @@ def rank(
         float, typer.Option(min=0.1, help="Seconds that each player may use in a batch; only its own code counts.")
     ] = 60.0,
     seed: SeedOption = 0,
+    resources: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="What each batch of games asks Ray for: num_cpus=1, memory_gb=2, tags.large=1; may be repeated.",
+        ),
+    ] = None,
     address: AddressOption = None,
     dashboard: DashboardOption = False,
     rebuild: Annotated[bool, typer.Option(help="Play no games: rebuild all tables from the log.")] = False,
@@ -166,6 +173,7 @@ def rank(
     and minimax:4 always take part. Games played in training do not count.
     """
     from connectfour.matches.arena import ConnectFour
+    from connectfour.settings.reading import read_demand
     from connectfour.tournament import session
     from connectfour.tournament.plan import Limits, Plan
 
@@ -179,6 +187,7 @@ def rank(
         Plan(ConnectFour(greedy=not sample), pairing, opening_plies, batch, seed),
         order=order,
         deadline=deadline,
+        resources=read_demand(resources or [], "--resources"),
         address=address,
         dashboard=dashboard,
         observer=ConsoleObserver(),

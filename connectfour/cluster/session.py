@@ -106,22 +106,14 @@ def ray_session(address: str | None = None, *, cpus: int = 1, dashboard: bool = 
     Yields the folder with the logs and temporary files of a Ray that it started, else None. The folder is removed at
     the end, unless there was an error.
 
-    Arguments and errors are those of ``start_ray``; without ``address``, ``RAY_ADDRESS`` names the cluster.
-
-    Raises:
-        ClusterError: Ray was started elsewhere with fewer than ``cpus`` cores; work would wait for them forever.
+    Arguments and errors are those of ``start_ray``; without ``address``, ``RAY_ADDRESS`` names the cluster. A Ray that
+    was started elsewhere may have fewer than ``cpus`` cores; ``Offer.check`` refuses work that needs more.
     """
     starts, mode = not ray.is_initialized(), os.environ.get(AUTH_MODE)
     if starts:
         start_ray(_named(address), cpus=cpus, dashboard=dashboard)
     session = Path(_node().get_session_dir_path()) if starts and not _named(address) else None
     try:
-        offered = cluster_size()[1]
-        if offered < cpus:
-            raise ClusterError(
-                f"{cpus} cores are needed and Ray offers {offered:g}: start Ray with more, or use fewer env runners or "
-                "learners"
-            )
         yield session
     finally:
         if starts:

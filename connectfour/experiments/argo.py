@@ -27,7 +27,7 @@ from connectfour.experiments.execution.graph import PROGRAM, Graph, Step
 from connectfour.experiments.execution.steps import build_graph
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.reading import Experiment
-from connectfour.experiments.schema import Demand
+from connectfour.settings.resources import Demand
 from connectfour.version import __version__
 
 _STORAGE = "/storage"

@@ -11,6 +11,7 @@ from math import ceil
 from pathlib import Path
 
 from connectfour.cluster.dashboard import describe_dashboard, require_dashboard
+from connectfour.cluster.offer import Waiting, cluster_offer
 from connectfour.cluster.session import ray_session, runs_here
 from connectfour.errors import ExperimentError
 from connectfour.experiments.execution.display import describe_ending, live_table, status_line
@@ -25,6 +26,8 @@ from connectfour.experiments.preparing import check_folder, locked_folder, prepa
 from connectfour.experiments.reading import Experiment
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.signals import stop_signals
+
+_SECONDS_BEFORE_A_NOTICE = 20.0
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,15 @@ def run_experiment(
             todo = plan(graph, receipts)
             retries = experiment.settings.retries
             scheduler = Scheduler(graph, folder, receipts, retries=retries, command=command, place=place)
-            with _ray_for(todo, address, dashboard=dashboard):
+            with _ray_for(todo, address, dashboard=dashboard) as session:
                 if todo:
                     scheduler.check_demands(todo)
+                    check_shared(experiment)
                     place.check()
                 if todo and dashboard:
                     reporting.say(_describe_watching(todo))
+                    if not session:
+                        reporting.say(f"Ray: {cluster_offer()}.")
                 reporting.say(describe_plan(experiment, scheduler, todo))
                 interrupted = _run(scheduler, reporting)
     if not interrupted:
@@ -95,13 +101,25 @@ def run_experiment(
 
 
 @contextmanager
-def _ray_for(steps: Sequence[Step], address: str | None, *, dashboard: bool) -> Iterator[None]:
-    """Run Ray, or connect to it, if there is anything to do."""
+def _ray_for(steps: Sequence[Step], address: str | None, *, dashboard: bool) -> Iterator[Path | None]:
+    """Run Ray, or connect to it, if there is anything to do; yield the folder of a Ray that was started here."""
     if not steps:
-        yield
+        yield None
         return
-    with ray_session(address, cpus=max(ceil(step.demand.num_cpus or 1) for step in steps), dashboard=dashboard):
-        yield
+    cpus = max(ceil(step.demand.num_cpus or 1) for step in steps)
+    with ray_session(address, cpus=cpus, dashboard=dashboard) as session:
+        yield session
+
+
+def check_shared(experiment: Experiment) -> None:
+    """Check that trainings that join this Ray can have what they ask it for.
+
+    Raises:
+        ClusterError: they never can.
+    """
+    if experiment.settings.resources.ray == "shared":
+        for variant in experiment.variants:
+            cluster_offer().check(variant.settings.needs)
 
 
 def _describe_watching(steps: Sequence[Step]) -> str:
@@ -114,7 +132,7 @@ def _describe_watching(steps: Sequence[Step]) -> str:
 
 def _run(scheduler: Scheduler, observer: Observer) -> bool:
     """Run all steps, and return whether Ctrl-C ended it."""
-    interrupted = False
+    interrupted, waiting = False, Waiting(observer.say, first=_SECONDS_BEFORE_A_NOTICE)
 
     def interrupt() -> None:
         nonlocal interrupted
@@ -128,6 +146,10 @@ def _run(scheduler: Scheduler, observer: Observer) -> bool:
     def show() -> None:
         if scheduler.began:
             observer.show(partial(status_line, scheduler), partial(live_table, scheduler))
+        if scheduler.is_held_up:
+            waiting.go_on(scheduler.describe_waiting)
+        else:
+            waiting.over()
 
     with stop_signals(interrupt, "Stopping the steps that run; the same command goes on"):
         scheduler.run(show, ended)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from connectfour.settings.base import Settings
+from connectfour.settings.resources import Demand
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.,=+-]*"
 """Names of experiments and variants: they become names of folders."""
@@ -54,25 +55,6 @@ class TableSettings(Settings):
     games: int = Field(100, ge=0, description="games per player; 0: no table")
 
 
-class Demand(Settings):
-    """What a step asks Ray or Kubernetes for."""
-
-    num_cpus: float | None = Field(None, gt=0, description="cores; null: as many as the step can use")
-    num_gpus: float = Field(0, ge=0, description="GPUs")
-    memory_gb: float | None = Field(None, gt=0, description="memory in GB; null: not asked for")
-    tags: dict[str, float] = Field(
-        {}, description="custom resources of Ray, such as {large: 1}; with Argo, labels of nodes, such as large=true"
-    )
-
-    @field_validator("tags")
-    @classmethod
-    def _tags_are_custom(cls, tags: dict[str, float]) -> dict[str, float]:
-        for name, amount in tags.items():
-            if name in {"CPU", "GPU", "memory", "object_store_memory"} or amount <= 0:
-                raise ValueError(f"tags has {name}: {amount:g}: name a custom resource of Ray, and more than 0 of it")
-        return tags
-
-
 class ResourceSettings(Settings):
     """Where steps run."""
 
@@ -84,6 +66,18 @@ class ResourceSettings(Settings):
     train: Demand = Field(Demand(), description="a training run")
     evaluate: Demand = Field(Demand(num_cpus=1), description="evaluating a run, and its example games")
     league: Demand = Field(Demand(), description="the league table")
+
+    @model_validator(mode="after")
+    def _shared_steps_ask_for_nothing(self) -> ResourceSettings:
+        for name, demand in (("train", self.train), ("league", self.league)):
+            idle = demand.num_gpus or demand.memory_gb or demand.tags
+            if self.ray == "shared" and idle:
+                advice = "write them as train: {resources.trainer...}" if name == "train" else "leave them out"
+                raise ValueError(
+                    f"resources.{name} asks for GPUs, memory or tags, which a step with resources.ray = shared does "
+                    f"not hold: {advice}, or set resources.ray = private"
+                )
+        return self
 
 
 class ExperimentSettings(Settings):

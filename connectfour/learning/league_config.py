@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import torch
 from pyarrow.fs import LocalFileSystem
 from ray.rllib.algorithms.algorithm_config import NotProvided
 from ray.rllib.callbacks.callbacks import RLlibCallback
@@ -21,6 +20,7 @@ from connectfour.games.connect_four.env import ENV_NAME
 from connectfour.league.members import MAIN
 from connectfour.learning.league import League
 from connectfour.learning.modules import module_of_agent, module_specs
+from connectfour.learning.placement import check_gpu, place
 from connectfour.learning.stock_env_runner import StockEnvRunner
 from connectfour.learning.store_copy import StoreCopy
 from connectfour.rllib.part import Part
@@ -68,7 +68,12 @@ class LeagueConfig(PartedConfig):
         return validate_settings(self.run_settings)
 
     def parts(self, algorithm: Any) -> list[Part]:
-        """Make the league, in ``league_folder`` or in the folder of Tune's trial, or in a copy of an object store's."""
+        """Make the league, in ``league_folder`` or in the folder of Tune's trial, or in a copy of an object store's.
+
+        Raises:
+            ConfigError: Torch does not find the GPU that the trainer has been given.
+        """
+        check_gpu(self)
         store = self._store(algorithm)
         folder = self._folder(algorithm)
         copies = [StoreCopy(store, folder.parent, algorithm.say)] if store else []
@@ -141,7 +146,8 @@ class LeagueConfig(PartedConfig):
     def from_settings(cls, settings: RunSettings | None = None, *, seed_shift: int = 0) -> Self:
         """Translate ``settings`` (default: all defaults) into an RLlib configuration.
 
-        ``seed_shift``, the iteration of a resumed run, gives it different random numbers from its earlier parts.
+        ``seed_shift``, the iteration of a resumed run, gives it different random numbers from its earlier parts. GPUs
+        are those of the Ray that runs; before Ray runs, those of this machine.
 
         Raises:
             ConfigError: a heuristic is unknown, or the settings are those of another algorithm.
@@ -152,7 +158,7 @@ class LeagueConfig(PartedConfig):
                 f"{cls.__name__} was given settings of algorithm={settings.algorithm}: load them with "
                 f"algorithm={cls.algorithm}"
             )
-        rollout, learners = settings.rollout, max(1, settings.learners)
+        rollout = settings.rollout
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
         config.environment(ENV_NAME)
@@ -162,10 +168,8 @@ class LeagueConfig(PartedConfig):
             num_env_runners=rollout.env_runners,
             num_envs_per_env_runner=rollout.envs_per_runner,
         )
-        config.learners(
-            num_learners=settings.learners,
-            num_gpus_per_learner=min(1, torch.cuda.device_count() / learners),
-        )
+        config.learners(num_learners=settings.learners)
+        place(config, settings)
         specs = module_specs(settings)
         config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         config.multi_agent(policies=set(specs), policy_mapping_fn=module_of_agent, policies_to_train=[MAIN])

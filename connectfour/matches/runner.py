@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,38 +24,46 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from connectfour.cluster.session import cluster_size
+from connectfour.cluster.need import count_of
+from connectfour.cluster.offer import Offer, Waiting, cluster_offer, shortage
 from connectfour.cluster.traces import describe
 from connectfour.errors import RankingError
 from connectfour.matches.records import Fault, GameRecord
 from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError, longest_batch
 from connectfour.players.encoded import EncodedPlayer
+from connectfour.settings.resources import MatchDemand, actor_options
 
 _FETCH_SECONDS = 60.0
 _MOST_FAILED_BATCHES = 5
+_SECONDS_BEFORE_A_NOTICE = 30.0
+_WHO, _SETTING = "batch of games", "--resources"
+_DEMAND = MatchDemand()
 
 _sandbox = Sandbox()
 
 
-def _workers() -> int:
-    """Return how many batches are played at once: one for each core."""
-    return max(1, int(cluster_size()[1]))
+def _workers(demand: MatchDemand) -> int:
+    """Return how many batches are played at once: by default, one for each core."""
+    return max(1, cluster_offer().copies(demand.amounts))
 
 
-def describe_workers() -> str:
-    """Return where games are played: the nodes, the workers that play at once, and the cores."""
-    nodes, cores = cluster_size()
-    return ", ".join(
-        f"{count:g} {name}{'s' * (count != 1)}"
-        for count, name in ((nodes, "node"), (_workers(), "worker"), (cores, "core"))
-    )
+def check_workers(demand: MatchDemand = _DEMAND) -> str:
+    """Return where games are played: the nodes, the workers that play at once, and the cores.
+
+    Raises:
+        ClusterError: no node can play a batch that asks for ``demand``.
+    """
+    offer = cluster_offer()
+    offer.check([demand.need(_WHO, _SETTING)])
+    words = (len(offer.nodes), "node"), (_workers(demand), "worker"), (offer.total("CPU"), "core")
+    return ", ".join(count_of(count, word) for count, word in words)
 
 
 _Stored = tuple[str, list[Any]]
 """A player's hash, and its reference in Ray's store; a bare reference would be fetched with each task."""
 
 
-@ray.remote(max_retries=0, num_cpus=1)  # type: ignore[untyped-decorator]  # Ray's
+@ray.remote(max_retries=0)  # type: ignore[untyped-decorator]  # Ray's
 def _play(batch: Batch, encoded: dict[str, _Stored], deadline: float) -> list[GameRecord] | SandboxError:
     """Play a batch in this worker's sandbox."""
     on_demand = {name: OnDemand(sha256, partial(ray.get, *held)) for name, (sha256, held) in encoded.items()}
@@ -86,18 +94,30 @@ class MatchRunner:
         lost: number of games retried after machine faults, by kind.
     """
 
-    def __init__(self, players: Mapping[str, EncodedPlayer], *, deadline: float, retries: int = 3) -> None:
+    def __init__(
+        self,
+        players: Mapping[str, EncodedPlayer],
+        *,
+        deadline: float,
+        retries: int = 3,
+        demand: MatchDemand = _DEMAND,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Put ``players`` into Ray's store.
 
         Args:
             players: by name.
             deadline: seconds that each player may use in a batch, not counting the time to build it.
             retries: how often games are retried after machine faults.
+            demand: what a batch asks Ray for.
+            say: gets a sentence every minute while no batch ends and the cluster is busy.
         """
         self._encoded: dict[str, _Stored] = {
             name: (player.sha256, [ray.put(player)]) for name, player in players.items()
         }
-        self._deadline, self._retries = deadline, retries
+        self._deadline, self._retries, self._demand = deadline, retries, demand
+        self._options = actor_options(demand.amounts)
+        self._waiting_for_room = Waiting(say, first=_SECONDS_BEFORE_A_NOTICE)
         self._waiting: deque[_Attempt] = deque()
         self._flight: dict[Any, tuple[_Attempt, float]] = {}
         self._failed_in_a_row = 0
@@ -107,7 +127,7 @@ class MatchRunner:
     @property
     def capacity(self) -> int:
         """Number of batches that keep all cores busy; any more would be scheduled on stale ratings."""
-        return 1 + _workers()
+        return 1 + _workers(self._demand)
 
     @property
     def pending(self) -> list[Batch]:
@@ -137,6 +157,10 @@ class MatchRunner:
         if not self._flight:
             return []
         done, _ = ray.wait(list(self._flight), num_returns=1, timeout=timeout)
+        if done or self._has_room():
+            self._waiting_for_room.over()
+        else:
+            self._waiting_for_room.go_on(self._busy)
         records = []
         for reference in done:
             attempt, _ = self._flight.pop(reference)
@@ -149,6 +173,14 @@ class MatchRunner:
         self._launch()
         return records
 
+    def _has_room(self) -> bool:
+        """Return whether the cluster could begin another batch at once."""
+        return Offer((ray.available_resources(),)).copies(self._demand.amounts) > 0
+
+    def _busy(self) -> str:
+        free = shortage([self._demand.need(_WHO, _SETTING)])
+        return f"No batch of games has ended for a while, and the cluster is busy, perhaps with other work: {free}."
+
     def stop(self) -> None:
         """Forget all batches; workers play those in flight to their end, or until a player has used up its time."""
         self._flight.clear()
@@ -159,7 +191,7 @@ class MatchRunner:
             attempt = replace(self._waiting.popleft(), began=time.time())
             encoded = {name: self._encoded[name] for name in attempt.batch.names}
             batch = replace(attempt.batch, seed=attempt.seed)
-            reference = _play.remote(batch, encoded, self._deadline)
+            reference = _play.options(**self._options).remote(batch, encoded, self._deadline)
             # Batches that find no free core wait for those before them.
             turns = 1 + len(self._flight)
             latest = time.monotonic() + turns * (longest_batch(self._deadline) + _FETCH_SECONDS)

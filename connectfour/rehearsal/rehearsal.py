@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from connectfour.cluster.session import ray_session
 from connectfour.match_log.lines import RankedPlayer
 from connectfour.match_log.log import MatchLog
-from connectfour.matches.runner import MatchRunner, describe_workers
+from connectfour.matches.runner import MatchRunner, check_workers
 from connectfour.rehearsal.figures import draw_accuracy
 from connectfour.rehearsal.level_game import Agent, ErrorRates, LevelGame, make_agents, pairwise_accuracy
 from connectfour.runs.folder import RunFolder
@@ -119,7 +119,7 @@ def rehearse(
     rankings: list[RehearsedRanking] = []
     interrupted = False
     with ray_session(address), observer or ConsoleObserver() as reporting:
-        reporting.say(f"Ray: {describe_workers()}")
+        reporting.say(f"Ray: {check_workers()}")
         for pairing, seed in product(rehearsal.pairings, rehearsal.seeds):
             ranking, interrupted = _play_ranking(rehearsal, pairing, seed, reporting)
             rankings.append(ranking)

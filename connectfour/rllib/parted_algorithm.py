@@ -84,13 +84,16 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     @classmethod
     @override
     def default_resource_request(cls, config: Any) -> Any:
-        """Return what Tune reserves for the algorithm, the trainer first: on its node, if it has one."""
+        """Return what Tune reserves: the trainer, on its node if it has one, then env runners, then learners."""
         request = super().default_resource_request(config)
-        node = cls.get_default_config().update_from_dict(config).trainer_node
-        if node is None:
-            return request
-        selectors = [{_NODE_LABEL: node}, *({} for _ in request.bundles[1:])]
-        return PlacementGroupFactory(request.bundles, request.strategy, bundle_label_selector=selectors)
+        full = cls.get_default_config().update_from_dict(config)
+        bundles = [dict(bundle) for bundle in request.bundles]
+        for bundle in bundles[1 : 1 + full.num_env_runners] if full.memory_per_env_runner else ():
+            bundle["memory"] = full.memory_per_env_runner
+        if full.trainer_node is None:
+            return PlacementGroupFactory(bundles, request.strategy)
+        selectors = [{_NODE_LABEL: full.trainer_node}, *({} for _ in bundles[1:])]
+        return PlacementGroupFactory(bundles, request.strategy, bundle_label_selector=selectors)
 
     @override
     def setup(self, config: AlgorithmConfig) -> None:

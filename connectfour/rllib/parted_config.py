@@ -21,6 +21,7 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         patience: seconds without progress after which training saves and ends.
         seed_is_searched: whether Tune chooses the seed.
         trainer_node: id of the node that the trainer must run on; None: any.
+        memory_per_env_runner: bytes that Tune reserves for each remote env runner; RLlib has no option for them.
     """
 
     paths: ClassVar[tuple[str, ...]] = ()
@@ -32,6 +33,7 @@ class PartedConfig(AlgorithmConfig):  # type: ignore[misc]  # Ray's classes are 
         self.patience = 120.0
         self.seed_is_searched = False
         self.trainer_node: str | None = None
+        self.memory_per_env_runner = 0
         self.restart_failed_env_runners = True
         self.delay_between_env_runner_restarts_s = 1.0
         self.env_runner_health_probe_timeout_s = _SECONDS_PER_PROBE

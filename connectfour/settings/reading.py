@@ -13,8 +13,9 @@ import yaml
 from pydantic import ValidationError
 
 from connectfour.errors import ConfigError
-from connectfour.settings.base import section_of
+from connectfour.settings.base import Settings, section_of
 from connectfour.settings.describing import describe
+from connectfour.settings.resources import MatchDemand
 from connectfour.settings.schema import RunSettings
 from connectfour.system.names import load_name
 
@@ -113,6 +114,25 @@ def validate_settings(values: Mapping[str, Any]) -> Any:
         raise ConfigError(_first_fault(error, kind.model_fields["algorithm"].default)) from None
 
 
+def read_demand(overrides: Sequence[str], option: str) -> MatchDemand:
+    """Return what a batch of games asks Ray for, from ``"name=value"`` as the command's ``option`` gave them.
+
+    Raises:
+        ConfigError: a name is unknown or a value is out of range; the message names the first one.
+    """
+    values: dict[str, Any] = {}
+    for name, value in map(parse_override, overrides):
+        set_value(values, name, value)
+    try:
+        return MatchDemand.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+    name, message = ".".join(map(str, fault["loc"])), fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        raise ConfigError(f"{option} has no {name}: choose one of {', '.join(MatchDemand.model_fields)}")
+    raise ConfigError(f"{option} {name}={fault['input']} is not allowed: {message[0].lower()}{message[1:]}")
+
+
 def check_setting_name(name: str, algorithm: str) -> None:
     """Check that a dotted name is a setting of runs with ``algorithm``.
 
@@ -150,10 +170,15 @@ def flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def _is_dumped(kind: type[RunSettings], values: Mapping[str, Any], name: str) -> bool:
     """Return whether a run stored this setting: its section is complete, and it has its default."""
-    section, _, leaf = name.partition(".")
-    model = section_of(kind.model_fields.get(section))
-    written = values.get(section)
-    if model is None or not isinstance(written, dict) or not model.model_fields.keys() <= written.keys():
+    *sections, leaf = name.split(".")
+    model: type[Settings] | None = kind
+    written: Any = values
+    for section in sections:
+        model = section_of(model.model_fields.get(section)) if model else None
+        written = written.get(section) if isinstance(written, dict) else None
+        if model is None or not isinstance(written, dict) or not model.model_fields.keys() <= written.keys():
+            return False
+    if not sections or model is None:
         return False
     default = kind.head if name == "network.head" else getattr(model.model_fields.get(leaf), "default", None)
     return bool(written[leaf] == default)
@@ -171,11 +196,12 @@ def dump_settings(settings: RunSettings) -> str:
     values = settings.model_dump(mode="json")
     defaults = validate_settings({"algorithm": settings.algorithm}).model_dump(mode="json")
     for name in settings.idle:
-        section, _, leaf = name.partition(".")
-        if not leaf and values[section] == defaults[section]:
-            del values[section]
-        elif leaf and values[section][leaf] == defaults[section][leaf]:
-            del values[section][leaf]
+        *sections, leaf = name.split(".")
+        held, usual = values, defaults
+        for section in sections:
+            held, usual = held[section], usual[section]
+        if held[leaf] == usual[leaf]:
+            del held[leaf]
     return yaml.safe_dump(values, sort_keys=False)
 
 
@@ -254,6 +280,9 @@ def _first_fault(error: ValidationError, algorithm: str) -> str:
     if fault["type"] == "extra_forbidden":
         return _unknown(name, algorithm)
     message = fault["msg"].removeprefix("Value error, ")
+    leaf = name.rpartition(".")[2]
+    if fault["type"] == "value_error" and message.startswith(f"{leaf} "):
+        return f"{name}{message.removeprefix(leaf)}"
     if not name or fault["type"] == "value_error":
         return message
     value = fault["input"]

@@ -8,12 +8,15 @@ it takes. Field descriptions are the documentation; ``connectfour settings`` pri
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
+from connectfour.cluster.need import Need
 from connectfour.settings.base import Settings
+from connectfour.settings.resources import RunResources
 from connectfour.storage.address import is_remote
 
 Head = Literal["policy", "dueling"]
@@ -247,6 +250,7 @@ class RunSettings(Settings):
     grading: GradingSettings = GradingSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     fault: FaultSettings = FaultSettings()
+    resources: RunResources = RunResources()
 
     @property
     def architecture(self) -> Architecture:
@@ -254,9 +258,26 @@ class RunSettings(Settings):
         return Architecture(**self.network.model_dump(), head=self.head)
 
     @property
+    def needs(self) -> tuple[Need, ...]:
+        """What the run's processes ask Ray for; GPUs that depend on what Ray has are left out."""
+        parts, runners = self.resources, self.rollout.env_runners
+        found = [parts.trainer.need("trainer", "resources.trainer")]
+        found += [parts.env_runners.need("env runner", "resources.env_runners", runners)] if runners else []
+        found += [parts.learners.need("learner", "resources.learners", self.learners)] if self.learners else []
+        return tuple(found)
+
+    @property
     def cores(self) -> int:
-        """Logical cores that Ray must offer: one for the trainer, one per env runner and learner."""
-        return 1 + self.rollout.env_runners + self.learners
+        """Logical cores that Ray must offer to all processes of the run."""
+        return ceil(self._needed("CPU"))
+
+    @property
+    def gpus(self) -> float:
+        """GPUs that the run's processes ask for; 0 if it takes one where there is one."""
+        return self._needed("GPU")
+
+    def _needed(self, resource: str) -> float:
+        return sum(need.count * need.amounts.get(resource, 0.0) for need in self.needs)
 
     @property
     def learning_bytes(self) -> int:
@@ -266,4 +287,13 @@ class RunSettings(Settings):
     @property
     def idle(self) -> dict[str, str]:
         """Settings that do nothing in this run, by dotted name or section, with the reason."""
-        return {}
+        found = {}
+        if self.rollout.env_runners == 0:
+            found["resources.env_runners"] = "with rollout.env_runners=0 the trainer samples"
+        elif self.rollout.env_runner == "lockstep":
+            found["resources.env_runners.num_gpus"] = "lockstep env runners compute on cores"
+        if self.learners == 0:
+            found["resources.learners"] = "with learners=0 the trainer learns"
+        else:
+            found["resources.trainer.num_gpus"] = f"with learners={self.learners} they learn, not the trainer"
+        return found

@@ -15,6 +15,7 @@ from connectfour.match_log.log import MatchLog
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import is_player, lost_members, read_run
 from connectfour.runs.folder import RANKING_FILES, RunFolder
+from connectfour.settings.resources import MatchDemand
 from connectfour.standings.figures import draw_leaderboard
 from connectfour.standings.leaderboard import Order, Standing, write_tables
 from connectfour.standings.recorded import read_games
@@ -73,6 +74,7 @@ def rank(
     *,
     order: Order = "posterior",
     deadline: float = 60.0,
+    resources: MatchDemand | None = None,
     address: str | None = None,
     dashboard: bool = False,
     observer: Observer | None = None,
@@ -89,6 +91,7 @@ def rank(
         plan: how to play.
         order: what to sort the leaderboard by: the joint ``posterior``, or the sequential ratings of ``trueskill``.
         deadline: seconds that each player may use in a batch of games; whoever exceeds it loses the game.
+        resources: what a batch of games asks Ray for; by default one core.
         address: a Ray cluster, as for ``ray.init``; by default Ray runs on this machine during the ranking.
         dashboard: also start Ray's dashboard and say where it is; a cluster has its own.
         observer: receives progress reports; by default they are printed.
@@ -98,7 +101,7 @@ def rank(
         ConfigError: ``specs`` is empty, or the dashboard is not installed.
         RankingError: ``output`` cannot be written; its log is damaged, in use, or holds other games or other players
             with the same names; or games cannot be played.
-        ClusterError: no cluster answers at ``address``.
+        ClusterError: no cluster answers at ``address``, or none of its nodes has what ``resources`` asks for.
     """
     names = [specs] if isinstance(specs, str) else [str(spec) for spec in specs]
     if not names:
@@ -111,8 +114,18 @@ def rank(
             require_dashboard()
     reporting = observer or ConsoleObserver()
     with _folder_at(output or default_output(names), reporting) as folder:
+        demand = resources or MatchDemand()
         return _rank(
-            names, folder, limits or Limits(), plan or Plan(), order, deadline, address, reporting, dashboard=dashboard
+            names,
+            folder,
+            limits or Limits(),
+            plan or Plan(),
+            order,
+            deadline,
+            demand,
+            address,
+            reporting,
+            dashboard=dashboard,
         )
 
 
@@ -136,6 +149,7 @@ def _rank(
     plan: Plan,
     order: Order,
     deadline: float,
+    demand: MatchDemand,
     address: str | None,
     observer: Observer,
     *,
@@ -156,14 +170,18 @@ def _rank(
         from connectfour.cluster.dashboard import describe_dashboard
         from connectfour.cluster.gauges import Gauges
         from connectfour.cluster.session import ray_session
-        from connectfour.matches.runner import MatchRunner, describe_workers
+        from connectfour.matches.runner import MatchRunner, check_workers
 
-        with ray_session(address, dashboard=dashboard):
-            reporting.say(f"Ray: {describe_workers()}")
+        with ray_session(address, dashboard=dashboard) as session:
+            reporting.say(f"Ray: {check_workers(demand)}")
             if dashboard:
                 reporting.say(describe_dashboard())
             _register(log, settings, players, reporting)
-            tournament = Tournament(players, log, MatchRunner(players, deadline=deadline), plan)
+            # A Ray that this command has started serves nobody else.
+            busy = Observer().say if session else reporting.say
+            tournament = Tournament(
+                players, log, MatchRunner(players, deadline=deadline, demand=demand, say=busy), plan
+            )
             already = f", {len(log.games):,} games already played" if log.games else ""
             reporting.say(f"{len(players)} players{already}; Ctrl-C stops, and the same command resumes.")
             for run in (read_run(name) for name in names if not is_player(name)):

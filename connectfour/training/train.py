@@ -14,13 +14,16 @@ from ray import tune
 from ray.exceptions import RayError
 
 from callbacks.progress import CheckpointClock, PartPruner, ProgressCallback
+from callbacks.start import StartCallback
 from connectfour import errors
 from connectfour.cluster.dashboard import describe_dashboard, require_dashboard
+from connectfour.cluster.offer import cluster_offer
 from connectfour.cluster.session import ray_session, runs_here, silence, without_tracebacks
 from connectfour.cluster.traces import describe
 from connectfour.errors import ConfigError, ConnectFourError, RunDoneError, TrainingError
 from connectfour.league.manifest import read_manifest
 from connectfour.learning.league_config import LeagueConfig
+from connectfour.learning.placement import fit_to_node, needs_of
 from connectfour.rllib.parted_algorithm import ENDED
 from connectfour.runs.checkpoints import CheckpointInfo
 from connectfour.runs.curves import draw_learning
@@ -83,18 +86,19 @@ def train(
         RunFolderError: ``run_dir`` already has contents.
         ConfigError: a setting is invalid or needs too much memory, or the package of the logger or the dashboard is
             not installed.
-        ClusterError: no cluster answers at ``address``.
+        ClusterError: no cluster answers at ``address``, or it can never give what ``settings.resources`` asks for.
         TrainingError: training failed.
     """
     settings = settings or load_settings()
     tracker = _check(settings, logger, address, dashboard=dashboard)
-    config = _config(settings)
+    _config(settings)
     with opened(run_dir or default_run_dir()) as place:
         folder = place.folder
         folder.check_new()
         with folder.lock(), observer or ConsoleObserver() as reporting:
             folder.check_new()
             with _ray_for(folder, settings, address, reporting, dashboard=dashboard):
+                config = _config(settings)  # again: now Ray says how many GPUs there are
                 place.check(settings)
                 folder.write_settings(settings)
                 reporting.say(f"Training in {folder} {_describe(settings.stop)}. Ctrl-C stops and saves a checkpoint.")
@@ -219,6 +223,10 @@ def _ray_for(
 ) -> Iterator[None]:
     """Run Ray, and note where it keeps its temporary files: a resume removes those of a command that was killed."""
     with ray_session(address, cpus=settings.cores, dashboard=dashboard) as session:
+        offer = cluster_offer()
+        if not session:
+            observer.say(f"Ray: {offer}.")
+        offer.check(needs_of(_config(settings)))
         if session:
             note_session(folder, session)
         if dashboard:
@@ -324,9 +332,11 @@ def _describe(limits: StopSettings) -> str:
 
 def _fit(config: LeagueConfig, place: Place, observer: Observer, logger: Logger | None) -> TrainingResult:
     settings, folder = config.settings, place.folder
+    fit_to_node(config)
     place.written()
     stopper = LimitStopper(settings.stop)
     progress = ProgressCallback(folder, settings, observer)
+    start = StartCallback(needs_of(config), observer, settings.fault.patience, lambda: stopper.interrupted)
     clock = CheckpointClock(settings.checkpoint.minutes)
     trackers = [logger_callback(logger, folder.path.resolve().name)] if logger else []
     part = folder.next_part()
@@ -340,7 +350,7 @@ def _fit(config: LeagueConfig, place: Place, observer: Observer, logger: Logger 
                 name=folder.checkpoints.name,
                 **place.tune,
                 stop=stopper,
-                callbacks=[progress, clock, pruner, LeanJsonLogger(), *place.callbacks(observer.say), *trackers],
+                callbacks=[start, progress, clock, pruner, LeanJsonLogger(), *place.callbacks(observer.say), *trackers],
                 checkpoint_config=tune.CheckpointConfig(
                     num_to_keep=settings.checkpoint.keep,
                     checkpoint_score_attribute="league_score",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,15 @@ from connectfour.apex.options import ReplayOptions
 from connectfour.apex.replay.request import Request
 from connectfour.apex.replay.shard import Fields, ReplayShard, Sampled
 from connectfour.apex.spans import Spans
+from connectfour.cluster.need import Need
+from connectfour.cluster.offer import Waiting, shortage
 from connectfour.cluster.traces import obituary
+from connectfour.errors import NoProgressError
 from connectfour.rllib.part import Part
+from connectfour.settings.resources import actor_options
 
 _PAUSE_S = 0.2
+_SECONDS_PER_LOOK = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,7 @@ class Replay(Part):
         *,
         patience: float = 120.0,
         say: Callable[[str], None] = lambda _: None,
+        asked: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """Start the shards.
 
@@ -93,11 +100,12 @@ class Replay(Part):
             options: their number, size and exponents.
             seed: of all random numbers.
             patience: seconds to wait for an answer before a shard counts as dead.
-            say: gets a sentence for every shard that is replaced.
+            say: gets a sentence for every shard that is replaced or waited for.
+            asked: what each shard asks Ray for, by Ray's name of the resource; memory in bytes.
         """
         self._seed, self._patience, self._say = seed, patience, say
         self._rng = np.random.default_rng((seed, options.shards))
-        self._options = options
+        self._options, self._asked = options, dict(asked)
         self._capacity = max(1, options.capacity // options.shards)
         self._requested: list[Request] = []
         self._updates: list[Request] = []
@@ -108,9 +116,29 @@ class Replay(Part):
         self.shards = [self._start(number) for number in range(options.shards)]
 
     def _start(self, number: int) -> Any:
-        # A shard uses a fraction of a core: Ray reserves none, so that small machines can train.
-        actor = ray.remote(num_cpus=0)(ReplayShard)
+        # A shard uses a fraction of a core: by default, Ray reserves none, so that small machines can train. SPREAD
+        # also takes it out of the trial's placement group, which packs.
+        actor = ray.remote(scheduling_strategy="SPREAD", **actor_options(self._asked))(ReplayShard)
         return actor.remote(self._capacity, self._options.alpha, (self._seed, number, len(self.replaced)))
+
+    @override
+    def built(self) -> None:
+        """Wait until every shard has found a node.
+
+        Raises:
+            NoProgressError: that takes longer than the patience.
+        """
+        if not self._asked:
+            return
+        waiting, need = Waiting(self._say), Need("replay shard", "resources.replay", self._asked, len(self.shards))
+        answers = [shard.describe.remote() for shard in self.shards]
+        while len(ray.wait(answers, num_returns=len(answers), timeout=_SECONDS_PER_LOOK)[0]) < len(answers):
+            if waiting.seconds >= self._patience:
+                raise NoProgressError(
+                    f"{need.all} have not found room for {self._patience:g} s: {shortage([need])}; lower "
+                    f"{need.setting}, free some, or raise the patience (fault.patience)"
+                )
+            waiting.go_on(lambda: f"training is waiting for room for {need.all}: {shortage([need])}")
 
     def request(self, count: int, beta: float) -> None:
         """Let the shards draw ``count`` transitions, which ``collect`` returns with weights of exponent ``beta``."""

@@ -12,7 +12,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Literal
 
-from connectfour.experiments.schema import Demand
+from connectfour.settings.resources import Demand
 
 PROGRAM = "connectfour"
 

@@ -19,14 +19,16 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
+from connectfour.cluster.need import Need
+from connectfour.cluster.offer import cluster_offer, shortage
 from connectfour.cluster.traces import describe, place_of
-from connectfour.errors import ClusterError
 from connectfour.experiments.execution.endings import Ending, State, left_out, write_outcome, write_status
 from connectfour.experiments.execution.graph import Graph, Step
 from connectfour.experiments.execution.performing import perform
 from connectfour.experiments.execution.place import Place, step_folder
 from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
+from connectfour.settings.resources import actor_options
 from connectfour.storage.remote import RemoteFolder
 
 _SECONDS_PER_LOOK = 0.5
@@ -182,19 +184,22 @@ class Scheduler:
             steps: those that may run.
 
         Raises:
-            ClusterError: a step asks for more than there is, and would wait for ever.
+            ClusterError: no node has what a step asks for, and it would wait for ever.
         """
-        offered = ray.cluster_resources()
-        self.cores = float(offered.get("CPU", 0))
+        offer = cluster_offer()
+        self.cores = offer.total("CPU")
         for step in steps:
-            wanted = {"CPU": step.cores, "GPU": step.demand.num_gpus, **step.demand.tags}
-            wanted["memory"] = 1e9 * (step.demand.memory_gb or 0)
-            for name, amount in wanted.items():
-                if amount > offered.get(name, 0):
-                    raise ClusterError(
-                        f"{step.name} asks for {amount:g} {name} and Ray offers {offered.get(name, 0):g} in all: lower "
-                        f"resources.{step.kind}, or start nodes that have it"
-                    )
+            offer.check([_need(step)])
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether there are steps to run, and none of them has found room."""
+        return bool(self._tasks) and all(self.seconds_of(step) is None for step in self._tasks.values())
+
+    def describe_waiting(self) -> str:
+        """Return what the next step needs and what Ray has free of it, as a sentence."""
+        step = next(iter(self._tasks.values()))
+        return f"{step.name} is waiting for room: {shortage([_need(step)])}."
 
     def _write_status(self, *, at_end: bool = False) -> None:
         """Note how far the experiment is, at most once a second."""
@@ -217,15 +222,15 @@ def _perform(
         perform(step, folder, ray_address, retries)
 
 
+def _need(step: Step) -> Need:
+    """Return what a step asks Ray for; one that joins the Ray that runs the experiment holds nothing."""
+    amounts = {} if step.ray == "shared" else {**step.demand.amounts, "CPU": step.cores}
+    return Need(f"step {step.name}", f"resources.{step.kind}", amounts)
+
+
 def _options(step: Step) -> dict[str, Any]:
-    """Return what a step asks Ray for."""
-    demand = step.demand
-    options: dict[str, Any] = {"num_cpus": step.cores}
-    if step.ray != "shared":
-        options |= {"num_gpus": demand.num_gpus, "resources": dict(demand.tags)}
-        if demand.memory_gb:
-            options["memory"] = demand.memory_gb * 1e9
-    return options
+    """Return the same as options of a Ray task."""
+    return {"num_gpus": 0, **actor_options(_need(step).amounts)}
 
 
 def _result(task: Any, since: float) -> tuple[State, str]:

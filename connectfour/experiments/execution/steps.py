@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from connectfour.experiments.layout import ExperimentFolder, ResultFolder
 from connectfour.experiments.reading import Experiment, Variant
 from connectfour.league.members import MAIN
 from connectfour.runs.folder import RunFolder
+from connectfour.settings.resources import Demand
 from connectfour.settings.schema import RunSettings
 from connectfour.system.sealed import INDEX
 
@@ -73,12 +74,13 @@ class _Builder:
     def _train(self, run: _Run) -> Step:
         resources, settings = self._settings.resources, run.variant.settings
         config, folder = str(self._here.variant(run.variant.name)), str(run.folder.path)
+        own = {"num_cpus": settings.cores, "num_gpus": settings.gpus}
         return Step(
             name=f"train-{run.name}",
             command=("train", "--continue", "--config", config, "--run-dir", folder, "-p", f"seed={run.seed}"),
             inputs=(config,),
             outputs=run.trained,
-            demand=resources.train.model_copy(update={"num_cpus": resources.train.num_cpus or settings.cores}),
+            demand=_filled(resources.train, own),
             ray=resources.ray,
             variant=run.variant.name,
             seed=run.seed,
@@ -204,7 +206,7 @@ class _Builder:
             command=("experiment", "league", ".", *self._all_runs, "--games", str(games)),
             sources=self._results("eval"),
             outputs=(str(here.league.path),),
-            demand=demand.model_copy(update={"num_cpus": demand.num_cpus or most}),
+            demand=_filled(demand, {"num_cpus": most}),
             ray=settings.resources.ray,
             resumes=True,
             seconds=_SECONDS_TO_START + (runs + 4) * games / 60,
@@ -225,6 +227,11 @@ class _Builder:
             is_last=True,
             seconds=5.0,
         )
+
+
+def _filled(demand: Demand, own: Mapping[str, float]) -> Demand:
+    """Return ``demand`` with what it leaves open as the step's command needs it."""
+    return demand.model_copy(update={name: getattr(demand, name) or amount for name, amount in own.items()})
 
 
 def _files_of(*players: str) -> tuple[str, ...]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import ray
 from typing_extensions import override
 
 from connectfour.apex.algorithm import Apex, ApexConfig
 from connectfour.apex.options import ApexOptions
+from connectfour.cluster.offer import cluster_offer
 from connectfour.games.result import SeatScores
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
@@ -66,7 +68,7 @@ class SelfPlayApexConfig(LeagueConfig, ApexConfig):
             grad_clip_by="global_norm",
             **apex.model_dump(include=set(ApexOptions.model_fields)),
         )
-        self.replay(**settings.replay.model_dump())
+        self.replay(**settings.replay.model_dump(), asked_per_shard=asked_per_shard(settings))
         self.env_runners(rollout_fragment_length=_PLIES_PER_ORDER)
         self.learners(learner_class=SelfPlayApexLearner)
 
@@ -79,6 +81,14 @@ class SelfPlayApexConfig(LeagueConfig, ApexConfig):
         algorithm.actors.order_extra = lambda: league.roster
         algorithm.actors.take_extra = exchange.take
         return parts
+
+
+def asked_per_shard(settings: ApexRunSettings) -> dict[str, float]:
+    """Return what each replay shard asks Ray for: on several nodes, also the memory that its transitions take."""
+    asked = settings.resources.replay.amounts
+    if "memory" in asked or not ray.is_initialized() or len(cluster_offer().nodes) == 1:
+        return asked
+    return {**asked, "memory": float(settings.bytes_per_shard)}
 
 
 class SelfPlayApex(Apex):

@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from connectfour.apex.options import ApexOptions, ReplayOptions, check_fit
+from connectfour.cluster.need import Need
+from connectfour.settings.resources import ReplayDemand, RunResources
 from connectfour.settings.schema import Head, Metric, RolloutSettings, RunSettings
 
 # Two packed positions, action, return, discount, number, and two nodes of the sum tree.
@@ -32,6 +34,12 @@ class ApexSettings(ApexOptions):
     gradient_norm: float = Field(10.0, gt=0, description="global norm that gradients are clipped to")
 
 
+class ApexResources(RunResources):
+    """What the processes of a run with Ape-X ask Ray for."""
+
+    replay: ReplayDemand = ReplayDemand()
+
+
 class ApexRunSettings(RunSettings):
     """The settings of a run that trains with Ape-X."""
 
@@ -46,6 +54,7 @@ class ApexRunSettings(RunSettings):
     rollout: ActorSettings = ActorSettings()
     apex: ApexSettings = ApexSettings()
     replay: ReplayOptions = ReplayOptions()
+    resources: ApexResources = ApexResources()
 
     @model_validator(mode="after")
     def _replay_fits(self) -> ApexRunSettings:
@@ -60,6 +69,17 @@ class ApexRunSettings(RunSettings):
         return transitions * _BYTES_PER_TRANSITION + 4 * apex.batch_size * network.layers * network.width
 
     @property
+    def bytes_per_shard(self) -> int:
+        """Bytes of the transitions that a full replay shard holds."""
+        return _BYTES_PER_TRANSITION * max(1, self.replay.capacity // self.replay.shards)
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What the run's processes ask Ray for, replay shards included."""
+        shard = self.resources.replay.need("replay shard", "resources.replay", self.replay.shards)
+        return (*super().needs, shard) if shard.amounts else super().needs
+
+    @property
     def idle(self) -> dict[str, str]:
         """Actors and learner always work at the same time."""
-        return {"rollout.overlap": "Ape-X's actors and learner always overlap"}
+        return {**super().idle, "rollout.overlap": "Ape-X's actors and learner always overlap"}

@@ -78,6 +78,7 @@ class PPORunSettings(RunSettings):
     def idle(self) -> dict[str, str]:
         """RLlib's own runner neither looks ahead nor slips nor samples ahead."""
         if self.rollout.env_runner != "stock":
-            return {}
+            return super().idle
         reason = "it needs rollout.env_runner=lockstep"
-        return dict.fromkeys(("lookahead", "rollout.slip_probability", "rollout.overlap"), reason)
+        names = ("lookahead", "rollout.slip_probability", "rollout.overlap")
+        return {**super().idle, **dict.fromkeys(names, reason)}
