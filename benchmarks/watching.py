@@ -1,6 +1,6 @@
 """Draw the curves of deploy/grafana.json from what a real Prometheus has collected: docs/watching.png.
 
-    python -m benchmarks.watching --minutes 3 --output docs/watching.png
+    python -m benchmarks.watching --minutes 2 --output docs/watching.png
 
 PPO and Ape-X train at the same time, then one of them is ranked, each with ``--dashboard``, while Prometheus (Debian's
 package) collects their metrics. At the end it is asked what Grafana would ask.
@@ -133,7 +133,8 @@ def draw(prometheus: Prometheus, start: float, picture: Path) -> None:
             axes.set_ylim(bottom=0)
         axes.set_title(panel["title"], fontsize=10)
         axes.set_xlim(left=0)
-        axes.legend(fontsize=7, frameon=False)
+        if axes.lines:
+            axes.legend(fontsize=7, frameon=False)
         axes.grid(alpha=0.3)
     for axes in figure.axes[-2:]:
         axes.set_xlabel("minutes")
@@ -143,7 +144,7 @@ def draw(prometheus: Prometheus, start: float, picture: Path) -> None:
 def main() -> None:
     """Train, rank, collect, and draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=3.0, help="how long both train")
+    parser.add_argument("--minutes", type=float, default=2.0, help="how long both train")
     parser.add_argument("--output", type=Path, default=Path("watching.png"), help="PNG file to draw")
     wanted = parser.parse_args()
     program = shutil.which("prometheus") or sys.exit("Prometheus is not installed: install Debian's package prometheus")
