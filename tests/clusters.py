@@ -38,8 +38,15 @@ class RayNode:
     """
 
     def __init__(
-        self, *options: str, env: Mapping[str, str], head: str | None = None, cpus: int = 1, cwd: Path | None = None
+        self,
+        *options: str,
+        env: Mapping[str, str],
+        head: str | None = None,
+        cpus: int = 1,
+        cwd: Path | None = None,
+        hidden: Path | None = None,
     ) -> None:
+        """Start a node; it sees an empty folder in place of ``hidden``, which needs the right to unshare mounts."""
         self.address = head or f"127.0.0.1:{free_port()}"
         # Ray's sockets are in this folder, and their names must not be long.
         self._folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
@@ -48,8 +55,12 @@ class RayNode:
             role += ["--include-dashboard=false"]
         fixed = ["--node-ip-address", "127.0.0.1", "--temp-dir", str(self._folder), "--num-cpus", str(cpus)]
         fixed += ["--object-store-memory", "80000000", "--disable-usage-stats"]
+        command = [str(Path(sys.executable).with_name("ray")), "start", *role, *fixed, "--block", *options]
+        if hidden:
+            script = 'mount -t tmpfs none "$0" && exec "$@"'
+            command = ["unshare", "--mount", "sh", "-c", script, str(hidden), *command]
         self._process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ray")), "start", *role, *fixed, "--block", *options],
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -56,7 +56,13 @@ def _answers(url: str) -> bool:
 
 def use_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Point this process and those that it starts to an S3 server."""
-    environment = {
+    for name, value in server_environment(url).items():
+        monkeypatch.setenv(name, value)
+
+
+def server_environment(url: str) -> dict[str, str]:
+    """Return the variables that point a process to an S3 server."""
+    return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
@@ -64,8 +70,6 @@ def use_server(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "AWS_EC2_METADATA_DISABLED": "true",
         "no_proxy": os.environ.get("no_proxy", "127.0.0.1"),
     }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
 
 
 def make_bucket(url: str, name: str) -> None:
