@@ -91,6 +91,11 @@ class TestMirror:
         mirror.pull("league/*")
         assert (tmp_path / "league" / "a" / "b").exists()
         assert not (tmp_path / "progress.csv").exists()
+        mirror.pull("*", "!league/*/b")
+        assert (tmp_path / "progress.csv").exists()
+        store.write("league/c/b", b"")
+        mirror.pull("*", "!league/*/b")
+        assert not (tmp_path / "league" / "c").exists()
 
     def test_pointers_are_written_after_what_they_name(
         self, store: RemoteFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -42,9 +42,9 @@ runs: 1
 train: {network.width: 16, rollout.envs_per_runner: 64, rollout.env_runners: 0, ppo.batch_size: 2048,
         ppo.minibatch_size: 512, grading.every: 0, stop.env_steps: 8192, stop.minutes: null}
 variants: {narrow: {}, wide: {network.width: 18}}
-evaluation: {points: 2, games: 4, opponents: [random]}
+evaluation: {points: 2, games: 4, opponents: ["heuristic:random"]}
 examples: {games: 2}
-resources: {train: {tags: {worker: 1}}, record: {tags: {worker: 1}}}
+resources: {train: {tags: {worker: 1}}}
 """
 
 

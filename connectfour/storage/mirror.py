@@ -30,6 +30,7 @@ class Mirror:
     """A local copy of a folder in an object store.
 
     Patterns such as ``league/*`` are those of ``fnmatch``, for paths relative to the folder; ``*`` also matches ``/``.
+    What matches ``!`` and a pattern is left out.
     """
 
     def __init__(self, remote: RemoteFolder, folder: Path, check: Callable[[], None] = lambda: None) -> None:
@@ -194,7 +195,10 @@ class Mirror:
 def _wanted(name: str, patterns: Iterable[str]) -> bool:
     if any(part.startswith(".") for part in name.split("/")):
         return False
-    return any(fnmatch(name, pattern) for pattern in (patterns or ALL))
+    left_out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    return any(fnmatch(name, pattern) for pattern in (patterns or ALL)) and not any(
+        fnmatch(name, pattern) for pattern in left_out
+    )
 
 
 def _stamp(file: Path) -> Stamp:

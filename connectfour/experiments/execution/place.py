@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from connectfour.errors import ConfigError, ExperimentError
 from connectfour.experiments.execution.graph import Step
+from connectfour.runs.folder import COMMANDS_FILES, LEAGUE_FILES
 from connectfour.storage.address import is_remote
 from connectfour.storage.mirror import Mirror
 from connectfour.storage.nodes import check_shared
@@ -106,6 +107,19 @@ def opened(output: str | Path, storage: Literal["machine", "shared"], say: Calla
             mirror.finish()
 
 
+def _wanted(step: Step) -> Iterator[str]:
+    """Yield patterns for what a step may read and what it has written; checkpoints only of its own run."""
+    if step.variant is None:
+        yield from ("*", "!*/checkpoints/*")
+        return
+    yield from (*_SETTINGS, f"steps/{step.name}.*")
+    for file in (*step.reads, *step.outputs, *([step.folder] if step.folder else [])):
+        yield from (file, f"{file}/*")
+    # A step that reads a run's manifest reads the policies that it names.
+    runs = {"/".join(file.split("/")[:2]) for file in step.reads if file.startswith("runs/")}
+    yield from (f"{run}/{files}" for run in runs for files in (*LEAGUE_FILES, *COMMANDS_FILES))
+
+
 @contextmanager
 def step_folder(place: Path | RemoteFolder, step: Step) -> Iterator[Path]:
     """Yield the experiment's folder as a step sees it; in an object store, a copy of what the step may read."""
@@ -113,8 +127,6 @@ def step_folder(place: Path | RemoteFolder, step: Step) -> Iterator[Path]:
         yield place
         return
     mirror = Mirror(place, copy_of(place, f"step-{step.name}"))
-    files = [*step.reads, *step.outputs, *([step.folder] if step.folder else []), f"steps/{step.name}.*"]
-    wanted = (*_SETTINGS, *files, *(f"{file}/*" for file in files))
-    mirror.pull(*wanted)
+    mirror.pull(*_wanted(step))
     with mirror.pushing(seconds=_SECONDS_PER_PUSH, say=lambda _: None):
         yield mirror.folder
