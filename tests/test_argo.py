@@ -242,7 +242,7 @@ def test_the_workflow_has_the_steps_of_the_experiment(workflow: dict[str, Any], 
 def test_what_argo_cannot_do_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a sentence that says what to do."""
     for override, said in {
-        "resources.ray=shared": "set resources.ray=private",
+        "resources={ray: shared}": "set resources.ray=private",
         "question='{{x}}'": "the experiment contains {{, which Argo would replace",
         "resources.train.tags={'a b': 1}": "the tag 'a b' cannot be a label of Kubernetes nodes",
     }.items():

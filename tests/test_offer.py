@@ -18,11 +18,12 @@ from callbacks.start import StartCallback
 from connectfour.cluster.need import Need
 from connectfour.cluster.offer import Offer, Waiting
 from connectfour.errors import ClusterError, ConfigError
+from connectfour.experiments.schema import ResourceSettings
 from connectfour.learning.apex.algorithm import SelfPlayApexConfig
 from connectfour.learning.placement import check_gpu, gpu_share, needs_of
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.settings.reading import dump_settings, load_settings, read_demand
-from connectfour.settings.resources import MatchDemand
+from connectfour.settings.resources import Demand, MatchDemand
 from connectfour.system.observer import Observer
 
 CORES = {"CPU": 8.0, "memory": 16e9}
@@ -232,6 +233,13 @@ def test_a_ranking_takes_what_its_batches_ask_for() -> None:
         read_demand(["num_gpus=1"], "--resources")
     with pytest.raises(ConfigError, match=r"^--resources num_cpus=0 is not allowed: input should be greater than 0"):
         read_demand(["num_cpus=0"], "--resources")
+
+
+def test_a_step_that_holds_nothing_cannot_ask_for_anything() -> None:
+    """In a shared Ray, trainings ask for themselves."""
+    with pytest.raises(ValueError, match=r"resources\.train asks for GPUs, memory or tags.*write them as train: "):
+        ResourceSettings(ray="shared", train=Demand(num_gpus=1))
+    assert ResourceSettings(ray="shared", train=Demand(num_cpus=2)).train.num_cpus == 2
 
 
 def test_a_trainer_whose_torch_knows_no_gpu_says_on_which_node() -> None:

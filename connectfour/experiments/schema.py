@@ -75,7 +75,7 @@ class ResourceSettings(Settings):
                 advice = "write them as train: {resources.trainer...}" if name == "train" else "leave them out"
                 raise ValueError(
                     f"resources.{name} asks for GPUs, memory or tags, which a step with resources.ray = shared does "
-                    f"not hold: {advice}, or set resources.ray = private"
+                    f"not hold: {advice}, or set resources.ray=private"
                 )
         return self
 
