@@ -270,7 +270,7 @@ def draw(found: Mapping[str, Any], picture: Path) -> None:
         axis.set_xticklabels([str(number) for number in numbers])
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("env steps per second")
-    axes[-1].legend(loc="lower right", frameon=False)
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(0, 0.9), frameon=False)
     figure.savefig(picture, dpi=110)
 
 
