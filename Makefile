@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help install league app test test-slow check format bench examples clean
+.PHONY: help install league app test test-slow test-cluster check format bench examples clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## Install everything into .venv with the versions in poetry.lock
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed and was not found: install one, or run make PYTHON=/path/to/python"; exit 1; }
@@ -25,10 +25,13 @@ app: install ## Play against the newest run in the browser
 	@$(BIN)/connectfour app
 
 test: install ## Run the tests
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: install ## Run the slow tests: populations of leagues, and processes that are lost
 	@$(BIN)/python -m pytest -m slow
+
+test-cluster: install ## Run the tests that start Ray nodes, servers or installations of their own
+	@$(BIN)/python -m pytest -m cluster
 
 check: install ## Check lint, types, dependencies and architecture
 	@$(BIN)/ruff check .

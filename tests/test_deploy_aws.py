@@ -198,7 +198,7 @@ def test_the_rights_of_the_bucket_are_its_own() -> None:
     assert json.dumps(policy("trust")).count("ec2.amazonaws.com") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_ray_knows_what_the_nodes_have(aws: Calls) -> None:
     """Cores and memory of the instance types, which the autoscaler counts with."""
     from ray.autoscaler._private.aws.node_provider import AWSNodeProvider

@@ -15,6 +15,9 @@ from tests.clusters import RayNode, environment, started
 from tests.commands import command
 
 
+pytestmark = pytest.mark.cluster
+
+
 @pytest.fixture(scope="module")
 def token() -> str:
     return secrets.token_hex(16)
@@ -112,7 +115,6 @@ def test_a_command_says_that_its_token_is_rejected(clusters: tuple[str, str], tm
     assert not (tmp_path / "run" / "config.yaml").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [0, 1], ids=["open", "token"])
 def test_ranking_and_training_work_with_the_token_found(
     clusters: tuple[str, str], token: str, tmp_path: Path, number: int

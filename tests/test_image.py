@@ -20,7 +20,7 @@ import pytest
 from connectfour.version import __version__
 from tests.deploy_files import ROOT, commands_in, document, read_dockerfile
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 _STARTED = "Ray runtime started"
 # These change the machine that they run on; they are all that is left out.

@@ -14,7 +14,7 @@ from connectfour.version import __version__
 from tests.clusters import RayNode, environment, started
 from tests.commands import command
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 

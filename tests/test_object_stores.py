@@ -72,7 +72,7 @@ def test_what_cannot_work_is_refused(
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_every_command_takes_an_address(store: RemoteFolder, tmp_path: Path) -> None:
     """Each begins without a copy, as on another machine."""
 

@@ -259,6 +259,7 @@ def _two_nodes(*arguments: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.cluster
 def test_two_nodes_are_asked_what_they_offer() -> None:
     """The GPU of a node on which nobody drives is found, refusals name a node's limits, and shards are spread."""
     found = _two_nodes()
@@ -276,7 +277,7 @@ def test_two_nodes_are_asked_what_they_offer() -> None:
     assert found["no room for shards"].startswith("2 replay shards have not found room for 1 s: 2 there needed, 0 of 1")
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_a_run_waits_for_a_busy_node_and_lives_where_its_tags_say(tmp_path: Path) -> None:
     """It says what it found and what it waits for, and begins when that is free."""
     found = _two_nodes(str(tmp_path))

@@ -22,7 +22,7 @@ def _can_unshare() -> bool:
 
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.cluster,
     pytest.mark.timeout(900),
     pytest.mark.skipif(not _can_unshare(), reason="hiding a folder from a node needs the right to unshare mounts"),
 ]

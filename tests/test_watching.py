@@ -281,7 +281,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[list[tup
         yield addresses, prometheus, [trained.process.pid, ranked.process.pid]
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_prometheus_collects_every_metric_of_a_league_and_a_ranking(watched: Any) -> None:
     """Grafana's queries give values, each of its own run only."""
     _, prometheus, _ = watched
@@ -322,7 +322,7 @@ def listening(root: int) -> set[str]:
     return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and line[9] in sockets}
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_the_dashboard_answers_and_everything_listens_on_loopback(watched: Any) -> None:
     """The second command found other ports than the first."""
     addresses, _, processes = watched
@@ -333,7 +333,7 @@ def test_the_dashboard_answers_and_everything_listens_on_loopback(watched: Any) 
         assert listening(process) == {"0100007F", "0000000000000000FFFF00000100007F"}
 
 
-@pytest.mark.slow
+@pytest.mark.cluster
 def test_without_the_extra_nothing_listens_and_nothing_breaks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray and a ranking work as they do with it."""
     missing = 'raise ModuleNotFoundError("No module named aiohttp_cors", name="aiohttp_cors")\n'
