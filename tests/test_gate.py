@@ -14,7 +14,6 @@ import pytest
 from tests.clusters import RayNode, environment, started
 from tests.commands import command
 
-
 pytestmark = pytest.mark.cluster
 
 
