@@ -60,7 +60,8 @@ def store(
     use_server(s3_server, monkeypatch)
     make_bucket(s3_server, bucket)
     monkeypatch.setenv("CONNECTFOUR_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(lease, "_SECONDS_TO_SETTLE", 1.1)  # the server's times are whole seconds
+    monkeypatch.setattr(lease, "_SECONDS_TO_WRITE", 0.5)
+    monkeypatch.setattr(lease, "_SECONDS_TO_SETTLE", 1.5)  # the server's times are whole seconds
     return remote_folder(f"s3://{bucket}/runs/first")
 
 

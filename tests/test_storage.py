@@ -120,6 +120,26 @@ class TestMirror:
         assert set(written[:2]) == {"league/v1.safetensors", "zzz"}
         assert set(written[2:]) == {"league/manifest.json", "steps/train.json"}
 
+    def test_a_pointer_never_names_what_is_not_there(
+        self, store: RemoteFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even if a new file and its pointer appear while files are written back; they follow the next time."""
+        (tmp_path / "v1").write_text("")
+        (tmp_path / "manifest.json").write_text("v1")
+        upload = RemoteFolder.upload
+
+        def upload_late(self: RemoteFolder, name: str, file: Path) -> object:
+            (tmp_path / "v2").write_text("")
+            (tmp_path / "manifest.json").write_text("v1 v2")
+            return upload(self, name, file)
+
+        monkeypatch.setattr(RemoteFolder, "upload", upload_late)
+        mirror = Mirror(store, tmp_path)
+        mirror.push()
+        assert (store.read("manifest.json"), store.read("v2")) == (b"v1", None)
+        mirror.push()
+        assert (store.read("manifest.json"), store.read("v2")) == (b"v1 v2", b"")
+
     def test_what_a_killed_process_left_is_not_lost(self, store: RemoteFolder, tmp_path: Path) -> None:
         before = Mirror(store, tmp_path)
         (tmp_path / "matches.jsonl").write_text("1\n")
@@ -201,6 +221,25 @@ class TestLease:
         for thread in threads:
             thread.join()
         assert len(got) == len(refused) == 1
+
+    def test_a_claim_that_was_written_slowly_does_not_count(
+        self, store: RemoteFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its time in the store may be before that of a claim whose process has decided already."""
+        claims: list[str] = []
+        write = RemoteFolder.write
+
+        def note(self: RemoteFolder, name: str, data: bytes) -> object:
+            if name.endswith(".claim"):
+                claims.append(name)
+            return write(self, name, data)
+
+        monkeypatch.setattr(RemoteFolder, "write", note)
+        monkeypatch.setattr(lease, "_SECONDS_TO_WRITE", 0.0)
+        with pytest.raises(StorageError, match=f"{store} answers too slowly to be used safely"), leased(store, refusal):
+            pass
+        assert len(set(claims)) == 20
+        assert store.files() == {}
 
     def test_the_claim_of_a_process_that_has_ended(self, store: RemoteFolder) -> None:
         """Here it ends with its process; elsewhere, a minute after its last sign of life."""

@@ -1,9 +1,9 @@
 """A lease on a folder in an object store: one process at a time may write there.
 
 Object stores cannot lock. A claim is an object of its own, which its process renews; a claim that has not been renewed
-for a minute counts as dead. Whoever wants the lease writes a claim, waits until every claim written at the same time
-must be visible, and holds the lease if no living claim is older. All times are those of the store, so clocks of
-different machines may differ.
+for a minute counts as dead. Whoever wants the lease writes a claim, waits until every claim that is as old must be
+visible, and holds the lease if no living claim is older. For that, a claim counts only if it was written quickly; one
+that took longer is withdrawn and written again. All times are those of the store: clocks of machines may differ.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from connectfour.errors import StorageError
 from connectfour.storage.remote import RemoteFolder
 from connectfour.system.processes import is_alive
 
-_SECONDS_TO_SETTLE = 2.0  # stores may round times to seconds
+_SECONDS_TO_WRITE = 1.5
+_SECONDS_TO_SETTLE = _SECONDS_TO_WRITE + 1.0  # stores may round times to seconds
+_MOST_ATTEMPTS = 20
 _SECONDS_PER_RENEWAL = 15.0
 _SECONDS_TO_LIVE = 60.0
 _CLAIM, _BEAT = ".claim", ".beat"
@@ -46,9 +48,9 @@ def leased(
     Raises:
         StorageError: the store does not answer or refuses.
     """
-    claims, own = replace(remote / f".{name}", address=remote.address), uuid.uuid4().hex
+    claims = replace(remote / f".{name}", address=remote.address)
     give_up = time.monotonic() + seconds
-    claims.write(own + _CLAIM, f"process {os.getpid()} on host {socket.gethostname()}".encode())
+    own = _claim(claims)
     try:
         while (older := _older(claims, own)) is not None:
             if time.monotonic() >= give_up:
@@ -60,6 +62,20 @@ def leased(
             yield check
     finally:
         claims.remove([own + _CLAIM, own + _BEAT])
+
+
+def _claim(claims: RemoteFolder) -> str:
+    """Write a claim and return its id."""
+    owner = f"process {os.getpid()} on host {socket.gethostname()}".encode()
+    for _ in range(_MOST_ATTEMPTS):
+        own, began = uuid.uuid4().hex, time.monotonic()
+        claims.write(own + _CLAIM, owner)
+        if time.monotonic() - began <= _SECONDS_TO_WRITE:
+            return own
+        claims.remove([own + _CLAIM])
+    raise StorageError(
+        f"{claims} answers too slowly to be used safely: a write of some bytes takes more than {_SECONDS_TO_WRITE:g} s"
+    )
 
 
 def _older(claims: RemoteFolder, own: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -40,6 +40,7 @@ class Mirror:
         """
         self.remote, self.folder = remote, folder
         self._check = check
+        self._lock = threading.RLock()  # ``pushing`` writes back in a thread of its own
         folder.mkdir(parents=True, exist_ok=True)
         self._index = _read_index(folder / _INDEX)
 
@@ -51,17 +52,18 @@ class Mirror:
         Raises:
             StorageError: the store does not answer or refuses.
         """
-        found = {name: stamp for name, stamp in self.remote.files().items() if _wanted(name, patterns)}
-        stale = [name for name, stamp in found.items() if self._is_stale(name, stamp)]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for name, local in zip(stale, pool.map(self._download, stale), strict=True):
-                if local is not None:  # else it was removed a moment ago
-                    self._index[name] = (found[name], local)
-        for name in [name for name in self._index if _wanted(name, patterns) and name not in found]:
-            if self._local(name) == self._index[name][1]:
-                (self.folder / name).unlink(missing_ok=True)
-            del self._index[name]
-        self._write_index()
+        with self._lock:
+            found = {name: stamp for name, stamp in self.remote.files().items() if _wanted(name, patterns)}
+            stale = [name for name, stamp in found.items() if self._is_stale(name, stamp)]
+            with ThreadPoolExecutor(_THREADS) as pool:
+                for name, local in zip(stale, pool.map(self._download, stale), strict=True):
+                    if local is not None:  # else it was removed a moment ago
+                        self._index[name] = (found[name], local)
+            for name in [name for name in self._index if _wanted(name, patterns) and name not in found]:
+                if self._local(name) == self._index[name][1]:
+                    (self.folder / name).unlink(missing_ok=True)
+                del self._index[name]
+            self._write_index()
 
     def _is_stale(self, name: str, stamp: Stamp) -> bool:
         before, local = self._index.get(name), self._local(name)
@@ -91,36 +93,38 @@ class Mirror:
         Raises:
             StorageError: the store does not answer or refuses.
         """
-        self._check()
-        here = {name: stamp for name, stamp in self._here().items() if _wanted(name, patterns)}
-        changed = [name for name, stamp in here.items() if self._index.get(name, (None, None))[1] != stamp]
-        # What a pointer names was written before it: read the pointers before their files are looked at again.
-        pointers = {name: self._read(name) for name in changed if _wanted(name, _POINTERS)}
-        others = [name for name in changed if name not in pointers]
-        with ThreadPoolExecutor(_THREADS) as pool:
-            written = pool.map(lambda name: self.remote.upload(name, self.folder / name), others)
-            for name, stamp in zip(others, written, strict=True):
-                self._note(name, stamp, here[name])
-        for name, data in pointers.items():
-            if data is not None:
-                self._note(name, self.remote.write(name, data), here[name])
-        gone = [name for name in self._index if _wanted(name, patterns) and name not in here]
-        self.remote.remove(gone)
-        for name in gone:
-            del self._index[name]
-        if changed or gone:
-            self._write_index()
-        return len(changed)
+        with self._lock:
+            self._check()
+            # What a pointer names was written before it: read the pointers before looking at the other files.
+            pointing = {name: stamp for name, stamp in self._changed(patterns).items() if _wanted(name, _POINTERS)}
+            pointers = {name: self._read(name) for name in pointing}
+            here = self._here(patterns)
+            others = [name for name in self._changed(patterns, here) if not _wanted(name, _POINTERS)]
+            with ThreadPoolExecutor(_THREADS) as pool:
+                written = pool.map(lambda name: self.remote.upload(name, self.folder / name), others)
+                for name, stamp in zip(others, written, strict=True):
+                    self._note(name, stamp, here[name])
+            for name, data in pointers.items():
+                if data is not None:
+                    self._note(name, self.remote.write(name, data), pointing[name])
+            gone = [name for name in self._index if _wanted(name, patterns) and name not in here]
+            self.remote.remove(gone)
+            for name in gone:
+                del self._index[name]
+            if others or pointers or gone:
+                self._write_index()
+            return len(others) + len(pointers)
 
     def remove(self, folders: Iterable[Path]) -> None:
         """Remove folders here and in the store."""
-        gone = [str(folder.relative_to(self.folder)) for folder in folders]
-        names = [name for name in self.remote.files() if any(name.startswith(f"{folder}/") for folder in gone)]
-        self.remote.remove(names)
-        for folder in gone:
-            shutil.rmtree(self.folder / folder, ignore_errors=True)
-        self._index = {name: stamps for name, stamps in self._index.items() if name not in names}
-        self._write_index()
+        with self._lock:
+            gone = [str(folder.relative_to(self.folder)) for folder in folders]
+            names = [name for name in self.remote.files() if any(name.startswith(f"{folder}/") for folder in gone)]
+            self.remote.remove(names)
+            for folder in gone:
+                shutil.rmtree(self.folder / folder, ignore_errors=True)
+            self._index = {name: stamps for name, stamps in self._index.items() if name not in names}
+            self._write_index()
 
     @contextmanager
     def pushing(self, *patterns: str, seconds: float, say: Callable[[str], None]) -> Iterator[None]:
@@ -162,15 +166,21 @@ class Mirror:
         except StorageError as error:
             raise StorageError(f"{error}; everything is kept in {self.folder}, and the same command goes on") from None
 
-    def _here(self) -> dict[str, Stamp]:
+    def _here(self, patterns: Iterable[str]) -> dict[str, Stamp]:
+        """Return the wanted files of the copy, with their stamps."""
         found = {}
         for file in self.folder.rglob("*"):
-            name = file.relative_to(self.folder)
-            if not any(part.startswith(".") for part in name.parts) and file.is_file():
-                stamp = self._local(str(name))
+            name = str(file.relative_to(self.folder))
+            if _wanted(name, patterns) and file.is_file():
+                stamp = self._local(name)
                 if stamp is not None:
-                    found[str(name)] = stamp
+                    found[name] = stamp
         return found
+
+    def _changed(self, patterns: Iterable[str], here: Mapping[str, Stamp] | None = None) -> dict[str, Stamp]:
+        """Return those that are not in the store as they are here."""
+        found = self._here(patterns) if here is None else here
+        return {name: stamp for name, stamp in found.items() if self._index.get(name, (None, None))[1] != stamp}
 
     def _local(self, name: str) -> Stamp | None:
         try:

@@ -144,7 +144,12 @@ def _s3() -> Any:
     if where and not where.netloc:
         raise StorageError(f"AWS_ENDPOINT_URL = {endpoint} is no address: write, for example, http://127.0.0.1:9000")
     server = {"scheme": where.scheme, "endpoint_override": where.netloc} if where else {}
-    return fs.S3FileSystem(connect_timeout=_SECONDS_TO_CONNECT, request_timeout=_SECONDS_TO_ANSWER, **server)
+    return fs.S3FileSystem(
+        connect_timeout=_SECONDS_TO_CONNECT,
+        request_timeout=_SECONDS_TO_ANSWER,
+        allow_delayed_open=True,  # one request for a small file instead of three
+        **server,
+    )
 
 
 def _gcs() -> Any:

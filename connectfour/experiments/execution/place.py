@@ -25,6 +25,7 @@ from connectfour.storage.remote import RemoteFolder
 from connectfour.storage.working_copy import checked_out, copy_of
 
 _SECONDS_PER_PUSH = 20.0
+_WITHOUT_CHECKPOINTS = ("*", "!*/checkpoints/*")
 _SETTINGS = ("experiment.yaml", "variants/*", "outcome.json")
 
 
@@ -72,7 +73,7 @@ class Place:
     def fetch(self) -> None:
         """See what steps have written."""
         if self.mirror:
-            self.mirror.pull()
+            self.mirror.pull(*_WITHOUT_CHECKPOINTS)
 
 
 @contextmanager
@@ -100,7 +101,7 @@ def opened(output: str | Path, storage: Literal["machine", "shared"], say: Calla
 
     with checked_out(output, "experiment", refusal) as mirror:
         say(f"Fetching {mirror.remote} into the working copy {mirror.folder}.")
-        mirror.pull()
+        mirror.pull(*_WITHOUT_CHECKPOINTS)
         try:
             yield Place(mirror.folder, mirror)
         finally:
@@ -110,7 +111,7 @@ def opened(output: str | Path, storage: Literal["machine", "shared"], say: Calla
 def _wanted(step: Step) -> Iterator[str]:
     """Yield patterns for what a step may read and what it has written; checkpoints only of its own run."""
     if step.variant is None:
-        yield from ("*", "!*/checkpoints/*")
+        yield from _WITHOUT_CHECKPOINTS
         return
     yield from (*_SETTINGS, f"steps/{step.name}.*")
     for file in (*step.reads, *step.outputs, *([step.folder] if step.folder else [])):
