@@ -199,14 +199,15 @@ def _resume(
         _check_limits(folder, settings.stop, checkpoint)
     iteration = checkpoint.iteration if checkpoint else 0
     clear_leftovers(folder)
-    with _ray_for(folder, settings, address, reporting, dashboard=dashboard):
+    own = _with_own_guests(settings, folder) if checkpoint else settings
+    with _ray_for(folder, own, address, reporting, dashboard=dashboard):
         place.check(settings)
         folder.write_settings(settings)
         if checkpoint:
             rewind(folder.progress, iteration, settings.metrics)
         elif folder.progress.exists():
             folder.progress.replace(folder.progress.with_suffix(".old.csv"))
-        config = _config(_with_own_guests(settings, folder) if checkpoint else settings, seed_shift=iteration)
+        config = _config(own, seed_shift=iteration)
         place.configure(config, checkpoint.path if checkpoint else None)
         reporting.say(
             f"Resuming {folder} at iteration {iteration}, {checkpoint.env_steps:,} env steps, "
