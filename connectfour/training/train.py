@@ -201,7 +201,7 @@ def _resume(
     clear_leftovers(folder)
     own = _with_own_guests(settings, folder) if checkpoint else settings
     with _ray_for(folder, own, address, reporting, dashboard=dashboard):
-        place.check(settings)
+        place.check(own)
         folder.write_settings(settings)
         if checkpoint:
             rewind(folder.progress, iteration, settings.metrics)
