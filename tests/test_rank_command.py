@@ -190,7 +190,8 @@ def test_ranking_and_rehearsing_on_a_cluster(tmp_path: Path) -> None:
 import os, subprocess, sys
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 import ray
-address = ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False).address_info["gcs_address"]
+options = {"num_cpus": 2, "include_dashboard": False, "log_to_driver": False}
+address = ray.init(address="local", **options).address_info["gcs_address"]
 for arguments in (["rehearse", "--num-matches", "30", "--hang-rate", "0"],
                   ["rank", "heuristic:linear", "--matches", "12", "--output", "ranking"]):
     done = subprocess.run([sys.executable, "-m", "connectfour", *arguments, "--address", address])
