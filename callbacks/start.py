@@ -10,9 +10,9 @@ from ray import tune
 from ray.tune.experiment import Trial
 from ray.util import placement_group_table
 
-from connectfour.cluster.need import Need
 from connectfour.cluster.offer import Waiting, cluster_offer
 from connectfour.errors import ClusterError
+from connectfour.system.need import Need
 from connectfour.system.observer import Observer
 
 _HELD_UP = {"PENDING", "PREPARED", "RESCHEDULING"}

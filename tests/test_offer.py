@@ -15,7 +15,6 @@ from ray.tune.experiment import Trial
 
 from callbacks import start
 from callbacks.start import StartCallback
-from connectfour.cluster.need import Need
 from connectfour.cluster.offer import Offer, Waiting
 from connectfour.errors import ClusterError, ConfigError
 from connectfour.experiments.schema import ResourceSettings
@@ -24,6 +23,7 @@ from connectfour.learning.placement import check_gpu, gpu_share, needs_of
 from connectfour.learning.ppo.algorithm import SelfPlayPPO, SelfPlayPPOConfig
 from connectfour.settings.reading import dump_settings, load_settings, read_demand
 from connectfour.settings.resources import Demand, MatchDemand
+from connectfour.system.need import Need
 from connectfour.system.observer import Observer
 
 CORES = {"CPU": 8.0, "memory": 16e9}

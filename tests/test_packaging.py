@@ -145,7 +145,7 @@ def test_set_up_brings_pip_up_to_date_and_runs_once(bootstrap: ModuleType, monke
     first, second, _compile = commands
     (locked,) = (package["version"] for package in _lock() if package["name"] == "pip")
     assert first.endswith(f" pip=={locked}")
-    assert f"{ROOT}[argo,video,web]" in second
+    assert f"{ROOT}[argo,dashboard,video,web]" in second
     commands.clear()
     bootstrap.main()
     assert commands == []

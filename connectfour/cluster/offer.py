@@ -15,8 +15,8 @@ from pathlib import Path
 
 import ray
 
-from connectfour.cluster.need import Amounts, Need, count_of, number, quantity
 from connectfour.errors import ClusterError
+from connectfour.system.need import Amounts, Need, count_of, number, quantity
 
 _NODE_GROUP = "ray.io/node-group"
 _BOOTSTRAP = Path("~/ray_bootstrap_config.yaml")

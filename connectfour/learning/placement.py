@@ -16,12 +16,12 @@ from typing import Any
 import ray
 import torch
 
-from connectfour.cluster.need import Need
 from connectfour.cluster.offer import Offer, cluster_offer, node_offer
 from connectfour.errors import ClusterError, ConfigError
 from connectfour.rllib.parted_config import PartedConfig
 from connectfour.settings.resources import LearningDemand
 from connectfour.settings.schema import RunSettings
+from connectfour.system.need import Need
 
 
 def place(config: PartedConfig, settings: RunSettings) -> None:

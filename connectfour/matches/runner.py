@@ -24,7 +24,6 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from connectfour.cluster.need import count_of
 from connectfour.cluster.offer import Offer, Waiting, cluster_offer, shortage
 from connectfour.cluster.traces import describe
 from connectfour.errors import RankingError
@@ -32,6 +31,7 @@ from connectfour.matches.records import Fault, GameRecord
 from connectfour.matches.sandbox import Batch, OnDemand, Sandbox, SandboxError, longest_batch
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.settings.resources import MatchDemand, actor_options
+from connectfour.system.need import count_of
 
 _FETCH_SECONDS = 60.0
 _MOST_FAILED_BATCHES = 5

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from connectfour.cluster.need import Amounts, Need
 from connectfour.settings.base import Settings
+from connectfour.system.need import Amounts, Need
 
 OF_RAY = frozenset({"CPU", "GPU", "memory", "object_store_memory", "bundle"})
 """Names that tags cannot have."""

@@ -14,10 +14,10 @@ from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator, model_validator
 
-from connectfour.cluster.need import Need
 from connectfour.settings.base import Settings
 from connectfour.settings.resources import RunResources
 from connectfour.storage.address import is_remote
+from connectfour.system.need import Need
 
 Head = Literal["policy", "dueling"]
 """``policy``: logits and a value. ``dueling``: Q-values from a value and advantages."""

@@ -20,12 +20,12 @@ from connectfour.apex.options import ReplayOptions
 from connectfour.apex.replay.request import Request
 from connectfour.apex.replay.shard import Fields, ReplayShard, Sampled
 from connectfour.apex.spans import Spans
-from connectfour.cluster.need import Need
 from connectfour.cluster.offer import Waiting, shortage
 from connectfour.cluster.traces import obituary
 from connectfour.errors import NoProgressError
 from connectfour.rllib.part import Part
 from connectfour.settings.resources import actor_options
+from connectfour.system.need import Need
 
 _PAUSE_S = 0.2
 _SECONDS_PER_LOOK = 1.0

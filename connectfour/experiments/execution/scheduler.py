@@ -19,7 +19,6 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError, TaskCancelledError
 
-from connectfour.cluster.need import Need
 from connectfour.cluster.offer import cluster_offer, shortage
 from connectfour.cluster.traces import describe, place_of
 from connectfour.experiments.execution.endings import Ending, State, left_out, write_outcome, write_status
@@ -30,6 +29,7 @@ from connectfour.experiments.execution.receipts import Receipts
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.settings.resources import actor_options
 from connectfour.storage.remote import RemoteFolder
+from connectfour.system.need import Need
 
 _SECONDS_PER_LOOK = 0.5
 _SECONDS_PER_FETCH = 20.0

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from connectfour.apex.options import ApexOptions, ReplayOptions, check_fit
-from connectfour.cluster.need import Need
 from connectfour.settings.resources import ReplayDemand, RunResources
 from connectfour.settings.schema import Head, Metric, RolloutSettings, RunSettings
+from connectfour.system.need import Need
 
 # Two packed positions, action, return, discount, number, and two nodes of the sum tree.
 _BYTES_PER_TRANSITION = 2 * 16 + 1 + 4 + 4 + 8 + 2 * 8
