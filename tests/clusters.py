@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import rmtree
+
+from tests.web import free_port
 
 _STARTED = "Ray runtime started"
 _OF_RAY = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_ADDRESS", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER")
@@ -21,13 +22,6 @@ def environment(home: Path, changes: Mapping[str, str] | None = None) -> dict[st
     """Return this process's environment without what its own Ray has set, with another home and ``changes``."""
     kept = {name: value for name, value in os.environ.items() if name not in _OF_RAY}
     return {**kept, "HOME": str(home), "RAY_raylet_start_wait_time_s": "120", **(changes or {})}
-
-
-def free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        port: int = server.getsockname()[1]
-        return port
 
 
 class RayNode:

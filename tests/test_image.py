@@ -19,6 +19,7 @@ import pytest
 
 from connectfour.version import __version__
 from tests.deploy_files import ROOT, commands_in, document, read_dockerfile
+from tests.web import free_port
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
 
@@ -149,14 +150,6 @@ def running(command: list[str], image: Image, environment: Mapping[str, str]) ->
         finally:
             process.terminate()
             process.communicate()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 class ComposeCluster:

@@ -17,7 +17,7 @@ from connectfour.storage.lease import leased
 from connectfour.storage.mirror import Mirror
 from connectfour.storage.remote import RemoteFolder, remote_folder
 from connectfour.storage.working_copy import checked_out, readable, writable
-from tests.object_store import free_port
+from tests.web import free_port
 
 
 def refusal(owner: str) -> RunFolderError:
