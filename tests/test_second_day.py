@@ -211,8 +211,8 @@ def test_a_reader_that_misses_main_reads_the_manifest_again(tmp_path: Path, monk
     run = make_run(tmp_path / "run")
     store, late = SnapshotStore(RunFolder(run).league), [11, 12]
 
-    def read_slowly(path: Path) -> dict[str, Member]:
-        members = read_members(RunFolder(path))
+    def read_slowly(folder: RunFolder) -> dict[str, Member]:
+        members = read_members(folder)
         while late:
             save_main(store, late.pop(0))
         return members
