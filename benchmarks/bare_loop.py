@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from connectfour.games.connect_four.bitboard import Outcome, mover_reward
-from connectfour.games.connect_four.openings import OpeningStock
-from connectfour.games.connect_four.packing import PACKED_SHAPE, expand, pack
 from connectfour.games.observation import Observation
+from connectfour.games.openings import OpeningStock
+from connectfour.games.registry import make_game
 from connectfour.learning.ppo.advantages import advantages
+from connectfour.learning.ppo.rollout import PolicyRollout
 from connectfour.learning.ppo.samples import Samples
 from connectfour.learning.ppo.settings import PPORunSettings
-from connectfour.learning.rollout import Rollout
-from connectfour.networks.network import ConnectFourNetwork, NetworkOutput
+from connectfour.networks.network import NetworkOutput, make_network
 from connectfour.system.allocator import keep_freed_memory
 
 _LOG_OF_NOTHING = -50.0
@@ -32,10 +31,11 @@ class BareLoop:
         keep_freed_memory()
         torch.manual_seed(settings.seed)
         self._settings = settings
+        self._game = make_game()
         self._rng = np.random.default_rng(settings.seed)
-        self._network = ConnectFourNetwork(settings.architecture, precision=settings.precision)
+        self._network = make_network(settings.architecture, precision=settings.precision)
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=settings.ppo.learning_rate)
-        self._openings = OpeningStock(settings.rollout.mirror_opening_plies, self._rng)
+        self._openings = OpeningStock(self._game, settings.rollout.mirror_opening_plies, self._rng)
         self._boards = self._openings.take(settings.rollout.envs_per_runner)
 
     def iterate(self) -> int:
@@ -46,22 +46,24 @@ class BareLoop:
     def sample(self) -> Samples:
         """Play a batch of moves and return them with their advantages."""
         boards, ppo = self._boards, self._settings.ppo
-        rollout = Rollout.empty(ppo.batch_size // len(boards), len(boards))
+        rollout = PolicyRollout.empty(self._game, ppo.batch_size // len(boards), len(boards))
         for ply in range(len(rollout.value)):
-            rollout.packed[ply], rollout.seat[ply] = pack(boards), boards.seat
+            rollout.packed[ply], rollout.seat[ply] = boards.pack(), boards.seat
             logits, rollout.value[ply] = self._evaluate(boards.observe())
             action = (logits - torch.empty_like(logits).exponential_().log()).argmax(dim=1)
             rollout.log_probability[ply] = torch.log_softmax(logits, dim=1).gather(1, action[:, None])[:, 0]
             rollout.logits[ply], rollout.action[ply] = logits, action
-            outcome = boards.play(action.numpy())
-            rollout.ended[ply], rollout.reward[ply] = boards.over, mover_reward(outcome)
-            rollout.other_reward[ply] = -(outcome == Outcome.WIN).astype(np.int8)
+            boards.play(action.numpy())
+            rollout.ended[ply] = boards.over
             ended = np.flatnonzero(boards.over)
+            returns, mover = boards.returns[ended], rollout.seat[ply, ended]
+            rollout.reward[ply, ended] = returns[np.arange(len(ended)), mover]
+            rollout.other_reward[ply, ended] = -rollout.reward[ply, ended]
             boards.assign(ended, self._openings.take(len(ended)))
         last_value = self._evaluate(boards.observe()).value.numpy()
         advantage = advantages(rollout, last_value, boards.seat.astype(np.int8), ppo.gamma, ppo.gae_lambda)
         return Samples(
-            packed=rollout.packed.reshape(-1, *PACKED_SHAPE),
+            packed=rollout.packed.reshape(-1, *rollout.packed.shape[2:]),
             action=rollout.action.ravel(),
             log_probability=rollout.log_probability.ravel(),
             advantage=advantage.ravel(),
@@ -76,7 +78,7 @@ class BareLoop:
 
     def _learn(self, samples: Samples) -> int:
         ppo = self._settings.ppo
-        observation = expand(samples.packed)
+        observation = self._game.expand(samples.packed)
         arrays = {
             "planes": observation.planes,
             "action_mask": observation.action_mask,

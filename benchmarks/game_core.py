@@ -7,7 +7,8 @@ import time
 import numpy as np
 from pettingzoo.classic.connect_four import connect_four
 
-from connectfour.games.connect_four.bitboard import COLUMNS, Boards, pick_legal
+from connectfour.games.connect_four.bitboard import COLUMNS, Boards
+from connectfour.games.moves import pick_legal
 
 _SECONDS = 3.0
 

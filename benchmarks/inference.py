@@ -18,15 +18,16 @@ from rich.table import Table
 
 from benchmarks.ranking import seconds_per_unit
 from connectfour.export.onnx_file import export_onnx
-from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.observation import Observation
+from connectfour.games.openings import random_openings
+from connectfour.games.registry import make_game
 from connectfour.league.snapshots import Snapshot, encode_snapshot
-from connectfour.networks.network import ConnectFourNetwork
+from connectfour.networks.network import make_network
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.network_player import build_network_player
 from connectfour.players.onnx_model import build_onnx_player, encode_onnx
 from connectfour.players.policy import PolicyPlayer
-from connectfour.settings.schema import Architecture
+from connectfour.settings.network import Architecture
 
 RESULTS = Path(__file__).parent / "inference.json"
 _BATCHES = (1, 64, 1024)
@@ -36,7 +37,7 @@ def rivals(folder: Path) -> tuple[PolicyPlayer, PolicyPlayer]:
     """Return the same network on onnxruntime and on Torch, both in float32."""
     torch.manual_seed(0)
     settings = Architecture()
-    weights = {name: tensor.numpy() for name, tensor in ConnectFourNetwork(settings).state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in make_network(settings).state_dict().items()}
     encoded = encode_snapshot(Snapshot(settings, weights), iteration=1, env_steps=1)
     packed = EncodedPlayer("main", "main", encoded.data)
     export_onnx(packed, folder / "model.onnx")
@@ -53,7 +54,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         players = rivals(Path(folder))
         for batch in _BATCHES:
-            observation = random_openings(rng.integers(36, size=batch), rng).observe()
+            observation = random_openings(make_game(), rng.integers(36, size=batch), rng).observe()
 
             def evaluate(player: PolicyPlayer, observation: Observation = observation) -> Callable[[], int]:
                 return lambda: len(player.evaluate(observation).value)

@@ -25,13 +25,13 @@ from rich.table import Table
 from connectfour.games.observation import Observation
 from connectfour.match_log.lines import RankedPlayer
 from connectfour.match_log.log import MatchLog
-from connectfour.matches.arena import ConnectFour
+from connectfour.matches.arena import BoardGame
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.matches.sandbox import Batch
-from connectfour.networks.network import ConnectFourNetwork, Precision
+from connectfour.networks.network import Precision, make_network
 from connectfour.players.contract import Player
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.settings.schema import Architecture
+from connectfour.settings.network import Architecture
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.tournament import Tournament
 
@@ -58,7 +58,7 @@ def seconds_per_unit(*work: Callable[[], int]) -> list[float]:
 def snapshots(precision: Precision) -> tuple[Player, Player]:
     """Return two players with networks of the default size."""
     torch.manual_seed(0)
-    networks = [ConnectFourNetwork(Architecture(), precision=precision) for _ in range(2)]
+    networks = [make_network(Architecture(), precision=precision) for _ in range(2)]
     return NetworkPlayer("one", networks[0]), NetworkPlayer("other", networks[1])
 
 
@@ -115,7 +115,7 @@ def overhead() -> float:
     """Return the time of log, ratings and pairing relative to that of 2,000 games between ten snapshots."""
     torch.manual_seed(1)
     players: dict[str, Player] = {
-        f"p{number}": NetworkPlayer(f"p{number}", ConnectFourNetwork(Architecture(), precision="auto"))
+        f"p{number}": NetworkPlayer(f"p{number}", make_network(Architecture(), precision="auto"))
         for number in range(10)
     }
     with TemporaryDirectory() as folder, MatchLog.writing(Path(folder) / "matches.jsonl") as log:
@@ -133,7 +133,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     players, rng = snapshots("auto"), np.random.default_rng(0)
-    rules = ConnectFour(greedy=False)
+    rules = BoardGame(greedy=False)
     single = snapshots("float32")  # the faster one for a single board
 
     def lockstep(count: int) -> Callable[[], int]:

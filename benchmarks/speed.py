@@ -200,7 +200,7 @@ def opponents(count: int) -> dict[str, float]:
     slots = max(2, count)
     algorithm = league(
         "rollout.env_runners=0",
-        "league.heuristics=[random]",
+        "league.opponents=[heuristic:random]",
         f"league.opponent_count={slots}",
         "league.min_games=1000000000",
         "lookahead.share=0",

@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 
 
 class Visitor:
@@ -50,7 +50,7 @@ class Visitor:
     def play(self, until: float, think: float) -> None:
         """Play game after game against the strongest player."""
         while time.monotonic() < until:
-            game = Game.parse(self._view.get("moves", ""))
+            game = ConnectFourPosition.parse(self._view.get("moves", ""))
             if game.over:
                 self._view = {}
                 continue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ray.rllib.callbacks.callbacks import RLlibCallback
 from typing_extensions import override
 
-from connectfour.games.connect_four.env import AGENTS
+from connectfour.games.env import AGENTS
 from connectfour.games.result import Result
 from connectfour.league.members import MAIN
 from connectfour.learning.league import HasLeague

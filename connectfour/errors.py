@@ -18,7 +18,8 @@
     ├── HiddenPackageError   14   a user's file shadows a package of this project
     ├── OutputError          15   a result cannot be written where it was asked for
     ├── ExperimentError      16   steps of an experiment failed, or its folder cannot be used
-    └── StorageError         17   where a run is kept cannot be used, or not from everywhere it is needed
+    ├── StorageError         17   where a run is kept cannot be used, or not from everywhere it is needed
+    └── GameError            18   a game, or a user's own code for one, cannot be used
 
 The number is the command line's exit code. A message is one sentence: what is wrong, with the value, and what to do.
 """
@@ -62,7 +63,7 @@ class PlayerError(ConnectFourError):
 
 
 class NotationError(ConnectFourError):
-    """A move string is not a game of Connect Four."""
+    """A list of moves is not a game."""
 
     exit_code = 6
 
@@ -129,6 +130,12 @@ class StorageError(ConnectFourError):
     """Where a run is kept cannot be used, or not from everywhere it is needed."""
 
     exit_code = 17
+
+
+class GameError(ConnectFourError):
+    """A game, or a user's own code for one, cannot be used."""
+
+    exit_code = 18
 
 
 class OutputError(ConnectFourError):

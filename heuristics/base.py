@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import CENTER_FIRST, COLUMNS, Bits, Mask, Moves, from_planes
+from connectfour.games.connect_four.bitboard import CENTER_FIRST, Bits, Boards, from_planes
+from connectfour.games.contract import Actions, Mask
 from connectfour.games.observation import Observation
 
 State = NDArray[np.int64]
@@ -16,7 +17,7 @@ State = NDArray[np.int64]
 
 
 class Heuristic(ABC):
-    """Chooses a column on each of N boards by a rule.
+    """Chooses an action on each of N boards by a rule.
 
     A heuristic is a ``connectfour.players.contract.Player``: it is stateless, and each call draws one uniform number
     per board.
@@ -33,24 +34,36 @@ class Heuristic(ABC):
         """Return the memory at the start of ``boards`` games, (boards, state_size)."""
         return np.zeros((boards, self.state_size), dtype=np.int64)
 
-    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Moves, State]:
-        """Choose a column on each board.
+    @abstractmethod
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Actions, State]:
+        """Choose an action on each board.
 
         Args:
-            observation: N positions. A row without legal columns gets an arbitrary column.
+            observation: N positions. A row without legal actions gets an arbitrary one.
             state: memory that ``initial_state`` or the previous call on these boards returned, (N, state_size).
             rng: random number generator.
 
         Returns:
-            Moves (N,) and the new state.
+            Actions (N,) and the new state.
         """
-        own, occupied = from_planes(observation.planes)
+
+
+class ConnectFourHeuristic(Heuristic):
+    """Chooses a column of Connect Four on bitboards."""
+
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Actions, State]:
+        """Choose a column on each board, from the bitboards themselves where they are at hand."""
+        boards = observation.boards
+        if isinstance(boards, Boards):
+            own, occupied = boards.own, boards.occupied
+        else:
+            own, occupied = from_planes(observation.planes)
         return self.choose(own, occupied, observation.action_mask != 0, state, rng.random(len(own)))
 
     @abstractmethod
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Moves, State]:
+    ) -> tuple[Actions, State]:
         """Choose columns on bitboards.
 
         Args:
@@ -61,15 +74,12 @@ class Heuristic(ABC):
             uniform: one number in [0, 1) per board (N,), the only source of randomness.
 
         Returns:
-            Moves (N,) and the new state.
+            Columns (N,) and the new state.
         """
 
 
-_CENTER_RANK = np.argsort(CENTER_FIRST)
-
-
-def best_column(scores: NDArray[np.integer], legal: Mask) -> Moves:
-    """Return the legal column (N,) with the highest score (N, 7); ties go to the column nearest the center."""
-    ranked = scores.astype(np.int64) * COLUMNS - _CENTER_RANK
-    columns: Moves = np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)
-    return columns
+def best_action(scores: NDArray[np.integer], legal: Mask, preference: Actions = CENTER_FIRST) -> Actions:
+    """Return the legal action (N,) with the highest score (N, actions); ties go to the first in ``preference``."""
+    ranked = scores.astype(np.int64) * len(preference) - np.argsort(preference)
+    actions: Actions = np.argmax(np.where(legal, ranked, np.iinfo(np.int64).min), axis=1)
+    return actions

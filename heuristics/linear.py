@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Bits, Mask, Moves, four_lines, landing_cells
-from heuristics.base import Heuristic, State, best_column
+from connectfour.games.connect_four.bitboard import Bits, four_lines, landing_cells
+from connectfour.games.contract import Actions, Mask
+from heuristics.base import ConnectFourHeuristic, State, best_action
 
 _LINES = four_lines()
 
 
-class Linear(Heuristic):
+class Linear(ConnectFourHeuristic):
     """Extends its longest open line and ignores the opponent's. Ties go to the column nearest the center.
 
     Of the 69 lines of four, a line is open if it holds no disc of the opponent. Its length is the number of own discs
@@ -22,11 +23,11 @@ class Linear(Heuristic):
 
     def choose(
         self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Moves, State]:
+    ) -> tuple[Actions, State]:
         """Score each column by the longest open line through its landing cell, or -1 without one."""
         opponent = own ^ occupied
         open_line = (opponent[:, None] & _LINES) == 0
         length = np.where(open_line, np.bitwise_count(own[:, None] & _LINES).astype(np.int8), -1)
         through = (landing_cells(occupied)[:, :, None] & _LINES) != 0
         longest = np.where(through, length[:, None, :], -1).max(axis=2)
-        return best_column(longest, legal), state
+        return best_action(longest, legal), state

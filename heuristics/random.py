@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Bits, Mask, Moves, pick_legal
+from connectfour.games.contract import Actions
+from connectfour.games.moves import pick_legal
+from connectfour.games.observation import Observation
 from heuristics.base import Heuristic, State
 
 
 class Random(Heuristic):
-    """Plays every legal column with the same probability."""
+    """Plays every legal action with the same probability, in any game."""
 
     name = "random"
 
-    def choose(
-        self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Moves, State]:
-        """Draw one legal column per board."""
-        return pick_legal(legal, uniform), state
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Actions, State]:
+        """Draw one legal action per board."""
+        return pick_legal(observation.action_mask, rng.random(len(observation))), state

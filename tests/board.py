@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 
 expect.set_options(timeout=30_000)
 
@@ -71,9 +71,9 @@ def choose(page: Page, control: str, text: str) -> str:
     return answered(page, since)
 
 
-def followed(before: Game, column: int, moves: str) -> Game:
+def followed(before: ConnectFourPosition, column: int, moves: str) -> ConnectFourPosition:
     """Return the game of ``moves``: ``before``, the visitor's disc in ``column``, and one more disc."""
-    game = Game.parse(moves)
+    game = ConnectFourPosition.parse(moves)
     assert game.upto(len(before.columns) + 1) == before.play(column)
     assert game.over or len(game.columns) == len(before.columns) + 2
     return game

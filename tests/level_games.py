@@ -14,7 +14,7 @@ import numpy as np
 
 from connectfour.games.connect_four.bitboard import Moves
 from connectfour.games.observation import Observation
-from connectfour.matches.arena import ConnectFour
+from connectfour.matches.arena import BoardGame
 from connectfour.matches.records import GameRecord
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
@@ -56,7 +56,7 @@ class WaitingGame(LevelGame):
 
 
 @dataclass(frozen=True)
-class Paced(ConnectFour):
+class Paced(BoardGame):
     """Connect Four in which players take their time for each of their plies: seconds by the hash of the player."""
 
     pace: tuple[tuple[str, float], ...] = ()

@@ -13,13 +13,14 @@ from rich.console import Console
 from connectfour.league.manifest import Manifest, read_members, write_manifest
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot
-from connectfour.learning.guests import read_guest
+from connectfour.learning.guests import read_snapshot
 from connectfour.match_log.log import MatchLog
-from connectfour.matches.arena import ConnectFour
+from connectfour.matches.arena import BoardGame
 from connectfour.matches.records import GameSpec
-from connectfour.networks.network import ConnectFourNetwork
+from connectfour.networks.network import make_network
 from connectfour.runs.folder import RunFolder
-from connectfour.settings.schema import Architecture, LeagueSettings
+from connectfour.settings.league import LeagueSettings
+from connectfour.settings.network import Architecture
 from connectfour.tournament.entrants import find_entrants, register
 from connectfour.tournament.session import rebuild_tables
 
@@ -41,8 +42,7 @@ def make_run(
     settings = Architecture(encoder=encoder, width=16)
     defaults = LeagueSettings()
     league = LeagueSettings(
-        heuristics=tuple(heuristics) or defaults.heuristics,
-        guests=tuple(guests),
+        opponents=(*(f"heuristic:{name}" for name in heuristics or defaults.heuristics), *guests),
         opponent_count=5 if heuristics else defaults.opponent_count,
     )
     pool = OpponentPool(league)
@@ -50,11 +50,11 @@ def make_run(
     run.league.mkdir(parents=True, exist_ok=True)
     store, members = SnapshotStore(run.league), []
     for spec, guest in zip(league.guests, pool.guests, strict=True):
-        saved = store.save(guest.id, "guest", encode_snapshot(read_guest(spec), iteration=0, env_steps=0))
+        saved = store.save(guest.id, "guest", encode_snapshot(read_snapshot(spec), iteration=0, env_steps=0))
         pool.members[guest.id] = saved.model_copy(update={"slot": guest.slot})
     for number, name in enumerate(networks, start=1):
         torch.manual_seed(first_seed + number - 1)
-        weights = {key: tensor.numpy() for key, tensor in ConnectFourNetwork(settings).state_dict().items()}
+        weights = {key: tensor.numpy() for key, tensor in make_network(settings).state_dict().items()}
         kind = "main" if name == "main" else "snapshot"
         snapshot = Snapshot(settings, weights)
         member = store.save(name, kind, encode_snapshot(snapshot, iteration=number, env_steps=1))  # type: ignore[arg-type]  # a literal
@@ -77,7 +77,7 @@ def make_ranked_run(folder: Path) -> Path:
     """The same with a leaderboard: two games of each pair of players, played here."""
     make_run(folder, heuristics=("random", "linear"))
     players = find_entrants([str(folder)])
-    rules, rng = ConnectFour(), np.random.default_rng(0)
+    rules, rng = BoardGame(), np.random.default_rng(0)
     built = {name: rules.build(player) for name, player in players.items()}
     with MatchLog.writing(RunFolder(folder).match_log) as log:
         log.append([register(player) for player in players.values()])

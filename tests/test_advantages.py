@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 from ray.rllib.utils.postprocessing.value_predictions import compute_value_targets
 
-from connectfour.games.connect_four.bitboard import Boards, Outcome, mover_reward, pick_legal
-from connectfour.games.connect_four.packing import pack
+from connectfour.games.connect_four.bitboard import Boards, Outcome, mover_reward
+from connectfour.games.moves import pick_legal
+from connectfour.games.registry import make_game
 from connectfour.learning.ppo.advantages import advantages
-from connectfour.learning.rollout import Rollout
+from connectfour.learning.ppo.rollout import PolicyRollout
 
 GAMMA, LAMBDA = 0.97, 0.8
 
 
-def _random_rollout(plies: int, boards: int, rng: np.random.Generator) -> tuple[Rollout, Boards]:
+def _random_rollout(plies: int, boards: int, rng: np.random.Generator) -> tuple[PolicyRollout, Boards]:
     """Play at random from the empty board, with random values; a new game follows each that ends."""
-    rollout = Rollout.empty(plies, boards)
+    rollout = PolicyRollout.empty(make_game(), plies, boards)
     games = Boards(boards)
     for ply in range(plies):
-        rollout.packed[ply], rollout.seat[ply] = pack(games), games.seat
+        rollout.packed[ply], rollout.seat[ply] = games.pack(), games.seat
         rollout.value[ply] = rng.uniform(-1, 1, boards)
         rollout.action[ply] = pick_legal(games.legal(), rng.random(boards))
         full = np.flatnonzero(rng.random(boards) < 0.01)
@@ -67,7 +68,7 @@ def test_advantages_are_rllibs_along_each_players_own_moves() -> None:
 
 def test_a_cut_game_goes_on_with_the_value_of_its_position() -> None:
     """The player to move at the cut gets the value of the position, the other its negative."""
-    rollout = Rollout.empty(2, 1)
+    rollout = PolicyRollout.empty(make_game(), 2, 1)
     rollout.seat[:, 0] = (0, 1)
     rollout.value[:, 0] = (0.1, 0.2)
     found = advantages(rollout, np.array([0.5], np.float32), np.array([0], np.int8), GAMMA, LAMBDA)
@@ -83,7 +84,7 @@ def test_a_slip_cuts_the_trace() -> None:
     slip = 17
     rollout.slip[slip] = True
     found = advantages(rollout, last_value, last_seat, GAMMA, LAMBDA)
-    before = Rollout(**{name: array[:slip] for name, array in vars(rollout).items()})
+    before = PolicyRollout(**{name: array[:slip] for name, array in vars(rollout).items()})
     expected = advantages(before, rollout.value[slip], rollout.seat[slip], GAMMA, LAMBDA)
     np.testing.assert_allclose(expected, found[:slip], atol=1e-6)
     np.testing.assert_array_equal(without[slip:], found[slip:])

@@ -136,6 +136,7 @@ def weights_on(algorithm: Apex) -> tuple[str, list[str]]:
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["running", "new"])
+@pytest.mark.slow
 def test_a_checkpoint_is_restored_into_an_algorithm(running: bool, algorithm: Apex, tmp_path: Path) -> None:
     """Weights, counters and replay come back, and the actors follow the next broadcasts at once."""
     learn(algorithm, 200)
@@ -193,6 +194,7 @@ def test_an_environment_of_another_kind_is_refused() -> None:
         GymActor(config)
 
 
+@pytest.mark.slow
 def test_the_cartpole_example_learns_and_goes_on(tmp_path: Path) -> None:
     """To a return that a random policy never has, with a curve that a second part continues."""
     from examples.apex_cartpole import configure, train

@@ -13,7 +13,7 @@ import ray
 from connectfour.apex.replay.replay import Batch
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
 from connectfour.export.onnx_file import export_onnx
-from connectfour.games.connect_four.packing import expand
+from connectfour.games.registry import make_game
 from connectfour.games.result import SeatScores
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
@@ -98,7 +98,7 @@ def test_transitions_are_those_of_the_games(build_apex: BuildApex) -> None:
     ((_, *rest),) = on_runners(algorithm, sample)
     for columns in rest:
         now, later = columns["packed"], columns["next.packed"]
-        legal = expand(now).action_mask[np.arange(len(now)), columns["action"]]
+        legal = make_game().expand(now).action_mask[np.arange(len(now)), columns["action"]]
         assert legal.all()
         goes_on = columns["discount"] != 0
         np.testing.assert_allclose(columns["discount"][goes_on], -0.999)
@@ -156,6 +156,7 @@ def test_main_and_its_frozen_copy_choose_alike_where_it_counts(build_apex: Build
     assert total.share == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(total.games))
 
 
+@pytest.mark.slow
 def test_several_learners_and_shards_share_the_work(build_apex: BuildApex, monkeypatch: pytest.MonkeyPatch) -> None:
     """TD errors return from all learners, and batches come from all shards."""
     algorithm = build_apex("learners=2", "replay.shards=3", "rollout.env_runners=2")
@@ -172,6 +173,7 @@ def test_several_learners_and_shards_share_the_work(build_apex: BuildApex, monke
     assert set(lengths) == {(512, 512)}
 
 
+@pytest.mark.slow
 def test_a_killed_actor_comes_back_with_weights_and_roster(build_apex: BuildApex) -> None:
     """Its orders carry everything."""
     algorithm = build_apex("rollout.mirror_share=0.0")
@@ -191,6 +193,7 @@ def test_a_killed_actor_comes_back_with_weights_and_roster(build_apex: BuildApex
 
 
 @pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.slow
 def test_a_killed_shard_is_replaced_by_an_empty_one(build_apex: BuildApex, shards: int) -> None:
     """Learning goes on, with what other shards hold or when the new one has filled."""
     algorithm = build_apex(f"replay.shards={shards}")
@@ -205,6 +208,7 @@ def test_a_killed_shard_is_replaced_by_an_empty_one(build_apex: BuildApex, shard
 
 
 @pytest.mark.parametrize("contents", [True, False], ids=["with contents", "without"])
+@pytest.mark.slow
 def test_a_checkpoint_brings_everything_back(build_apex: BuildApex, tmp_path: Path, contents: bool) -> None:
     """Weights, target network, league and counters; the replay if it was asked for."""
     setting = f"replay.in_checkpoints={str(contents).lower()}"
@@ -263,6 +267,7 @@ def test_a_run_has_a_guest_of_the_other_learner(apex_run: TrainingResult, ppo_ru
     assert copy.network == original.network
 
 
+@pytest.mark.slow
 def test_a_resumed_run_needs_only_its_own_copy_of_a_guest(apex_run: TrainingResult, ppo_run: TrainingResult) -> None:
     """The run that the guest comes from may be gone."""
     moved = ppo_run.run.path.rename(ppo_run.run.path.with_name("moved"))

@@ -10,14 +10,15 @@ import torch
 from ray.rllib.core.columns import Columns
 
 from connectfour.games.connect_four.notation import parse_board
-from connectfour.games.connect_four.packing import Packed, expand, pack
+from connectfour.games.contract import Packed
+from connectfour.games.registry import make_game
 from connectfour.league.members import MAIN
 from connectfour.learning.apex.algorithm import SelfPlayApex
 from connectfour.learning.apex.learner import SelfPlayApexLearner
 from connectfour.learning.rl_module import as_tensors
 from connectfour.networks.masks import ILLEGAL_LOGIT
-from connectfour.networks.network import Q_TEMPERATURE, ConnectFourNetwork
-from connectfour.settings.schema import Architecture
+from connectfour.networks.network import Q_TEMPERATURE, QNetwork
+from connectfour.settings.network import Architecture
 from tests.leagues import BuildApex
 
 FULL_COLUMN = "444444"
@@ -26,7 +27,7 @@ FULL_COLUMN = "444444"
 
 def position(moves: str) -> Packed:
     """The packed position after some moves."""
-    return pack(parse_board(moves))
+    return parse_board(moves).pack()
 
 
 def learner_of(algorithm: SelfPlayApex) -> SelfPlayApexLearner:
@@ -66,8 +67,8 @@ def td_errors(learner: SelfPlayApexLearner, stored: dict[str, Any]) -> np.ndarra
 def test_a_dueling_network_is_a_player() -> None:
     """Its Q-values are V + A - mean A over the legal columns; logits and value follow from them."""
     torch.manual_seed(0)
-    network = ConnectFourNetwork(Architecture(head="dueling", encoder="mlp", width=32))
-    observation = expand(np.concatenate([position(""), position(FULL_COLUMN), position("1234567")]))
+    network = QNetwork(Architecture(head="dueling", encoder="mlp", width=32))
+    observation = make_game().expand(np.concatenate([position(""), position(FULL_COLUMN), position("1234567")]))
     planes, mask = (torch.from_numpy(array) for array in (observation.planes, observation.action_mask))
     features = network.encode(planes)
     value, advantage, legal = network.value_head(features), network.policy_head(features), mask != 0
@@ -94,7 +95,7 @@ def test_illegal_actions_are_excluded_from_the_targets_maximum(build_apex: Build
             each.network.policy_head.even.bias[3] = 0.5
     free, full = position("4"), position("3333335555554")
     for later in (free, full):
-        mask = expand(later).action_mask[0] != 0
+        mask = make_game().expand(later).action_mask[0] != 0
         raw = np.array([0, 0, 1.0, 0.5, 1.0, 0, 0])
         best = (raw - raw[mask].mean())[mask].max()
         own = raw[0] - raw.mean()
@@ -107,7 +108,7 @@ def test_the_module_chooses_and_the_target_network_values(build_apex: BuildApex)
     learner = learner_of(build_apex())
     favor(learner.module[MAIN], 0)
     favor(learner._target, 1)
-    observation = as_tensors(expand(position("4")))
+    observation = as_tensors(make_game().expand(position("4")))
     target = learner._target.q_values(observation)[0]
     assert learner.double_q(observation).item() == pytest.approx(target[0].item())
     assert target.max() > target[0]
@@ -118,7 +119,7 @@ def test_nothing_follows_the_end_of_a_game(build_apex: BuildApex) -> None:
     learner = learner_of(build_apex())
     favor(learner.module[MAIN], 0)
     full = np.array([[0, (1 << 49) - 1]], np.uint64)
-    own = learner.module[MAIN].q_values(as_tensors(expand(position(""))))[0, 0].item()
+    own = learner.module[MAIN].q_values(as_tensors(make_game().expand(position(""))))[0, 0].item()
     one, zero = np.ones(1, np.float32), np.zeros(1, np.float32)
     error = td_errors(learner, columns(position(""), full, **{"return": one, "discount": zero}))
     np.testing.assert_allclose(error, [own - 1], rtol=1e-4)

@@ -119,6 +119,7 @@ def test_each_visitor_gets_a_new_seed(server: Visitor) -> None:
     assert len({server.view("load", None, *SETTINGS)["seed"] for _ in range(3)}) == 3
 
 
+@pytest.mark.slow
 def test_a_model_alone_can_be_played(ranked_run: Path, tmp_path: Path) -> None:
     """Together with the heuristics, as the strongest player."""
     shutil.copyfile(ranked_run / "app" / "models" / "v0001.onnx", tmp_path / "mine.onnx")

@@ -77,12 +77,34 @@ def test_no_imports_run_in_a_circle() -> None:
         pytest.fail(" -> ".join(error.args[1]))
 
 
+_KNOW_CONNECT_FOUR = (
+    "connectfour.app.",
+    "connectfour.cli.playing",
+    "connectfour.games.",
+    "connectfour.grading.graded_set.",
+    "connectfour.networks.features",
+    "connectfour.networks.heads",
+    "connectfour.terminal.",
+    "heuristics.",
+)
+"""What shows or grades Connect Four, or stands on its lines; everything else follows the game."""
+
+
+def test_everything_else_follows_the_game() -> None:
+    """Only what is about Connect Four imports it."""
+    for module in _modules():
+        if any(name.startswith("connectfour.games.connect_four") for name in _imports(module)):
+            assert module.startswith(_KNOW_CONNECT_FOUR), module
+
+
 def test_heuristics_know_only_the_rules() -> None:
-    """A heuristic needs the bitboards and the observation that it is given, and nothing else of connectfour."""
+    """A heuristic needs the contract of games, and perhaps the bitboards of Connect Four."""
     for module in _modules():
         if module.startswith("heuristics"):
             known = {name for name in _imports(module) if name.startswith("connectfour")}
-            assert known <= {"connectfour.games.connect_four.bitboard", "connectfour.games.observation"}
+            assert {name for name in known if not name.startswith("connectfour.games.")} == set()
+            of_one_game = {name for name in known if name.startswith("connectfour.games.connect_four")}
+            assert of_one_game <= {"connectfour.games.connect_four.bitboard"}
 
 
 @pytest.mark.parametrize(

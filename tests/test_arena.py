@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from connectfour.games.connect_four.bitboard import Boards, Moves
-from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.observation import Observation
+from connectfour.games.openings import random_openings
+from connectfour.games.registry import make_game
 from connectfour.games.result import Result, Score
 from connectfour.matches.arena import play_games, play_match
 from connectfour.players.names import parse_player
@@ -34,7 +35,7 @@ def one_game(first: str, second: str) -> Result:
     """Return the result of a fixed game."""
     rng = np.random.default_rng(0)
     players = Fixed(first), Fixed(second)
-    return Result(int(play_games(players, Boards(1), np.zeros(1, dtype=np.int64), rng).results[0]))
+    return Result(int(play_games(make_game(), players, Boards(1), np.zeros(1, dtype=np.int64), rng).results[0]))
 
 
 def test_results_are_seen_by_the_first_player() -> None:
@@ -62,10 +63,10 @@ def test_a_match_is_seeded() -> None:
 
 def test_openings_have_their_length_and_are_not_over() -> None:
     """Thirty random plies end many games; those are replaced."""
-    boards = random_openings(np.full(300, 30), np.random.default_rng(0))
+    boards = random_openings(make_game(), np.full(300, 30), np.random.default_rng(0))
     assert (boards.plies == 30).all()
     assert not boards.over.any()
-    assert len(set(boards.occupied.tolist())) > 250
+    assert len({row.tobytes() for row in boards.pack()}) > 250
 
 
 def test_the_score_of_a_match_is_the_players_own() -> None:
@@ -80,6 +81,6 @@ def test_the_boards_given_stay_as_they_were() -> None:
     """Games are played on copies."""
     boards = Boards(2)
     players = parse_player("heuristic:random"), parse_player("heuristic:random")
-    play_games(players, boards, np.zeros(2, dtype=np.int64), np.random.default_rng(0))
+    play_games(make_game(), players, boards, np.zeros(2, dtype=np.int64), np.random.default_rng(0))
     assert not boards.plies.any()
     assert not boards.occupied.any()

@@ -19,14 +19,15 @@ from connectfour.games.connect_four.bitboard import (
     landing_cells,
     mirror,
     mover_reward,
-    pick_legal,
     to_planes,
 )
 from connectfour.games.connect_four.notation import parse_board
+from connectfour.games.moves import pick_legal
 
 ILLEGAL_RATE = 0.02
 
 
+@pytest.mark.slow
 def test_same_as_pettingzoo_on_2000_games() -> None:
     """Observations, masks, rewards and terminations agree after every move, illegal ones included."""
     rng = np.random.default_rng(0)

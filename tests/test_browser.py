@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 from connectfour.standings.table import read_leaderboard
 from tests.board import answered, box, choose, click, drop, followed, moves, paste, press, rest, status, turn, visit
 from tests.commands import command
@@ -62,7 +62,7 @@ def page(server: tuple[str, int], browser: Browser) -> Iterator[Page]:
 def test_a_whole_game_by_clicks(page: Page) -> None:
     """Every click gets an answer, the winner is announced and the winning line marked; then a new game starts."""
     choose(page, "opponent", "random")
-    game = Game()
+    game = ConnectFourPosition()
     while not game.over:
         column = 0 if 0 in game.legal else game.legal[-1]
         game = followed(game, column, drop(page, column))
@@ -79,7 +79,7 @@ def test_a_whole_game_by_clicks(page: Page) -> None:
 def test_a_game_by_keyboard(page: Page) -> None:
     """Keys 1 to 7 drop discs, but not while typing into a box."""
     choose(page, "opponent", "linear")
-    game = Game()
+    game = ConnectFourPosition()
     while not game.over:
         column = game.legal[len(game.columns) % len(game.legal)]
         game = followed(game, column, press(page, str(column + 1)))
@@ -264,7 +264,7 @@ def test_leaderboard_and_recorded_games(page: Page, ranked_run: Path) -> None:
     board = page.locator("#recorded .board")
     expect(board).to_have_attribute("data-moves", re.compile(r"^12\d+"))
     whole = board.get_attribute("data-moves") or ""
-    assert Game.parse(whole).over
+    assert ConnectFourPosition.parse(whole).over
     page.click('#recorded [data-step="first"]')
     expect(board).to_have_attribute("data-moves", "")
     for _ in range(3):

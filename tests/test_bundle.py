@@ -24,6 +24,7 @@ def _write(folder: Path, run: Path, top: int | None = None) -> tuple[BundledPlay
     return write_bundle(folder, plan_bundle(run, top=top))
 
 
+@pytest.mark.slow
 def test_models_that_are_up_to_date_are_kept(ranked_run: Path, tmp_path: Path) -> None:
     """Only changed models are exported again, models of other players are removed, and the strongest are taken."""
     run, folder, models = tmp_path / "demo", tmp_path / "bundle", tmp_path / "bundle" / "models"
@@ -65,6 +66,7 @@ def test_players_are_in_the_order_of_the_leaderboard(ranked_run: Path, tmp_path:
     assert found[0] != found[1]
 
 
+@pytest.mark.slow
 def test_the_progress_of_the_export_is_shown(ranked_run: Path, tmp_path: Path) -> None:
     """Observers hear how many networks are exported, and nothing if all are up to date."""
 

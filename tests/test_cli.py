@@ -95,6 +95,7 @@ def test_the_run_folder_is_complete(run: Path) -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_resume_goes_on_where_it_was(run: Path) -> None:
     """Same members with the same hashes, pay-offs kept, iterations and steps counted on."""
     before, before_rows = members_in(RunFolder(run).manifest), rows(run)
@@ -181,7 +182,7 @@ def test_wrong_input_gets_one_sentence_and_an_exit_code(run: Path, tmp_path: Pat
     cases: list[tuple[int, str, tuple[object, ...]]] = [
         (2, "did you mean 'ppo.learning_rate'", ("train", "-p", "ppo.learning_rat=1")),
         (2, "input should be greater than 0", ("train", "-p", "ppo.learning_rate=-1")),
-        (2, "unknown heuristic 'nobody'", ("train", "-p", "league.heuristics=[nobody]")),
+        (2, "unknown heuristic 'nobody'", ("train", "-p", "league.opponents=[heuristic:nobody]")),
         (2, "cannot read nothing.yaml", ("train", "--config", "nothing.yaml")),
         (2, "leave out --config, --run-dir and --continue", ("train", "--resume", run, "--run-dir", "x")),
         (2, "these settings need about", ("train", "-p", "rollout.envs_per_runner=99999999999")),

@@ -13,10 +13,11 @@ from matplotlib.colors import to_rgb
 from PIL import Image
 
 from connectfour.errors import RunFolderError, SnapshotError
+from connectfour.games.registry import make_game
 from connectfour.grading import comparison
 from connectfour.grading.comparison import Difference, compare_runs
 from connectfour.grading.grade import grade
-from connectfour.grading.positions import HEADER, load_positions
+from connectfour.grading.positions import header_of, load_positions
 from connectfour.players.names import parse_player
 from connectfour.runs import curves
 from connectfour.runs.curves import draw_comparison
@@ -86,7 +87,9 @@ def test_the_command_prints_a_table_and_draws_curves(
     """The table fits a terminal and says what the intervals are about; JSON has the same figures."""
     picture = tmp_path / "curves.png"
     positions = tmp_path / "few.csv"
-    positions.write_text(",".join(HEADER) + "\n44,-2,-1,1,2,3,0,-1\n443,-2,-1,1,2,3,0,-1\n4433,-2,1,1,2,3,0,-1\n")
+    positions.write_text(
+        ",".join(header_of(make_game())) + "\n44,-2,-1,1,2,3,0,-1\n443,-2,-1,1,2,3,0,-1\n4433,-2,1,1,2,3,0,-1\n"
+    )
     arguments = ("compare", runs / "a", runs / "b", "--positions", positions, "--output", picture)
     done = call(*arguments)
     assert (done.returncode, done.stderr) == (0, "")

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from connectfour.errors import ConfigError
+from connectfour.errors import ConfigError, GameError
+from connectfour.games.registry import make_game
 from connectfour.learning.apex.algorithm import SelfPlayApexConfig
 from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig
@@ -82,11 +83,11 @@ def test_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
         ("ppo.learning_rate=nan", "ppo.learning_rate"),
         ("ppo.epochs=two", "ppo.epochs = 'two' is not allowed"),
         ("network.width=33", "network.width = 33 is odd"),
-        ("network.encoder=cnn", "network.encoder = 'cnn' is not allowed: input should be 'lines', 'mlp' or 'resnet'"),
+        ("network.encoder=cnn", "network.encoder = 'cnn' is unknown: choose lines, mlp, resnet, or name a class"),
         ("ppo.minibatch_size=100000", "is larger than ppo.batch_size"),
-        ("league.heuristics=[]", "^league.heuristics is empty: name"),
-        ("league.heuristics=[random, random]", "^league.heuristics names one twice: random, random"),
-        ("league.opponent_count=2", "5 heuristics do not fit into league.opponent_count = 2"),
+        ("league.heuristics=[]", "^league.opponents is empty: name"),
+        ("league.heuristics=[random, random]", "^league.opponents has two with the name random: remove or rename one"),
+        ("league.opponent_count=2", "5 opponents do not fit into league.opponent_count = 2"),
         ("seed=5000000000", "seed = 5000000000 is not allowed"),
         ("stop.env_steps=1.5", "stop.env_steps"),
         ("seed.x=1", "seed = .* is not allowed"),
@@ -151,12 +152,21 @@ def test_every_setting_has_a_description(kind: type[RunSettings]) -> None:
         (["replay.shards=2"], r"replay belongs to algorithm=apex"),
         (["network.head=dueling"], r"network\.head follows from algorithm=ppo: leave it out"),
         (["algorithm=apex", "network.head=dueling"], r"network\.head follows from algorithm=apex: leave it out"),
-        (["league.guests=[heuristic:linear]"], r"league\.guests names 'heuristic:linear': write snapshot"),
+        (["league.guests=[linear]"], r"league\.opponents names 'linear': write heuristic:NAME, snapshot"),
+        (["league.opponents=[app:linear]"], r"league\.opponents names 'app:linear': write heuristic:NAME, snapshot"),
+        (
+            ["league.opponents=[heuristic:random]", "league.guests=[snapshot:a/v1]"],
+            r"^league\.opponents takes the place of league\.heuristics and league\.guests",
+        ),
+        (["network.start_from=heuristic:linear"], r"network\.start_from names 'heuristic:linear': write snapshot"),
         (
             ["league.guests=[snapshot:a/b/v1, snapshot:c/b/v1]"],
-            r"two with the same name: b-v1, b-v1",
+            r"two with the name b-v1",
         ),
-        (["league.guests=[snapshot:a/v1]", "league.opponent_count=5"], r"5 heuristics and 1 guests do not fit"),
+        (
+            ["league.guests=[snapshot:a/v1]", "league.opponent_count=5"],
+            r"6 opponents do not fit into league\.opponent_count = 5",
+        ),
     ],
 )
 def test_settings_of_one_learner_are_refused_by_the_other(overrides: list[str], complaint: str) -> None:
@@ -223,3 +233,58 @@ def test_a_stored_run_may_carry_settings_without_effect(overrides: list[str], tm
     assert load_settings(file) == settings, "as a file of settings, too"
     with pytest.raises(ConfigError, match="has no effect"):
         load_settings(file, ["rollout.overlap=true"], stored=True)
+
+
+def test_opponents_of_earlier_releases_are_read() -> None:
+    """Heuristics without a prefix and guests, in files and in overrides."""
+    both = load_settings({"league": {"heuristics": ["random"], "guests": ["snapshot:/a/v1"]}})
+    assert both.league.opponents == ("heuristic:random", "snapshot:/a/v1")
+    assert (both.league.heuristics, both.league.guests) == (("random",), ("snapshot:/a/v1",))
+    assert load_settings(None, ["league.guests=[onnx:/b/rival.onnx]"]).league.opponents[-1] == "onnx:/b/rival.onnx"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (["game=chess"], r"unknown game 'chess': choose connect_four, tictactoe, pettingzoo:MODULE"),
+        (["game=no_such_module:Game"], r"game no_such_module:Game cannot be imported: No module named"),
+        (["game=tictactoe", "game.options.size=4"], r"game tictactoe cannot be made with options {'size': 4}"),
+        (["game=collections:OrderedDict"], r"game collections:OrderedDict is a OrderedDict: name a subclass of"),
+        (["game=pettingzoo:no.such.module"], r"pettingzoo:no\.such\.module"),
+    ],
+)
+def test_games_that_do_not_exist_are_refused(overrides: list[str], complaint: str) -> None:
+    """Whatever is wrong with them."""
+    with pytest.raises(GameError, match=complaint):
+        load_settings(None, overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "complaint"),
+    [
+        (
+            ["network.encoder=lines"],
+            r"network\.encoder = lines knows Connect Four, not tictactoe: choose mlp or resnet",
+        ),
+        (["rollout.mirror_opening_plies=8"], r"rollout\.mirror_opening_plies = 8 is not allowed: .* choose 0 to 7"),
+        (["network.encoder=mlp", "network.options.a=1"], r"network\.options are for an encoder of your own"),
+    ],
+)
+def test_settings_that_do_not_fit_the_game_are_refused(overrides: list[str], complaint: str) -> None:
+    """With the game and what to choose."""
+    with pytest.raises(ConfigError, match=complaint):
+        load_settings(None, ["game=tictactoe", *overrides])
+
+
+def test_defaults_follow_the_game() -> None:
+    """The name of the game alone makes a whole run, for both learners; what is given stays."""
+    for algorithm in ("ppo", "apex"):
+        found = load_settings(None, [f"algorithm={algorithm}", "game=tictactoe", "network.layers=3"])
+        assert (found.game.name, found.network.encoder, found.network.layers) == ("tictactoe", "mlp", 3)
+        assert found.league.heuristics == make_game("tictactoe").heuristics
+        assert load_settings(found.model_dump(mode="json"), stored=True) == found
+    assert load_settings({"game": "tictactoe", "lookahead": {"share": 0.1}}).lookahead.share == 0.1
+    adapted = load_settings(None, ["game=pettingzoo:pettingzoo.classic.tictactoe_v3"])
+    assert (adapted.lookahead.share, adapted.league.opponents) == (0.0, ("heuristic:random",))
+    with pytest.raises(ConfigError, match=r"lookahead\.share = 0\.2 needs the positions after each action"):
+        load_settings(None, ["game=pettingzoo:pettingzoo.classic.tictactoe_v3", "lookahead.share=0.2"])

@@ -11,7 +11,8 @@ from ray.rllib.utils.pre_checks.env import check_multiagent_environments
 from ray.tune.registry import ENV_CREATOR, _global_registry
 
 from connectfour.games.connect_four.bitboard import from_planes, has_four
-from connectfour.games.connect_four.env import AGENTS, ENV_NAME, ConnectFourEnv
+from connectfour.games.connect_four.env import ENV_NAME, ConnectFourEnv
+from connectfour.games.env import AGENTS
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PettingZoo's tests advise against its own environment

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from connectfour.errors import PictureError
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 from connectfour.games.result import Result, Score
 from connectfour.matches import arena
 from connectfour.matches.arena import play_match, play_recorded_match
@@ -35,7 +35,7 @@ def test_the_games_of_a_match_have_their_moves() -> None:
     records = [match.record(row) for row in range(21)]
     total = Score()
     for row, record in enumerate(records):
-        game = Game.parse(record.moves)
+        game = ConnectFourPosition.parse(record.moves)
         assert game.over
         assert record.result is (Result.DRAW if game.winner is None else (Result.WIN, Result.LOSS)[game.winner])
         assert (record.first, record.second) == (("beat_last", "random"), ("random", "beat_last"))[row % 2]

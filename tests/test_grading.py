@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from connectfour.errors import PositionsError
-from connectfour.games.connect_four.bitboard import CELLS, CENTER_FIRST, Bits, Boards, Mask, Moves, Outcome, mirror
+from connectfour.games.connect_four.bitboard import CELLS, CENTER_FIRST, Boards, Outcome, mirror
 from connectfour.games.connect_four.notation import format_moves
-from connectfour.grading.grade import answer, grade, grade_columns, wilson_interval
+from connectfour.games.contract import Actions
+from connectfour.games.observation import Observation
+from connectfour.grading.grade import answer, grade, grade_actions, wilson_interval
 from connectfour.grading.positions import FULL, HALVES, GradedPositions, load_positions
 from heuristics import BeatLast, Random, State, make_heuristic
 
@@ -49,6 +50,7 @@ def test_committed_scores_are_those_of_an_exhaustive_search(half: str) -> None:
             if score == FULL:
                 continue
             board = boards[np.array([index])]
+            assert isinstance(board, Boards)
             won = board.play(np.array([column]))[0] == Outcome.WIN
             plies = int(boards.plies[index])
             rest = 0 if won else _score(int(board.own[0]), int(board.occupied[0]), plies + 1)
@@ -57,6 +59,7 @@ def test_committed_scores_are_those_of_an_exhaustive_search(half: str) -> None:
 
 def _keys(positions: GradedPositions) -> set[tuple[int, int]]:
     boards = positions.boards
+    assert isinstance(boards, Boards)
     images = zip(
         boards.own.tolist(),
         boards.occupied.tolist(),
@@ -87,7 +90,7 @@ def test_verdicts_by_hand(tmp_path: Path) -> None:
     positions = load_positions(str(file))
     decided = positions.select(positions.decides)
     assert len(decided) == 4
-    grades = grade_columns(decided, np.array([3, 2, 4, 0]))
+    grades = grade_actions(decided, np.array([3, 2, 4, 0]))
     assert grades.value_preserving.tolist() == [True, True, False, False]
     assert grades.optimal.tolist() == [True, False, False, False]
     assert list(grades.by_part()) == ["all", "plies 0-6", "won"]
@@ -100,7 +103,7 @@ def test_a_column_that_is_full_or_none_preserves_nothing(tmp_path: Path) -> None
     file.write_text(HEADER + "444444,1,1,1,,1,1,-2\n")
     positions = load_positions(str(file))
     for column in (3, 7, -1):
-        grades = grade_columns(positions, np.array([column]))
+        grades = grade_actions(positions, np.array([column]))
         assert not grades.value_preserving.any()
         assert not grades.optimal.any()
 
@@ -144,11 +147,9 @@ class Watcher(Random):
     def __init__(self) -> None:
         self.shown: list[list[int]] = []
 
-    def choose(
-        self, own: Bits, occupied: Bits, legal: Mask, state: State, uniform: NDArray[np.float64]
-    ) -> tuple[Moves, State]:
-        self.shown.append([int(word).bit_count() for word in occupied])
-        return super().choose(own, occupied, legal, state, uniform)
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Actions, State]:
+        self.shown.append(observation.planes.sum(axis=(1, 2, 3)).tolist())
+        return super().act(observation, state, rng)
 
 
 def test_a_player_is_shown_its_own_turns_alone(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_a_player_is_shown_its_own_turns_alone(tmp_path: Path) -> None:
         ("moves,scores\n", "does not begin with the line moves,s1,s2"),
         (HEADER, "holds no positions"),
         (HEADER + "44,1,1\n", "line 2 of .* it has 3 fields instead of 8"),
-        (HEADER + "48,1,1,1,1,1,1,1\n", "line 2 of .* '48' is not a string of columns 1 to 7"),
+        (HEADER + "48,1,1,1,1,1,1,1\n", "line 2 of .* move 2 of '48' is '8': write columns as digits 1 to 7"),
         (HEADER + "44,1,1,1,x,1,1,1\n", "line 2 of .* invalid literal"),
         (HEADER + "44,1,1,1,99999999999999999999,1,1,1\n", "line 2 of .* 99999999999999999999 is not a score"),
         (HEADER + f"44,{'1' * 200_000},1,1,1,1,1,1\n", "line 2 of .* field larger than field limit"),
@@ -175,9 +176,9 @@ def test_a_player_is_shown_its_own_turns_alone(tmp_path: Path) -> None:
         (HEADER + "1212121,,,,,,,\n", "line 2 of .* the game 1212121 is over"),
         (
             HEADER + "444444,1,1,1,1,1,1,1\n",
-            r"line 2 of .* exactly the open columns \(1, 2, 3, 5, 6, 7\) must have scores",
+            r"line 2 of .* exactly the legal moves \(1, 2, 3, 5, 6, 7\) must have scores",
         ),
-        (HEADER + "44,1,1,1,,1,1,1\n", "line 2 of .* exactly the open columns"),
+        (HEADER + "44,1,1,1,,1,1,1\n", "line 2 of .* exactly the legal moves"),
     ],
 )
 def test_bad_files_are_refused_with_their_line(tmp_path: Path, text: str, message: str) -> None:
@@ -201,7 +202,7 @@ def test_missing_torn_and_pointless_files_are_refused(tmp_path: Path) -> None:
         load_positions(str(torn))
     file = tmp_path / "lost.csv"
     file.write_text(HEADER + "44,-1,-1,-1,-1,-1,-1,-1\n")
-    with pytest.raises(PositionsError, match="no position has columns with different results"):
+    with pytest.raises(PositionsError, match="no position has moves with different results"):
         grade(make_heuristic("random"), load_positions(str(file)))
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from connectfour.games.connect_four.bitboard import CENTER_FIRST, COLUMNS, ROWS, Boards, Outcome
-from connectfour.games.connect_four.openings import random_openings
 from connectfour.games.observation import Observation
+from connectfour.games.openings import random_openings
+from connectfour.games.registry import make_game
 from heuristics import HEURISTICS, make_heuristic
 
 
@@ -54,7 +55,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones(name: str) -> None:
 @pytest.mark.parametrize("name", ["minimax:0", "minimax:x", "minimax:99", "minimax:"])
 def test_an_invalid_depth_is_refused_with_the_valid_ones(name: str) -> None:
     """The message gives the range of depths."""
-    with pytest.raises(ValueError, match=f"invalid search depth in '{name}': choose minimax:1 to minimax:8"):
+    with pytest.raises(ValueError, match=f"invalid search depth in '{name}': choose minimax:1 to minimax:9"):
         make_heuristic(name)
 
 
@@ -270,7 +271,8 @@ def test_minimax_is_plain_negamax(depth: int) -> None:
     rng = np.random.default_rng(depth)
     player = make_heuristic(f"minimax:{depth}")
     # From the latest positions, the search reaches the full board.
-    positions = random_openings(np.repeat([0, 7, 15, 24, 32, 40], [5, 5, 5, 5, 5, 60]), rng)
+    positions = random_openings(make_game(), np.repeat([0, 7, 15, 24, 32, 40], [5, 5, 5, 5, 5, 60]), rng)
+    assert isinstance(positions, Boards)
     for board in (positions[i : i + 1] for i in range(len(positions))):
         values = _negamax(board, depth)
         best = max(values[column] for column in np.flatnonzero(board.legal()[0]))

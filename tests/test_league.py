@@ -12,10 +12,10 @@ from connectfour.league.manifest import PoolState
 from connectfour.league.matchmaking import Matchmaker, MatchUp, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.pool import OpponentPool
-from connectfour.settings.schema import LeagueSettings
+from connectfour.settings.league import LeagueSettings
 
 SETTINGS = LeagueSettings(
-    heuristics=("random", "linear"),
+    opponents=("heuristic:random", "heuristic:linear"),
     opponent_count=4,
     min_games=120,
     win_rate_threshold=0.6,
@@ -111,6 +111,7 @@ class TestPromotion:
         assert not pool.should_freeze(0)
 
     @pytest.mark.parametrize("threshold", ["win_rate_threshold", "newest_threshold"])
+    @pytest.mark.slow
     def test_looking_often_does_not_help(self, threshold: str) -> None:
         """With a score 0.02 below a threshold there is hardly a freeze in 300 iterations, at 0.04 above soon one."""
         other = {"win_rate_threshold", "newest_threshold"} - {threshold}

@@ -19,7 +19,7 @@ import torch
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import TrainingError
-from connectfour.games.connect_four.packing import expand
+from connectfour.games.registry import make_game
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
@@ -96,6 +96,7 @@ def test_a_learner_that_does_not_take_the_weights_is_noticed(build: Build, monke
         algorithm.league.freeze_main()
 
 
+@pytest.mark.slow
 def test_fault_b_after_a_restore_runners_hold_the_saved_weights_before_they_sample(
     league: SelfPlayPPO, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_fault_b_going_back_to_an_older_checkpoint_takes_the_runners_along(leagu
         assert hashes == saved
 
 
+@pytest.mark.slow
 def test_fault_c_restoring_into_the_original_config_keeps_the_league(
     league: SelfPlayPPO, settings: tuple[str, ...], build: Build, tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ class Witness(SelfPlayCallback):
         env_runner.rosters = [*getattr(env_runner, "rosters", []), env_runner.matchmaker.roster]
 
 
+@pytest.mark.slow
 def test_fault_d_a_restarted_runner_gets_roster_and_weights(tmp_path: Path) -> None:
     """After a crash the new env runner plays the league's match-ups from its first game on, not the original ones."""
     algorithm = config(tmp_path, "rollout.env_runners=1").callbacks(Witness).build_algo()
@@ -179,6 +182,7 @@ def test_fault_d_a_restarted_runner_gets_roster_and_weights(tmp_path: Path) -> N
     algorithm.stop()
 
 
+@pytest.mark.slow
 def test_a_runner_that_dies_while_it_samples_ahead_is_replaced(tmp_path: Path) -> None:
     """Its batch is lost and nothing else: the new one plays the league's match-ups with the league's weights."""
     algorithm = config(tmp_path, "rollout.env_runner=lockstep", "rollout.env_runners=1").build_algo()
@@ -235,7 +239,7 @@ def test_what_is_sampled_ahead_is_sampled_with_the_newest_weights(
     algorithm.train()
     algorithm.train()
     samples = sampled[2]
-    observation = expand(samples.packed)
+    observation = make_game().expand(samples.packed)
     with torch.no_grad():
         logits = network(torch.from_numpy(observation.planes), torch.from_numpy(observation.action_mask)).logits
     expected = torch.log_softmax(logits, dim=1).numpy()[np.arange(len(samples)), samples.action]

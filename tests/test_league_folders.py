@@ -15,7 +15,8 @@ from ray.rllib.core.columns import Columns
 
 from callbacks.self_play import SelfPlayCallback
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
-from connectfour.games.connect_four.openings import random_openings
+from connectfour.games.openings import random_openings
+from connectfour.games.registry import make_game
 from connectfour.league.manifest import members_in
 from connectfour.league.members import MAIN
 from connectfour.league.snapshots import weights_sha256
@@ -30,7 +31,7 @@ from tests.leagues import LOCKSTEP, Build, config, tiny_settings
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
-RETIRING = ("league.heuristics=[random]", "league.opponent_count=3", "league.revival_probability=0", *LOCKSTEP)
+RETIRING = ("league.opponents=[heuristic:random]", "league.opponent_count=3", "league.revival_probability=0", *LOCKSTEP)
 
 
 def _manifest(algorithm: SelfPlayPPO) -> Path:
@@ -67,6 +68,7 @@ def _long_league(build: Build) -> SelfPlayPPO:
     return algorithm
 
 
+@pytest.mark.slow
 def test_a_checkpoint_restored_into_another_league_brings_its_archive(build: Build, tmp_path: Path) -> None:
     """No file is overwritten, all members have theirs, and ids say which league froze a member that both have."""
     theirs = _long_league(build)
@@ -235,7 +237,7 @@ def test_a_snapshot_plays_like_the_module_it_was_frozen_from(build: Build, tmp_p
     algorithm.train()
     algorithm.league.freeze_main()
     player = parse_player(f"snapshot:{tmp_path}/v1", greedy=True)
-    observation = random_openings(np.full(100, 8), np.random.default_rng(0)).observe()
+    observation = random_openings(make_game(), np.full(100, 8), np.random.default_rng(0)).observe()
     columns, _ = player.act(observation, player.initial_state(100), np.random.default_rng(0))
     obs = {
         "observation": torch.from_numpy(observation.planes),

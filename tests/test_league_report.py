@@ -13,10 +13,10 @@ from connectfour.league.members import MAIN, Member
 from connectfour.league.pool import OpponentPool
 from connectfour.league.report import report_league
 from connectfour.runs.folder import RunFolder
-from connectfour.settings.schema import LeagueSettings
+from connectfour.settings.league import LeagueSettings
 from tests.commands import call
 
-SETTINGS = LeagueSettings(heuristics=("random", "linear"), opponent_count=3, revival_probability=0.0)
+SETTINGS = LeagueSettings(opponents=("heuristic:random", "heuristic:linear"), opponent_count=3, revival_probability=0.0)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.learner.training_data import TrainingData
 
 from connectfour.games.connect_four.bitboard import from_planes
-from connectfour.games.connect_four.packing import Packed
+from connectfour.games.contract import Packed
+from connectfour.games.registry import make_game
 from connectfour.league.members import MAIN
 from connectfour.learning.ppo.learner import IMPROVED_POLICY, learner_columns
 from tests.leagues import LOCKSTEP, Build
@@ -49,7 +50,7 @@ def test_the_loss_is_rllibs(build: Build) -> None:
     algorithm = build(*LOCKSTEP, "lookahead.share=0.5", "ppo.learning_rate=0.02")
     samples = algorithm.env_runner.sample().standardized()
     learner = algorithm.learner_group._learner
-    columns: dict[str, Any] = {**learner_columns(samples, learner.device)}
+    columns: dict[str, Any] = {**learner_columns(make_game(), samples, learner.device)}
     columns[Columns.OBS] = {name: columns.pop(name) for name in ("observation", "action_mask")}
     columns[Columns.ACTION_DIST_INPUTS] = (
         learner.module[MAIN].forward_train(columns)[Columns.ACTION_DIST_INPUTS].detach()

@@ -6,10 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.games.connect_four.bitboard import Boards, Outcome
-from connectfour.games.connect_four.openings import random_openings
-from connectfour.games.connect_four.packing import Packed, pack
+from connectfour.games.contract import Packed
+from connectfour.games.openings import random_openings
+from connectfour.games.registry import make_game
 from connectfour.learning.ppo.lookahead import action_values, improved_policy
 
+GAME = make_game()
 GAMMA = 0.9
 
 
@@ -23,15 +25,15 @@ def _value_of(packed: Packed) -> NDArray[np.float32]:
 def test_each_column_has_the_value_of_where_it_leads() -> None:
     """1 for a win, 0 for a draw, -1 for an illegal move, else minus the value of the opponent's position."""
     rng = np.random.default_rng(0)
-    boards = random_openings(rng.integers(0, 42, 300), rng)
-    found = action_values(pack(boards), _value_of, GAMMA)
+    boards = random_openings(GAME, rng.integers(0, 42, 300), rng)
+    found = action_values(GAME, boards.pack(), _value_of, GAMMA)
     seen = set()
     for index in range(len(boards)):
         for column in range(7):
             board = boards[np.array([index])]
             outcome = Outcome(board.play(np.array([column]))[0])
             seen.add(outcome)
-            value = -GAMMA * _value_of(pack(board))[0]
+            value = -GAMMA * _value_of(board.pack())[0]
             expected = {Outcome.WIN: 1.0, Outcome.DRAW: 0.0, Outcome.ILLEGAL: -1.0}.get(outcome, value)
             assert found[index, column] == np.float32(expected), outcome
     assert seen == set(Outcome)
@@ -40,9 +42,9 @@ def test_each_column_has_the_value_of_where_it_leads() -> None:
 def test_more_positions_than_are_evaluated_at_once() -> None:
     """Chunks are joined in order."""
     rng = np.random.default_rng(0)
-    boards = random_openings(rng.integers(0, 20, 3000), rng)
-    together = action_values(pack(boards), _value_of, GAMMA)
-    halves = [action_values(pack(part), _value_of, GAMMA) for part in (boards[:1500], boards[1500:])]
+    boards = random_openings(GAME, rng.integers(0, 20, 3000), rng)
+    together = action_values(GAME, boards.pack(), _value_of, GAMMA)
+    halves = [action_values(GAME, part.pack(), _value_of, GAMMA) for part in (boards[:1500], boards[1500:])]
     np.testing.assert_array_equal(together, np.concatenate(halves))
 
 
@@ -63,5 +65,5 @@ def test_the_improved_policy_tilts_to_better_columns() -> None:
 def test_no_positions_have_no_values() -> None:
     """An empty batch gives empty arrays."""
     empty = Boards(0)
-    assert action_values(pack(empty), _value_of, GAMMA).shape == (0, 7)
+    assert action_values(GAME, empty.pack(), _value_of, GAMMA).shape == (0, 7)
     assert improved_policy(np.zeros((0, 7), np.float32), np.zeros((0, 7), np.float32), 0.1).shape == (0, 7)

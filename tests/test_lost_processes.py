@@ -91,6 +91,7 @@ def train_to_the_end(algorithm: Any) -> None:
         algorithm.train()
 
 
+@pytest.mark.slow
 def test_an_environment_that_raises_ends_training_with_its_own_error(
     build_gym: BuildGym, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +186,7 @@ def test_an_environment_without_any_number_ends_training(build_gym: BuildGym, tm
         train_to_the_end(algorithm)
 
 
+@pytest.mark.slow
 def test_a_lockstep_env_runner_that_fails_is_restarted(build: Build, caplog: pytest.LogCaptureFixture) -> None:
     """PPO goes on with the new one, and says what the error was."""
     algorithm = build(*LOCKSTEP, "rollout.env_runners=1")
@@ -269,6 +271,7 @@ def tune_league(built: Any, folder: Path, callback: type[Trouble]) -> Any:
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.slow
 def test_a_run_that_waited_in_vain_saves_and_ends(tmp_path: Path, learner: str) -> None:
     """Its checkpoint is of the last iteration; those before it are not pushed out by checkpoints of nothing."""
     options = ("rollout.env_runners=1", "fault.patience=2")
@@ -296,6 +299,7 @@ def test_a_loss_that_is_not_finite_ends_a_run_after_its_last_good_checkpoint(tmp
     assert all(np.isfinite(array).all() for array in policy.weights.values())
 
 
+@pytest.mark.slow
 def test_a_command_says_that_a_run_has_diverged(tmp_path: Path) -> None:
     """In one sentence."""
     settings = tiny_settings(*LOCKSTEP, "ppo.learning_rate=1e30", "stop.minutes=1")

@@ -6,17 +6,19 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectfour.errors import RankingError
 from connectfour.games.result import Result, Score, SeatScores
-from connectfour.match_log.lines import Ended, GameSettings, LogLine, RankedPlayer, SetAside
+from connectfour.match_log.lines import Ended, LogLine, PlaySettings, RankedPlayer, SetAside
 from connectfour.match_log.log import MatchLog
+from connectfour.matches.arena import BoardGame
 from connectfour.matches.records import GameRecord, GameSpec, Termination
 
 A, B = RankedPlayer("a", "heuristic"), RankedPlayer("b", "snapshot", 3, "abc", 0.5)
-SETTINGS = GameSettings("usual", opening_plies=4)
+SETTINGS = PlaySettings(4, {"game": "usual"})
 
 
 def game(
@@ -76,7 +78,7 @@ def test_the_format_of_the_file(path: Path) -> None:
     assert path.read_text().splitlines() == [
         '{"player":{"name":"a","kind":"heuristic","iteration":null,"sha256":null,"graded":null,"weights_sha256":null}}',
         '{"player":{"name":"b","kind":"snapshot","iteration":3,"sha256":"abc","graded":0.5,"weights_sha256":null}}',
-        '{"settings":{"rules":"usual","opening_plies":4}}',
+        '{"settings":{"schema_version":2,"opening_plies":4,"game":"usual"}}',
         game_line % (1, "a", "b", 1, "1", "win", '"seconds":0.0,"seed":[5,1,2]'),
         game_line % (2, "b", "a", 2, "0", "draw", '"seconds":0.0,"seed":[]'),
         game_line % (3, "a", "b", 3, "-1", "win", '"seconds":0.0,"seed":[]'),
@@ -84,6 +86,32 @@ def test_the_format_of_the_file(path: Path) -> None:
         game_line % (4, "a", "b", 4, "null", "infrastructure", '"seconds":0.0,"seed":[],"detail":"gone"'),
         '{"ended":"share","limit":0.95,"seconds":3.5}',
     ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        ("ConnectFour(greedy=True)", {"game": "connect_four", "options": {}, "greedy": True}),
+        ("ConnectFour(greedy=False)", {"game": "connect_four", "options": {}, "greedy": False}),
+        ("LevelGame(rates=None)", {"game": "LevelGame(rates=None)"}),
+    ],
+)
+def test_settings_of_earlier_releases_are_read(tmp_path: Path, rules: str, expected: dict[str, Any]) -> None:
+    """They were the ``repr`` of an object, and a ranking that they began goes on."""
+    file = tmp_path / "old.jsonl"
+    file.write_text(json.dumps({"settings": {"rules": rules, "opening_plies": 4}}) + "\n")
+    assert MatchLog.read(file).settings == PlaySettings(4, expected)
+    if expected["game"] == "connect_four":
+        assert MatchLog.read(file).settings == PlaySettings(4, BoardGame(greedy=expected["greedy"]).describe())
+
+
+@pytest.mark.parametrize("settings", [{"schema_version": 3, "opening_plies": 4, "game": "go"}, {"opening_plies": 4}])
+def test_settings_of_a_newer_release_are_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """With the line."""
+    file = tmp_path / "new.jsonl"
+    file.write_text(json.dumps({"settings": settings}) + "\n")
+    with pytest.raises(RankingError, match=r"line 1 of .* is damaged"):
+        MatchLog.read(file)
 
 
 def test_the_time_of_play_is_that_of_the_last_end(path: Path) -> None:

@@ -133,6 +133,7 @@ def test_every_free_cell_reaches_the_goal(share: float) -> None:
 
 
 @pytest.mark.parametrize("name", MAZES)
+@pytest.mark.slow
 def test_q_learning_finds_what_value_iteration_finds(name: str) -> None:
     """The shortest way, and along it the optimal values."""
     maze = MAZES[name]

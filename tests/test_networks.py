@@ -10,15 +10,16 @@ import torch
 from ray.rllib.core.columns import Columns
 from ray.rllib.core.distribution.torch.torch_distribution import TorchCategorical
 
-from connectfour.games.connect_four.bitboard import Boards, Outcome, four_lines, pick_legal
+from connectfour.games.connect_four.bitboard import Boards, Outcome, four_lines
 from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.notation import parse_board
+from connectfour.games.moves import pick_legal
 from connectfour.learning.rl_module import ActionMaskingRLModule
 from connectfour.networks.features import LineFeatures, MirrorFeatures
 from connectfour.networks.masks import ILLEGAL_LOGIT
-from connectfour.networks.network import ConnectFourNetwork, Precision
+from connectfour.networks.network import Precision, make_network
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.settings.schema import Architecture
+from connectfour.settings.network import Architecture
 
 ENCODERS = [
     Architecture(encoder="lines"),
@@ -65,7 +66,7 @@ def test_logits_are_masked_and_values_bounded(settings: Architecture) -> None:
     """Illegal columns have the float32 minimum and probability zero; values lie between -1 and 1."""
     boards = _positions(500)
     observation, mask = _tensors(boards)
-    logits, value = ConnectFourNetwork(settings)(observation, mask)
+    logits, value = make_network(settings)(observation, mask)
     assert logits.shape == (500, 7)
     assert value.shape == (500,)
     assert (logits[mask == 0] == ILLEGAL_LOGIT).all()
@@ -78,14 +79,14 @@ def test_a_forward_pass_does_not_modify_its_inputs(settings: Architecture) -> No
     """Observation and mask keep their contents."""
     observation, mask = _tensors(_positions(50))
     before = observation.clone(), mask.clone()
-    ConnectFourNetwork(settings)(observation, mask)
+    make_network(settings)(observation, mask)
     assert torch.equal(before[0], observation)
     assert torch.equal(before[1], mask)
 
 
 def test_a_mask_of_zeros_yields_no_nan() -> None:
     """Positions without a legal column have finite probabilities, entropy and gradients."""
-    network = ConnectFourNetwork(Architecture(width=8))
+    network = make_network(Architecture(width=8))
     observation, mask = _tensors(_positions(4))
     mask = torch.zeros_like(mask)
     logits, value = network(observation, mask)
@@ -128,7 +129,7 @@ def test_mirrored_boards_keep_even_features_and_negate_odd_ones() -> None:
 def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(precision: Precision) -> None:
     """The symmetry of the encoder ``lines`` is exact, not approximate."""
     torch.manual_seed(0)
-    network = ConnectFourNetwork(Architecture(width=32, layers=3), precision=precision)
+    network = make_network(Architecture(width=32, layers=3), precision=precision)
     observation, mask = _tensors(_positions(200))
     seen, mirrored = network(observation, mask), network(observation.flip(2), mask.flip(1))
     assert torch.equal(seen.value, mirrored.value)
@@ -139,7 +140,7 @@ def test_a_mirrored_board_has_mirrored_logits_and_the_same_value(precision: Prec
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)
 def test_bfloat16_changes_the_output_only_slightly(settings: Architecture) -> None:
     """With the same weights, an encoder in bfloat16 gives nearly the same output, in float32."""
-    exact, fast = ConnectFourNetwork(settings), ConnectFourNetwork(settings, precision="bfloat16")
+    exact, fast = make_network(settings), make_network(settings, precision="bfloat16")
     fast.load_state_dict(exact.state_dict())
     observation, mask = _tensors(_positions(100))
     expected, found = exact(observation, mask), fast(observation, mask)
@@ -152,7 +153,7 @@ def test_bfloat16_changes_the_output_only_slightly(settings: Architecture) -> No
 def test_networks_with_the_same_encoder_share_prepared_features(settings: Architecture) -> None:
     """One network can evaluate what another one has prepared."""
     observation, mask = _tensors(_positions(20))
-    network, other = ConnectFourNetwork(settings), ConnectFourNetwork(settings)
+    network, other = make_network(settings), make_network(settings)
     expected, found = network(observation, mask), network.evaluate(other.prepare(observation), mask)
     assert torch.equal(expected.logits, found.logits)
     assert torch.equal(expected.value, found.value)
@@ -162,7 +163,7 @@ def test_networks_with_the_same_encoder_share_prepared_features(settings: Archit
 @pytest.mark.parametrize("encoder", ["lines", "mlp", "resnet"])
 def test_parameters_keep_their_names(encoder: Literal["lines", "mlp", "resnet"]) -> None:
     """Snapshots on disk refer to these names; with other names, snapshots of earlier runs could not be loaded."""
-    network = ConnectFourNetwork(Architecture(encoder=encoder, width=8, layers=1))
+    network = make_network(Architecture(encoder=encoder, width=8, layers=1))
     assert list(network.state_dict()) == PARAMETERS[encoder].split()
 
 
@@ -182,7 +183,7 @@ def _play_legally(player: NetworkPlayer, plies: int) -> None:
 def test_no_illegal_move_in_ten_thousand(greedy: bool, trained: bool) -> None:
     """Neither a fresh network nor one trained to prefer column 1 plays an illegal move, sampled or greedy."""
     torch.manual_seed(0)
-    network = ConnectFourNetwork(Architecture(width=32))
+    network = make_network(Architecture(width=32))
     if trained:
         optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
         observation, mask = _tensors(_positions(256))

@@ -19,17 +19,18 @@ from connectfour.errors import ExportError, PlayerError
 from connectfour.export import onnx_file, onnx_graph
 from connectfour.export.onnx_file import export_onnx, verify
 from connectfour.games.connect_four.bitboard import Boards
+from connectfour.games.registry import make_game
 from connectfour.grading.grade import grade
 from connectfour.grading.positions import load_positions
 from connectfour.league.manifest import read_members
 from connectfour.league.snapshots import decode_snapshot
-from connectfour.networks.network import ConnectFourNetwork
+from connectfour.networks.network import GameNetwork, make_network
 from connectfour.players.names import encode_player, parse_player
 from connectfour.players.network_player import build_network
 from connectfour.players.onnx_model import open_session
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
 from connectfour.runs.folder import RunFolder
-from connectfour.settings.schema import Architecture
+from connectfour.settings.network import Architecture
 from connectfour.standings.best import best_player
 from connectfour.standings.table import read_leaderboard
 from connectfour.system.sealed import seal
@@ -82,14 +83,14 @@ def test_an_architecture_is_traced_once(encoder: str, tmp_path: Path, monkeypatc
     traced: list[Architecture] = []
     convert = onnx_graph._convert
 
-    def counting(network: ConnectFourNetwork) -> onnx.ModelProto:
+    def counting(network: GameNetwork) -> onnx.ModelProto:
         traced.append(network.settings)
         return convert(network)
 
     monkeypatch.setattr(onnx_graph, "_convert", counting)
     onnx_graph._trace.cache_clear()
     settings = Architecture(encoder=encoder, width=12, layers=3)
-    networks = [ConnectFourNetwork(settings).eval() for _ in range(3)]
+    networks = [make_network(settings).eval() for _ in range(3)]
     with torch.no_grad():
         for parameter in networks[1].parameters():
             parameter.zero_()
@@ -108,7 +109,7 @@ def test_a_graph_that_loses_weights_is_refused(monkeypatch: pytest.MonkeyPatch) 
     """Another release of Torch might fold weights into other tensors; then no other network fits into the graph."""
     convert = onnx_graph._convert
 
-    def folding(network: ConnectFourNetwork) -> onnx.ModelProto:
+    def folding(network: GameNetwork) -> onnx.ModelProto:
         model = convert(network)
         (bias,) = [tensor for tensor in model.graph.initializer if tensor.name == "network.value_head.even.bias"]
         bias.name = "folded"
@@ -116,8 +117,8 @@ def test_a_graph_that_loses_weights_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(onnx_graph, "_convert", folding)
     onnx_graph._trace.cache_clear()
-    with pytest.raises(ExportError, match=r"folds value_head\.even\.bias of Architecture\(.*\) into other tensors"):
-        onnx_graph.onnx_graph(ConnectFourNetwork(Architecture(width=8)))
+    with pytest.raises(ExportError, match=r"folds value_head\.even\.bias of lines .* into other tensors"):
+        onnx_graph.onnx_graph(make_network(Architecture(width=8)))
     onnx_graph._trace.cache_clear()
 
 
@@ -186,7 +187,7 @@ def test_a_model_that_differs_is_not_written(run: Path, tmp_path: Path, monkeypa
 
 def test_verification_covers_every_length_of_a_game() -> None:
     """Fifty legal positions after each number of plies, none of them over."""
-    positions = onnx_file._positions()
+    positions = onnx_file._positions(make_game())
     assert np.bincount(positions.planes.sum(axis=(1, 2, 3))).tolist() == [50] * 42
     assert positions.action_mask.any(axis=1).all()
 
@@ -196,7 +197,7 @@ def test_verification_covers_every_length_of_a_game() -> None:
     [
         (lambda size, sums: 7 if size == 7 and sums.all() else 0, "does not play as Torch does at batch size 7"),
         (lambda size, sums: 7 if size == 1024 else 0, "does not play as Torch does at batch size 1024"),
-        (lambda size, sums: 0 if sums.all() else float("nan"), "a position without a legal column gives NaN"),
+        (lambda size, sums: 0 if sums.all() else float("nan"), "a position without a legal action gives NaN"),
     ],
     ids=["7", "1024", "nothing legal"],
 )

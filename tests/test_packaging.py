@@ -47,6 +47,7 @@ def test_wheel_holds_pages_styles_scripts_and_positions(wheel: Path) -> None:
     assert files <= set(zipfile.ZipFile(wheel).namelist())
 
 
+@pytest.mark.slow
 def test_wheel_works_in_a_clean_environment_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """All three packages and the command work, installed alone with borrowed dependencies."""
     venv.create(tmp_path / "env")

@@ -12,7 +12,8 @@ import pytest
 from connectfour.errors import ConnectFourError, PlayerError, RunFolderError, SnapshotError
 from connectfour.export.onnx_file import export_onnx
 from connectfour.games.connect_four.bitboard import Boards, Outcome
-from connectfour.games.connect_four.openings import random_openings
+from connectfour.games.openings import random_openings
+from connectfour.games.registry import make_game
 from connectfour.players.contract import Player
 from connectfour.players.names import encode_player, parse_player
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
@@ -83,7 +84,7 @@ def test_games_are_legal_and_repeat_under_the_same_seed(player: Player) -> None:
 
 def test_a_batch_gets_the_columns_of_its_boards_one_by_one(player: Player) -> None:
     """It makes no difference whether boards are passed together or one after the other."""
-    observation = random_openings(np.full(12, 9), np.random.default_rng(1)).observe()
+    observation = random_openings(make_game(), np.full(12, 9), np.random.default_rng(1)).observe()
     state = player.initial_state(12)
     together, memory = player.act(observation, state, np.random.default_rng(9))
     rng = np.random.default_rng(9)

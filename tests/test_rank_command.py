@@ -77,6 +77,7 @@ def test_the_log_alone_rebuilds_the_tables(ranking: tuple[Path, str], tmp_path: 
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_ctrl_c_stops_a_ranking_that_can_be_resumed(tmp_path: Path) -> None:
     """Finished games count, the tables are written, and the same command plays the rest."""
     arguments = ("rank", *HEURISTICS, "--matches", 100_000, "--batch", 8, "--output", tmp_path)
@@ -104,6 +105,7 @@ def test_ctrl_c_stops_a_ranking_that_can_be_resumed(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize(("option", "value"), [("--until-sigma", 3), ("--until-settled", 100)])
+@pytest.mark.slow
 def test_a_ranking_ends_when_skills_are_certain_or_the_order_is_settled(
     option: str, value: int, tmp_path: Path
 ) -> None:
@@ -184,6 +186,7 @@ def test_an_address_without_a_cluster_is_refused(command_line: str, tmp_path: Pa
     assert not done.stdout
 
 
+@pytest.mark.slow
 def test_ranking_and_rehearsing_on_a_cluster(tmp_path: Path) -> None:
     """``--address`` uses a running Ray, which stays."""
     script = """

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from connectfour.errors import RankingError
+from connectfour.games.registry import make_game
 from connectfour.games.result import Result
 from connectfour.match_log.lines import Ended, RankedPlayer
 from connectfour.match_log.log import MatchLog
-from connectfour.matches.arena import ConnectFour
+from connectfour.matches.arena import BoardGame
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.matches.runner import MatchRunner
 from connectfour.matches.sandbox import Batch, Rules
@@ -26,12 +27,14 @@ from connectfour.players.names import encode_members, encode_player
 from connectfour.rehearsal.level_game import Agent, ErrorRates, LevelGame, make_agents
 from connectfour.runs.folder import RunFolder
 from connectfour.standings.best import ratings
-from connectfour.tournament.entrants import ANCHORS, find_entrants
+from connectfour.tournament.entrants import find_entrants
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.session import rank
 from connectfour.tournament.tournament import Progress, Tournament
 from tests.level_games import OneFails, WaitingGame
 from tests.runs import make_run
+
+ANCHORS = make_game().anchors
 
 
 @pytest.fixture
@@ -118,8 +121,8 @@ def test_a_ranking_ends_and_goes_on(run: Path) -> None:
     assert max(by_opening.values()) >= 2, "both seats get the same opening"
     assert ranking.standings[0].name in {"minimax:2", "minimax:4", "tactical"}, "nets that never learned do not win"
     assert all(len(game.seed) == 3 for game in log.games)
-    with pytest.raises(RankingError, match=r"were played with .*greedy=True.*, not .*greedy=False.*another --output"):
-        rank([run], plan=Plan(ConnectFour(greedy=False)))
+    with pytest.raises(RankingError, match=r"were played with .*greedy True.*, not .*greedy False.*another --output"):
+        rank([run], plan=Plan(BoardGame(greedy=False)))
     assert log.players["v0001"].graded == 1.0, "as the manifest says"
     assert log.players["minimax:4"].graded == pytest.approx(0.775, abs=0.01)
 
@@ -298,6 +301,7 @@ def test_of_a_batch_only_the_game_that_hangs_is_lost(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize(("fault", "kind"), [("raise", "exception"), ("hang", "timeout"), ("die", "crash")])
+@pytest.mark.slow
 def test_a_player_that_keeps_failing_is_set_aside(tmp_path: Path, fault: Any, kind: str) -> None:
     """With the reason; the others play on unharmed, and it stays aside when the ranking is resumed."""
     agents = make_agents(3, 1)
@@ -337,6 +341,7 @@ rank([sys.argv[1]], limits=Limits(matches=60), plan=Plan(batch_games=4))
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_a_ranking_killed_in_the_middle_of_a_line_resumes(run: Path) -> None:
     """The whole lines stay as they are, the torn one goes, and every game is there once."""
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(run)], check=False, capture_output=True)
@@ -399,6 +404,7 @@ cluster.shutdown()
 """
 
 
+@pytest.mark.slow
 def test_a_node_removed_without_grace_loses_nothing(tmp_path: Path) -> None:
     """Its games are retried on the other node under the same ids."""
     log = tmp_path / "matches.jsonl"

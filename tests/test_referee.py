@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from connectfour.games.connect_four.bitboard import Boards
 from connectfour.games.observation import Observation
+from connectfour.games.registry import make_game
 from connectfour.games.result import Result
-from connectfour.matches.arena import ConnectFour, play_games
+from connectfour.matches.arena import BoardGame, play_games
 from connectfour.matches.records import Fault, GameSpec
 from connectfour.matches.referee import ask
-from connectfour.networks.network import ConnectFourNetwork
+from connectfour.networks.network import make_network
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_heuristic
 from connectfour.players.network_player import NetworkPlayer
-from connectfour.settings.schema import Architecture
+from connectfour.settings.network import Architecture
 from heuristics import State, make_heuristic
 
 
@@ -79,7 +80,7 @@ def test_an_exception_harms_only_the_board_on_which_it_is_raised() -> None:
     player = Strange(fails_on_some)
     answer = ask(player, boards.observe(), player.initial_state(4), np.random.default_rng(0))
     assert answer.faults == {2: ("exception", "KeyError: 'lost'")}
-    assert answer.columns.tolist() == [0, 0, 0, 0]
+    assert answer.actions.tolist() == [0, 0, 0, 0]
 
 
 def _after_one_move() -> Boards:
@@ -105,7 +106,7 @@ def test_an_answer_without_a_fitting_memory_is_invalid() -> None:
 
 def test_nan_logits_are_an_invalid_result() -> None:
     """``argmax`` would take NaN for the greatest logit."""
-    network = ConnectFourNetwork(Architecture(width=16))
+    network = make_network(Architecture(width=16))
     with torch.no_grad():
         next(network.parameters()).fill_(float("nan"))
     for greedy in (True, False):
@@ -120,19 +121,20 @@ def test_a_game_ends_with_a_fault_while_the_others_continue() -> None:
         return np.where(observation[..., 0].sum(axis=(1, 2)) == 2, -1, 0)
 
     players = (Strange(stubborn), make_heuristic("always_same"))
-    played = play_games(players, Boards(2), np.array([0, 1]), np.random.default_rng(0))
+    played = play_games(make_game(), players, Boards(2), np.array([0, 1]), np.random.default_rng(0))
     assert played.faults == dict.fromkeys((0, 1), ("invalid_result", "answered -1"))
     assert played.results.tolist() == [-1, 1]
-    assert (played.columns >= 0).sum(axis=1).tolist() == [4, 5], "nothing is played after the fault"
+    assert (played.actions >= 0).sum(axis=1).tolist() == [4, 5], "nothing is played after the fault"
     full = play_games(
+        make_game(),
         (Strange(lambda o: np.zeros(len(o), dtype=np.int64)),) * 2,
         Boards(1),
         np.zeros(1, int),
         np.random.default_rng(0),
     )
-    assert full.faults == {0: ("illegal", "column 1 is full")}
+    assert full.faults == {0: ("illegal", "1 is not legal")}
     assert full.results.tolist() == [-1]
-    assert (full.columns[0] >= 0).sum() == 6, "what was played before stays on record"
+    assert (full.actions[0] >= 0).sum() == 6, "what was played before stays on record"
 
 
 @pytest.mark.parametrize("kind", ["exception", "invalid_result"])
@@ -148,16 +150,16 @@ def test_a_fault_ends_only_the_game_in_which_it_happens(kind: str) -> None:
     players = (Strange(fails_on_some), Strange(lambda planes: np.where(planes[:, 5, 3, 1] == 1, 1, 2)))
     boards = Boards(2)
     boards.play(np.array([3, 4]))
-    played = play_games(players, boards, np.array([0, 0]), np.random.default_rng(0))
+    played = play_games(make_game(), players, boards, np.array([0, 0]), np.random.default_rng(0))
     assert {row: fault.kind for row, fault in played.faults.items()} == {0: kind}
-    assert played.columns[0].tolist() == [1, *[-1] * 41]
+    assert played.actions[0].tolist() == [1, *[-1] * 41]
     assert played.results.tolist() == [Result.LOSS, Result.LOSS]
-    assert played.columns[1, :7].tolist() == [2, 0, 2, 0, 2, 0, 2], "the opponent wins by its fourth disc"
+    assert played.actions[1, :7].tolist() == [2, 0, 2, 0, 2, 0, 2], "the opponent wins by its fourth disc"
 
 
 def test_records_hold_the_whole_game() -> None:
     """Moves from the empty board on, who won, and how."""
-    rules = ConnectFour()
+    rules = BoardGame()
     encoded: dict[str, EncodedPlayer] = {name: encode_heuristic(name) for name in ("tactical", "random")}
     games = [GameSpec(5, "random", "tactical", "4433"), GameSpec(6, "tactical", "random", "4433")]
     players = (rules.build(encoded["tactical"]), rules.build(encoded["random"]))

@@ -52,6 +52,7 @@ def test_accuracy_is_the_share_of_pairs_in_the_right_order() -> None:
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_a_rehearsal_recovers_the_order_and_draws_its_accuracy(tmp_path: Path) -> None:
     """Four seeds of a hundred games with errors of every kind; the mean of twenty seeds is .98."""
     text = io.StringIO()

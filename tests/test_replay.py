@@ -422,6 +422,7 @@ class TestWriter:
         ray.kill(shard)
         ray.kill(gate)
 
+    @pytest.mark.slow
     def test_writes_to_the_shards_that_are_free(self, ray_session: None) -> None:
         """A slow one among four takes two batches and no more, and the others take all the rest."""
         gate = ray.remote(num_cpus=0)(Gate).remote()

@@ -19,6 +19,7 @@ SMALL = [
 
 
 @pytest.mark.usefixtures("ray_session")
+@pytest.mark.slow
 def test_the_same_run_twice_gives_the_same_weights(tmp_path: Path) -> None:
     """Main, the snapshots, and what was kept on the way."""
     settings = cf.load_settings(overrides=SMALL)

@@ -19,6 +19,7 @@ from tests.leagues import LOCKSTEP, Build, config, on_runners
 
 
 @pytest.mark.parametrize("overlap", [True, False], ids=["overlapping", "in turn"])
+@pytest.mark.slow
 def test_remote_runners_sample_with_mains_weights(build: Build, overlap: bool) -> None:
     """Two remote runners deliver a whole batch; when they overlap, their weights are one update old and no older."""
     algorithm = build(*LOCKSTEP, "rollout.env_runners=2", f"rollout.overlap={str(overlap).lower()}")
@@ -69,6 +70,7 @@ def _play(algorithm: SelfPlayPPO, samples: int) -> dict[str, SeatScores]:
     return scores
 
 
+@pytest.mark.slow
 def test_both_runners_play_the_same_games(build: Build, tmp_path: Path) -> None:
     """The same fresh network scores the same against every opponent from either seat, up to chance."""
     common = ("rollout.mirror_share=0.0", "rollout.pool_opening_plies=6", "league.matchmaking=uniform", "seed=3")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from connectfour.games.connect_four.bitboard import has_four
-from connectfour.games.connect_four.packing import children, expand
+from connectfour.games.registry import make_game
 from connectfour.league.members import MAIN
 from connectfour.learning.ppo.samples import Samples
 from tests.leagues import LOCKSTEP, Build
@@ -19,7 +19,7 @@ def test_samples_are_mains_moves_and_nothing_else(build: Build) -> None:
     samples = algorithm.env_runner.sample()
     # Half of the games are mirrors, a fifth of their moves are slips, and half of the other moves are main's.
     assert 2048 * 0.55 < len(samples) < 2048 * 0.75
-    rows, observation = np.arange(len(samples)), expand(samples.packed)
+    rows, observation = np.arange(len(samples)), make_game().expand(samples.packed)
     assert observation.action_mask[rows, samples.action].all()
     network = algorithm.env_runner.module[MAIN].network
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_some_positions_have_an_improved_policy(build: Build) -> None:
     has_target = total > 0
     assert 0.4 < has_target.mean() < 0.6
     np.testing.assert_allclose(total[has_target], 1, atol=1e-5)
-    assert not target[~expand(samples.packed).action_mask.astype(bool)].any()
+    assert not target[~make_game().expand(samples.packed).action_mask.astype(bool)].any()
 
 
 def test_a_winning_column_is_most_of_the_improved_policy(build: Build) -> None:
@@ -60,7 +60,7 @@ def test_a_winning_column_is_most_of_the_improved_policy(build: Build) -> None:
     looking = ("lookahead.share=1.0", "lookahead.temperature=0.1", "lookahead.value_share=1.0")
     algorithm = build(*LOCKSTEP, *looking, "rollout.mirror_opening_plies=20")
     samples = algorithm.env_runner.sample()
-    target, wins = samples.improved_policy, children(samples.packed).values == 1
+    target, wins = samples.improved_policy, make_game().children(samples.packed).values == 1
     here = wins.any(axis=1)
     assert here.sum() > 20
     assert (target[here] * wins[here]).sum(axis=1).mean() > 0.95

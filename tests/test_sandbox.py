@@ -14,7 +14,7 @@ from functools import partial
 
 import pytest
 
-from connectfour.matches.arena import ConnectFour
+from connectfour.matches.arena import BoardGame
 from connectfour.matches.records import GameSpec
 from connectfour.matches.sandbox import Batch, OnDemand, Rules, Sandbox, SandboxError
 from connectfour.players.encoded import EncodedPlayer
@@ -79,11 +79,11 @@ def test_players_travel_once(sandbox: Sandbox) -> None:
         "one": on_demand("one", encode_heuristic("tactical")),
         "two": on_demand("two", encode_heuristic("random")),
     }
-    tactical_wins = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), encoded, 30)]
-    sandbox.play(batch(ConnectFour(), 2, names), encoded, 30)
+    tactical_wins = [record.result for record in sandbox.play(batch(BoardGame(), 8, names), encoded, 30)]
+    sandbox.play(batch(BoardGame(), 2, names), encoded, 30)
     assert fetched == ["one", "two"]
     swapped = {"one": encoded["two"], "two": on_demand("other two", encode_heuristic("tactical"))}
-    random_loses = [record.result for record in sandbox.play(batch(ConnectFour(), 8, names), swapped, 30)]
+    random_loses = [record.result for record in sandbox.play(batch(BoardGame(), 8, names), swapped, 30)]
     assert sum(filter(None, tactical_wins)) > 4
     assert sum(filter(None, random_loses)) < -4
     assert fetched == ["one", "two"], "two is another player now, and a known one"
@@ -156,9 +156,9 @@ def test_what_the_rules_raise_is_nobodys_fault(sandbox: Sandbox) -> None:
     """Here an opening that cannot be parsed; the error is in the detail."""
     encoded = {name: OnDemand(name, partial(encode_heuristic, name)) for name in ("random", "linear")}
     with pytest.raises(SandboxError) as raised:
-        sandbox.play(batch(ConnectFour(), 1, ("random", "linear"), opening="x"), encoded, 30)
+        sandbox.play(batch(BoardGame(), 1, ("random", "linear"), opening="x"), encoded, 30)
     assert raised.value.kind == "infrastructure"
-    assert "ValueError" in raised.value.detail
+    assert "NotationError" in raised.value.detail
 
 
 def test_a_player_that_cannot_be_built_is_at_fault(sandbox: Sandbox) -> None:
@@ -170,7 +170,7 @@ def test_a_player_that_cannot_be_built_is_at_fault(sandbox: Sandbox) -> None:
     }
     for names in (("random", "broken"), ("broken", "random")):
         with pytest.raises(SandboxError) as raised:
-            sandbox.play(batch(ConnectFour(), 1, names), encoded, 30)
+            sandbox.play(batch(BoardGame(), 1, names), encoded, 30)
         assert (raised.value.kind, raised.value.mover) == ("exception", "broken")
         assert "SnapshotError: broken is not a snapshot" in raised.value.detail
 

@@ -35,7 +35,7 @@ from tests.runs import make_run, member_file
 OLD_RUNS = Path(__file__).parent / "fixtures"
 
 SMALL = (
-    *("-p", "network.width=16", "-p", "network.layers=1", "-p", "league.heuristics=[random]"),
+    *("-p", "network.width=16", "-p", "network.layers=1", "-p", "league.opponents=[heuristic:random]"),
     *("-p", "league.opponent_count=3", "-p", "rollout.env_runners=1", "-p", "rollout.envs_per_runner=64"),
     *("-p", "ppo.batch_size=2048", "-p", "ppo.minibatch_size=512", "-p", "grading.every=0"),
 )
@@ -91,6 +91,7 @@ def iterations(run: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("name", ["ppo", "apex"])
+@pytest.mark.slow
 def test_a_run_of_an_earlier_release_goes_on_and_is_ranked(name: str, ray_session: None, tmp_path: Path) -> None:
     """Its settings, snapshots, progress and checkpoint are read; from then on it is a run of this release."""
     with tarfile.open(OLD_RUNS / f"{name}_run_0.1.tar.xz") as archive:
@@ -110,6 +111,7 @@ def test_a_run_of_an_earlier_release_goes_on_and_is_ranked(name: str, ray_sessio
     assert {"v0001", main} < {line.name for line in ranking.standings}
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path: Path) -> None:
     """It has settings and nothing else; ``train`` names the command that starts it, which says what it does."""
     with training(tmp_path, "--run-dir", "early", *SMALL, "-p", "stop.env_steps=4096") as process:
@@ -127,6 +129,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(tmp_path: Path) -
     assert iterations(tmp_path / "early") == [1, 2]
 
 
+@pytest.mark.slow
 def test_the_first_checkpoint_comes_with_the_first_iteration(ray_session: None, tmp_path: Path) -> None:
     """And later ones by time, however seldom iterations ask for one."""
     limits = ("stop.minutes=null", "stop.env_steps=8192", "checkpoint.every=1000")
@@ -138,6 +141,7 @@ def test_the_first_checkpoint_comes_with_the_first_iteration(ray_session: None, 
     assert len(list(often.run.checkpoints.glob("*/checkpoint_*"))) == 4, "one an iteration"
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed_when_its_trainer_has_ended(tmp_path: Path) -> None:
     """The trainer outlives the command by seconds, and holds the league's lock until it is gone."""
     with training(tmp_path, "--run-dir", "killed", *SMALL, *FREEZING, "-p", "checkpoint.every=1") as process:
@@ -157,6 +161,7 @@ def test_a_killed_run_is_resumed_when_its_trainer_has_ended(tmp_path: Path) -> N
     assert f"Resuming killed at iteration {newest.iteration}" in done.stdout
 
 
+@pytest.mark.slow
 def test_of_two_commands_that_start_together_one_trains(tmp_path: Path) -> None:
     """The other says who holds the folder."""
     arguments = command("train", "--run-dir", "same", *SMALL, "-p", "stop.env_steps=2048")
@@ -248,6 +253,7 @@ def test_weights_with_a_flipped_bit_are_refused(tmp_path: Path) -> None:
         decode_snapshot(bytes(data), "it")
 
 
+@pytest.mark.slow
 def test_a_resume_clears_what_a_killed_process_left(ray_session: None, tmp_path: Path) -> None:
     """Half-written files, checkpoints and snapshots, Tune's old state, and Ray's folder; nothing that is in use."""
     run = RunFolder(tmp_path / "run")
@@ -297,6 +303,7 @@ def test_a_resume_keeps_what_may_be_of_use(tmp_path: Path) -> None:
     assert checkpoint.exists()
 
 
+@pytest.mark.slow
 def test_checkpoints_are_counted_over_all_parts(ray_session: None, tmp_path: Path) -> None:
     """Those of the part that trains displace the earlier ones; the newest of all can be resumed."""
     run = RunFolder(tmp_path / "run")

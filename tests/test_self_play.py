@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from connectfour.games.connect_four.bitboard import COLUMNS, from_planes, has_four, landing_cells
-from connectfour.games.connect_four.env import AGENTS
+from connectfour.games.env import AGENTS
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.league.members import MAIN
 from connectfour.learning.ppo.algorithm import SelfPlayPPO
@@ -89,7 +89,9 @@ def test_results_are_counted_as_played(build: Build) -> None:
 
 def test_a_heuristics_memory_belongs_to_its_board(build: Build) -> None:
     """Four boards at once, and always_same keeps to one column on each of them."""
-    algorithm = build("league.heuristics=[always_same]", "rollout.mirror_share=0.0", "rollout.pool_opening_plies=0")
+    algorithm = build(
+        "league.opponents=[heuristic:always_same]", "rollout.mirror_share=0.0", "rollout.pool_opening_plies=0"
+    )
     columns = set()
     checked = 0
     for game in _finished_games(algorithm, 4):
@@ -122,6 +124,7 @@ def test_mirrors_and_pool_games_have_their_own_openings(build: Build) -> None:
     assert max(discs[True]) > 10
 
 
+@pytest.mark.slow
 def test_two_runners_play_different_games(build: Build) -> None:
     """The same seed everywhere must mean neither the same match-ups nor the same moves everywhere."""
     algorithm = build("rollout.env_runners=2", "rollout.mirror_share=0.0")
@@ -148,7 +151,7 @@ def test_stock_ppo_can_use_environment_and_module(tmp_path: Path) -> None:
 
     from connectfour.games.connect_four.env import ENV_NAME
     from connectfour.learning.rl_module import ActionMaskingRLModule
-    from connectfour.settings.schema import Architecture
+    from connectfour.settings.network import Architecture
 
     stock = (
         PPOConfig()

@@ -7,7 +7,7 @@ import pytest
 
 from connectfour.errors import NotationError
 from connectfour.games.connect_four.bitboard import Boards, Outcome, to_planes
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 
 
 def test_a_single_game_agrees_with_the_bitboards() -> None:
@@ -15,7 +15,7 @@ def test_a_single_game_agrees_with_the_bitboards() -> None:
     rng = np.random.default_rng(1)
     endings = set()
     for _ in range(200):
-        game, board = Game(), Boards(1)
+        game, board = ConnectFourPosition(), Boards(1)
         while not game.over:
             assert game.legal == tuple(np.flatnonzero(board.legal()[0]))
             column = int(rng.choice(game.legal))
@@ -26,12 +26,12 @@ def test_a_single_game_agrees_with_the_bitboards() -> None:
                 owner = game.cells.get((row, each))
                 assert (owner == game.mover) == bool(planes[row, each, 0])
                 assert (owner == 1 - game.mover) == bool(planes[row, each, 1])
-        assert game.outcome == board.outcome[0]
+        assert game.board.returns.tolist() == board.returns.tolist()
         assert game.legal == ()
-        assert Game.parse(f" {game.moves}\n") == game
+        assert ConnectFourPosition.parse(f" {game.moves}\n") == game
         endings.add(game.winner)
         if game.winner is not None:
-            assert game.outcome == Outcome.WIN
+            assert board.outcome[0] == Outcome.WIN
             assert game.last in game.winning_cells
             assert {game.cells[cell] for cell in game.winning_cells} == {game.winner}
             assert len(game.winning_cells) >= 4
@@ -52,24 +52,24 @@ def test_a_single_game_agrees_with_the_bitboards() -> None:
 )
 def test_every_four_in_a_row_is_marked(moves: str, cells: set[tuple[int, int]]) -> None:
     """Row 0 is the top row, so row 5 is the bottom."""
-    assert Game.parse(moves).winning_cells == cells
+    assert ConnectFourPosition.parse(moves).winning_cells == cells
 
 
 def test_taking_back_returns_to_a_players_last_turn() -> None:
     """A seat takes back its own last move and the reply to it; without a seat, one move is taken back."""
-    game = Game.parse("44356")
+    game = ConnectFourPosition.parse("44356")
     assert game.take_back(0).moves == "4435"
     assert game.take_back(1).moves == "443"
     assert game.take_back(None).moves == "4435"
-    assert Game.parse("4").take_back(1).moves == "4", "the second player has not moved yet"
-    assert Game().take_back(None) == Game()
+    assert ConnectFourPosition.parse("4").take_back(1).moves == "4", "the second player has not moved yet"
+    assert ConnectFourPosition().take_back(None) == ConnectFourPosition()
 
 
 def test_illegal_moves_are_refused() -> None:
     """The message explains a full column, a column that does not exist, and a game that is over."""
     with pytest.raises(NotationError, match="column 4 is full: choose another one"):
-        Game.parse("444444").play(3)
+        ConnectFourPosition.parse("444444").play(3)
     with pytest.raises(NotationError, match="there is no column 8: choose 1 to 7"):
-        Game().play(7)
+        ConnectFourPosition().play(7)
     with pytest.raises(NotationError, match="the game is over: start a new one or take back a move"):
-        Game.parse("1213141").play(1)
+        ConnectFourPosition.parse("1213141").play(1)

@@ -12,7 +12,7 @@ from connectfour.app.bundle import Bundle
 from connectfour.app.opponents import Opponents
 from connectfour.app.sitting import Sitting
 from connectfour.app.tables import leaderboard_html, recorded_label
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 from connectfour.games.result import Result
 from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.standings.table import LeaderboardRow
@@ -44,7 +44,7 @@ def test_chance_is_that_of_the_first_player(opponents: Opponents, monkeypatch: p
     monkeypatch.setattr(opponents, "player", lambda *_: Sure("sure"))
 
     def view(moves: str) -> dict[str, Any]:
-        return Sitting(Game.parse(moves), "first", "linear", "linear").view(opponents)
+        return Sitting(ConnectFourPosition.parse(moves), "first", "linear", "linear").view(opponents)
 
     assert view("1213141")["chance"] == 1
     assert view("71213141")["chance"] == 0
@@ -55,7 +55,7 @@ def test_chance_is_that_of_the_first_player(opponents: Opponents, monkeypatch: p
     assert shown["policy"].index(max(shown["policy"])) == 4
     assert sum(shown["policy"]) == pytest.approx(1, abs=1e-3)
     assert view("4")["open"] == [], "it is the agent's turn"
-    assert Sitting(Game(), "first", "linear", "linear").advised(opponents).view(opponents)["hint"] == 4
+    assert Sitting(ConnectFourPosition(), "first", "linear", "linear").advised(opponents).view(opponents)["hint"] == 4
 
 
 def test_the_analyst_is_the_strongest_network(opponents: Opponents, ranked_run: Path) -> None:
@@ -66,9 +66,9 @@ def test_the_analyst_is_the_strongest_network(opponents: Opponents, ranked_run: 
 
 def test_a_visitor_moves_only_when_it_is_their_turn(opponents: Opponents) -> None:
     """Not for an agent, and not after the end. A visitor who watches takes single moves back."""
-    sitting = Sitting(Game.parse("44"), "second", "linear", "random")
+    sitting = Sitting(ConnectFourPosition.parse("44"), "second", "linear", "random")
     assert sitting.drop(3).notice == "It is not your turn."
-    over = Sitting(Game.parse("1213141"), "first", "linear", "random")
+    over = Sitting(ConnectFourPosition.parse("1213141"), "first", "linear", "random")
     assert over.drop(3).notice.startswith("The game is over")
     assert over.advised(opponents).notice == "The game is over."
     watched = replace(sitting, seat="watch")
@@ -87,7 +87,7 @@ def test_each_seat_is_played_by_its_own_agent(opponents: Opponents, monkeypatch:
         return Sure(name, temperature=temperature)
 
     monkeypatch.setattr(opponents, "player", player)
-    sitting = Sitting(Game(), "watch", "one", "other")
+    sitting = Sitting(ConnectFourPosition(), "watch", "one", "other")
     for _ in range(3):
         sitting = sitting.answered(opponents, watching=True)
     assert asked == ["one", "other", "one"]
@@ -95,13 +95,13 @@ def test_each_seat_is_played_by_its_own_agent(opponents: Opponents, monkeypatch:
 
 def test_a_shared_position_is_opened_with_the_visitor_to_move() -> None:
     """Unless the visitor watches. A finished game keeps its winner when players are changed: a new one starts."""
-    sitting = Sitting(Game(), "first", "linear", "random")
+    sitting = Sitting(ConnectFourPosition(), "first", "linear", "random")
     assert sitting.paste("443").seat == "second"
     assert replace(sitting, seat="watch").paste("443").seat == "watch"
     assert replace(sitting, seat="watch").take_over("443").seat == "second"
     assert sitting.paste("44").swap(7).game.moves == "44"
     assert sitting.paste("1213141").swap(7) == replace(sitting, seat="first", seed=7)
-    assert sitting.paste("1213141").reseated(7).game == Game()
+    assert sitting.paste("1213141").reseated(7).game == ConnectFourPosition()
 
 
 def test_the_list_names_each_recorded_game() -> None:

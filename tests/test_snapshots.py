@@ -13,7 +13,8 @@ from connectfour.league.manifest import Manifest, members_in, write_manifest
 from connectfour.league.members import Member
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot, weights_sha256
-from connectfour.settings.schema import Architecture, LeagueSettings
+from connectfour.settings.league import LeagueSettings
+from connectfour.settings.network import Architecture
 
 
 class TestSnapshots:

@@ -18,7 +18,7 @@ from connectfour.app.bundle import Bundle
 from connectfour.errors import ConnectFourError, ExportError, RunFolderError
 from connectfour.export import space as writing
 from connectfour.export.space import write_space
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 from tests.commands import call
 from tests.runs import make_run
 from tests.web import Visitor, free_port, serving
@@ -77,6 +77,7 @@ def test_every_package_that_its_modules_import_is_required(space: Path) -> None:
     assert {names.get(name, name) for name in packages} == set(writing._LIBRARIES)
 
 
+@pytest.mark.slow
 def test_it_runs_alone_in_a_clean_environment(space: Path, tmp_path: Path) -> None:
     """With the packages in requirements.txt and nothing from this checkout, a whole game is played."""
     venv.create(tmp_path / "env")
@@ -90,12 +91,12 @@ def test_it_runs_alone_in_a_clean_environment(space: Path, tmp_path: Path) -> No
         visitor = Visitor(address)
         view: dict[str, object] = {}
         strongest = next(reversed(Bundle(space / "bundle").players))
-        game = Game()
+        game = ConnectFourPosition()
         while not game.over:
             column = game.legal[len(game.columns) % len(game.legal)]
             view = visitor.view("drop", view, "first", strongest, strongest, 0, "", column=column)
             assert not view["notice"]
-            game = Game.parse(str(view["moves"]))
+            game = ConnectFourPosition.parse(str(view["moves"]))
         assert view["over"]
         assert str(view["status"])
 

@@ -12,10 +12,11 @@ from ray import tune
 
 from connectfour.errors import ClusterError, ConfigError, RunFolderError, TrainingError
 from connectfour.league.snapshots import decode_snapshot, weights_sha256
-from connectfour.networks.network import ConnectFourNetwork
+from connectfour.networks.network import make_network
 from connectfour.players.names import encode_player
+from connectfour.settings.network import Architecture
 from connectfour.settings.reading import load_settings
-from connectfour.settings.schema import Architecture, RunSettings
+from connectfour.settings.schema import RunSettings
 from connectfour.system.observer import Observer
 from connectfour.training.loggers import known_logger, logger_callback
 from connectfour.training.memory import check_memory, encoder_weights, needed_bytes
@@ -76,7 +77,7 @@ def test_settings_that_cannot_fit_into_memory_are_refused_with_the_estimate(tmp_
 )
 def test_the_estimate_counts_the_weights_of_the_encoder(network: Architecture) -> None:
     """Nearly all of them, and none that are not there."""
-    weights = sum(parameter.numel() for parameter in ConnectFourNetwork(network).encoder.parameters())
+    weights = sum(parameter.numel() for parameter in make_network(network).encoder.parameters())
     assert 0.97 * weights < encoder_weights(network) <= weights
 
 
@@ -108,6 +109,7 @@ def test_a_tracker_that_cannot_start_is_a_training_error(
         train(tiny_settings(), tmp_path / "run", logger="wandb", observer=Observer())
 
 
+@pytest.mark.slow
 def test_training_runs_outside_the_main_thread(ray_session: None, tmp_path: Path) -> None:
     """As in a server: signals are left alone there."""
     with ThreadPoolExecutor(1) as pool:

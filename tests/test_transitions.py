@@ -15,8 +15,8 @@ from connectfour.apex.transitions import Steps, TransitionBuilder, Transitions
 Row = tuple[int, int, float, float, int, float]
 
 
-def steps(length: int, boards: int, seed: int, *, truncation: float = 0.0) -> Steps:
-    """Random steps; the observation is the number of the step and board."""
+def steps(length: int, boards: int, seed: int, *, truncation: float = 0.0, seats: int = 2) -> Steps:
+    """Random steps of random seats; the observation is the number of the step and board."""
     rng = np.random.default_rng(seed)
     shape = (length, boards)
     terminated = rng.random(shape) < 0.2
@@ -26,6 +26,7 @@ def steps(length: int, boards: int, seed: int, *, truncation: float = 0.0) -> St
         reward=rng.choice([-1.0, 0.0, 1.0], size=shape).astype(np.float32),
         terminated=terminated,
         cut=terminated | (rng.random(shape) < truncation),
+        seat=rng.integers(seats, size=shape).astype(np.int8),
         real=rng.random(shape) < 0.9,
         q_taken=rng.random(shape).astype(np.float32),
         q_best=rng.random(shape).astype(np.float32),
@@ -42,7 +43,8 @@ def one_by_one(given: Steps, n: int, discount: float) -> list[Row]:
             total, factor, step = 0.0, 1.0, start
             while step < start + n:
                 total += factor * float(given.reward[step, board])
-                factor *= 0.0 if given.terminated[step, board] else discount
+                passes = given.seat[step, board] != given.seat[step + 1, board]
+                factor *= 0.0 if given.terminated[step, board] else -discount if passes else discount
                 step += 1
                 if given.cut[step - 1, board]:
                     break
@@ -65,26 +67,26 @@ def as_rows(*parts: Transitions) -> list[Row]:
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
-@pytest.mark.parametrize("discount", [0.9, -0.9], ids=["one agent", "zero-sum"])
+@pytest.mark.parametrize("seats", [1, 2], ids=["one agent", "zero-sum"])
 @pytest.mark.parametrize("truncation", [0.0, 0.2])
-def test_transitions_follow_their_definition(n: int, discount: float, truncation: float) -> None:
-    """Terminated, truncated and ongoing, all at once."""
-    given = steps(30, 7, n, truncation=truncation)
+def test_transitions_follow_their_definition(n: int, seats: int, truncation: float) -> None:
+    """Terminated, truncated and ongoing, all at once; the turn may pass to the opponent or not."""
+    given = steps(30, 7, n, truncation=truncation, seats=seats)
     np.testing.assert_allclose(
-        as_rows(TransitionBuilder(n, discount).build(given)), one_by_one(given, n, discount), rtol=1e-5, atol=1e-6
+        as_rows(TransitionBuilder(n, 0.9).build(given)), one_by_one(given, n, 0.9), rtol=1e-5, atol=1e-6
     )
 
 
 @pytest.mark.parametrize("n", [1, 3])
 def test_rollouts_continue_one_another(n: int) -> None:
     """Cut anywhere, even into rollouts shorter than n, they give the transitions of one long rollout."""
-    given, builder = steps(30, 4, 9), TransitionBuilder(n, -0.99)
+    given, builder = steps(30, 4, 9), TransitionBuilder(n, 0.99)
     edges = [0, 1, 2, 3, 10, 11, 29, 30]
     parts: list[Any] = []
     for start, end in pairwise(edges):
         cut = {name: value[start:end] for name, value in vars(given).items() if name != "observation"}
         parts.append(builder.build(Steps(observation={"obs": given.observation["obs"][start:end]}, **cut)))
-    np.testing.assert_allclose(as_rows(*parts), one_by_one(given, n, -0.99), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(as_rows(*parts), one_by_one(given, n, 0.99), rtol=1e-5, atol=1e-6)
 
 
 def test_exploration_is_spread_over_the_boards() -> None:

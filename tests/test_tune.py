@@ -46,6 +46,7 @@ def _fit(config: SelfPlayPPOConfig, folder: Path, **tuning: Any) -> tune.ResultG
     return results
 
 
+@pytest.mark.slow
 def test_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) -> None:
     """A grid search over one of RLlib's own options, as in a notebook."""
     config = _league(*FREEZING)
@@ -58,6 +59,7 @@ def test_each_trial_keeps_its_league_where_tune_keeps_the_trial(tmp_path: Path) 
         assert result.metrics["league_size"] >= 4
 
 
+@pytest.mark.slow
 def test_league_and_network_settings_are_searched_with_asha(tmp_path: Path) -> None:
     """Each trial gets the drawn values, in its network, its pool and its record, and RLlib's own choices stay."""
     config = _league(*LOCKSTEP, "grading.every=2")
@@ -77,6 +79,7 @@ def test_league_and_network_settings_are_searched_with_asha(tmp_path: Path) -> N
     assert sorted(widths) == [8, 24]
 
 
+@pytest.mark.slow
 def test_each_trial_has_its_own_seed_unless_seeds_are_searched(tmp_path: Path) -> None:
     """The base seed plus its index; otherwise all trials of a search would play the same games."""
     base = _league(*LOCKSTEP, "seed=5").callbacks(NotesSeed)
@@ -139,6 +142,7 @@ def test_every_result_has_the_latest_grade(build: Build, tmp_path: Path) -> None
     assert math.isnan(never.train()["value_preserving"])
 
 
+@pytest.mark.slow
 def test_the_example_runs(tmp_path: Path) -> None:
     """``examples/tune_league.py`` finds a best trial and names a checkpoint that plays."""
     from examples.tune_league import search

@@ -75,7 +75,7 @@ class Actor(ModuleRunner):
     """
 
     def become_actor(self, discount: float) -> None:
-        """Prepare for acting; ``discount`` is negative in zero-sum games (see ``connectfour.apex.transitions``)."""
+        """Prepare for acting; ``discount`` is gamma per step."""
         config, envs = self.config, self.config.num_envs_per_env_runner
         options = config.apex
         runners = max(1, config.num_env_runners)

@@ -100,6 +100,7 @@ class GymActor(Actor):
             reward=reward[None].astype(np.float32),
             terminated=terminated[None],
             cut=self._resets[None],
+            seat=np.zeros_like(action[None], dtype=np.int8),
             real=~resets[None],
             q_taken=q[rows, action][None],
             q_best=q.max(axis=1)[None],

@@ -1,8 +1,9 @@
 """n-step transitions from the steps of N environments in lockstep.
 
-A discount has a sign. With one agent it is positive. Where two players take turns in a zero-sum game, the value of the
-next position belongs to the opponent, so the discount is minus gamma. An n-step return is then the player's own
-discounted rewards minus the opponent's, and the bootstrapped value gets the sign of the player to move there.
+A discount has a sign. With one agent it is positive. In a zero-sum game of two players, the value of a position belongs
+to whoever moves there, so the discount of a step is minus gamma where the turn passes to the opponent. An n-step return
+is then the player's own discounted rewards minus the opponent's, and the bootstrapped value gets the sign of the player
+to move there.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ class Steps:
         reward: what the player who acted got for it, float32.
         terminated: whether the action ended the episode, so that nothing follows.
         cut: whether the next step belongs to another episode: it was terminated or truncated.
+        seat: the seat that acted, int8; zeros if there is one agent.
         real: whether it was a real step; Gymnasium's vector environments spend a step on each reset.
         q_taken: Q-value of the action, float32.
         q_best: Q-value of the best legal action, float32.
@@ -44,6 +46,7 @@ class Steps:
     reward: Float32s
     terminated: NDArray[np.bool_]
     cut: NDArray[np.bool_]
+    seat: NDArray[np.int8]
     real: NDArray[np.bool_]
     q_taken: Float32s
     q_best: Float32s
@@ -96,7 +99,7 @@ class TransitionBuilder:
     """
 
     def __init__(self, n: int, discount: float) -> None:
-        """Sum rewards over ``n`` steps, each multiplied by one more factor ``discount``; see above for its sign."""
+        """Sum rewards over ``n`` steps, each multiplied by one more factor ``discount``, with the sign given above."""
         self._n = n
         self._discount = np.float32(discount)
         self._waiting: Steps | None = None
@@ -127,10 +130,12 @@ class TransitionBuilder:
         shape = (count, steps.action.shape[1])
         returns, discount = np.zeros(shape, np.float32), np.ones(shape, np.float32)
         ahead, goes_on = np.zeros(shape, np.int64), np.ones(shape, np.bool_)
+        same = steps.seat[1:] == steps.seat[:-1]
         for step in range(self._n):
             rows = slice(step, step + count)
             returns += np.where(goes_on, discount * steps.reward[rows], 0)
-            alive = np.where(steps.terminated[rows], np.float32(0), self._discount)
+            onward = np.where(same[rows], self._discount, -self._discount)
+            alive = np.where(steps.terminated[rows], np.float32(0), onward)
             discount = np.where(goes_on, discount * alive, discount)
             ahead += goes_on
             goes_on &= ~steps.cut[rows]

@@ -17,7 +17,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from connectfour.errors import NotationError, PlayerError
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 from connectfour.matches.records import GameRecord
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_heuristic
@@ -74,7 +74,7 @@ class RecordedGame:
     """A line of the league's log, and the game that it records."""
 
     record: GameRecord
-    game: Game
+    game: ConnectFourPosition
 
 
 class Bundle:
@@ -138,7 +138,7 @@ class Bundle:
         for number, line in enumerate(file.read_bytes().splitlines(), start=1):
             try:
                 record = GameRecord.from_json(json.loads(line))
-                games.append(RecordedGame(record, Game.parse(record.moves)))
+                games.append(RecordedGame(record, ConnectFourPosition.parse(record.moves)))
             except (ValueError, KeyError, TypeError, NotationError):
                 raise PlayerError(f"line {number} of {file} is not a game: write the bundle again") from None
         return games

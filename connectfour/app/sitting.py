@@ -12,9 +12,9 @@ from typing import Any, Literal
 from connectfour.app.opponents import Opponents
 from connectfour.errors import ConnectFourError, NotationError
 from connectfour.games.connect_four.bitboard import CELLS
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
 from connectfour.games.result import Result
-from connectfour.players.turn import advise, choose_column
+from connectfour.players.turn import advise, choose_action
 
 Seat = Literal["first", "second", "watch"]
 View = dict[str, Any]
@@ -41,7 +41,7 @@ class Sitting:
         turn: number of answers so far, which makes each view different from the last one.
     """
 
-    game: Game
+    game: ConnectFourPosition
     seat: Seat
     opponent: str
     other: str
@@ -56,9 +56,9 @@ class Sitting:
         """Return the sitting that a browser sends. A ``view`` without a valid game stands for an empty board."""
         view = view if isinstance(view, Mapping) else {}
         try:
-            game = Game.parse(str(view.get("moves", ""))[:CELLS])
+            game = ConnectFourPosition.parse(str(view.get("moves", ""))[:CELLS])
         except NotationError:
-            game = Game()
+            game = ConnectFourPosition()
         return cls(
             game,
             _seat(seat),
@@ -98,7 +98,7 @@ class Sitting:
         A visitor who watches keeps watching.
         """
         try:
-            game = Game.parse(moves)
+            game = ConnectFourPosition.parse(moves)
         except NotationError as error:
             return replace(self, notice=_sentence(error))
         return replace(self, game=game, seat="watch" if self.seat == "watch" else _SEATS[game.mover])
@@ -129,14 +129,14 @@ class Sitting:
 
     def restart(self, seed: int) -> Sitting:
         """Return the sitting with an empty board."""
-        return replace(self, game=Game(), seed=seed)
+        return replace(self, game=ConnectFourPosition(), seed=seed)
 
     def advised(self, opponents: Opponents) -> Sitting:
         """Return the sitting with a hint from the strongest network, or from a search if there is no network."""
         if self.game.over:
             return replace(self, notice="The game is over.")
         adviser = opponents.player(opponents.analyst) if opponents.analyst else None
-        return replace(self, hint=advise(self.game, adviser).column)
+        return replace(self, hint=advise(self.game, adviser).action)
 
     def answered(self, opponents: Opponents, *, watching: bool = False) -> Sitting:
         """Return the sitting after the agent's move, if it is an agent's turn.
@@ -147,7 +147,7 @@ class Sitting:
             return self
         try:
             agent = opponents.player(self.agents[self.game.mover], self.temperature)
-            return replace(self, game=self.game.play(choose_column(agent, self.game, self.seed)))
+            return replace(self, game=self.game.play(choose_action(agent, self.game, self.seed)))
         except ConnectFourError as error:
             return replace(self, notice=_sentence(error))
 

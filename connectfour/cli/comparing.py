@@ -11,7 +11,6 @@ import typer
 from rich import box
 from rich.table import Table
 
-from connectfour.games.connect_four import GAME
 from connectfour.system.observer import plain_console
 from connectfour.system.outputs import check_output
 
@@ -45,7 +44,12 @@ def compare(
     compared = compare_runs(runs, positions)
     draw_comparison({run.label: run.folder.progress for run in compared}, output)
     if as_json:
-        result = {"game": GAME, "positions": positions, "picture": str(output), "runs": list(map(_to_json, compared))}
+        result = {
+            "game": compared[0].game,
+            "positions": positions,
+            "picture": str(output),
+            "runs": list(map(_to_json, compared)),
+        }
         typer.echo(json.dumps(result, indent=1))
         return
     console = plain_console()

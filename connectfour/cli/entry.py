@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from connectfour.cli import comparing, experiment, exporting, league, playing, ranking, runs, training
+from connectfour.cli import comparing, experiment, exporting, games, league, playing, ranking, runs, training
 from connectfour.version import __version__
 
 app = typer.Typer(
     name="connectfour",
-    help="A self-play league for RLlib, on the solved game of Connect Four.",
+    help="A self-play league for RLlib: Connect Four, or any two-player game.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -50,6 +50,7 @@ for _command in (
     exporting.space,
     ranking.rehearse,
     training.settings,
+    games.games,
 ):
     app.command()(_command)
 app.add_typer(experiment.app)

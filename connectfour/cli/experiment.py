@@ -269,7 +269,11 @@ def evaluate(
     ] = "test",
     opponent: Annotated[
         list[str] | None,
-        typer.Option("--opponent", help="Player to meet; may be repeated.", show_default="heuristic:minimax:2 and :4"),
+        typer.Option(
+            "--opponent",
+            help="Player to meet; may be repeated.",
+            show_default="minimax:2 and minimax:4 in Connect Four",
+        ),
     ] = None,
     games: Annotated[int, typer.Option(min=2, help="Games against each of them.")] = 100,
     opening_plies: Annotated[int, typer.Option(min=0, max=30, help="Random plies before each game.")] = 4,
@@ -283,7 +287,7 @@ def evaluate(
     A run keeps main's policies for this with -p checkpoint.history=10; without them, only its last one is evaluated.
     """
     from connectfour.experiments.analysis.evaluation import evaluate_run
-    from connectfour.experiments.schema import EvaluationSettings
+    from connectfour.experiments.schema import EvaluationSettings, ladder_of
     from connectfour.runs.folder import RunFolder
     from connectfour.system.outputs import check_output
 
@@ -291,8 +295,8 @@ def evaluate(
         check_output(output, ".csv")
     if plot:
         check_output(plot, ".png")
-    chosen = {"opponents": tuple(opponent)} if opponent else {}
-    wanted = EvaluationSettings(positions=positions, games=games, opening_plies=opening_plies, **chosen)
+    ladder = tuple(opponent) if opponent else ladder_of(RunFolder(run).read_settings([]).game.rules)
+    wanted = EvaluationSettings(positions=positions, games=games, opening_plies=opening_plies, opponents=ladder)
     rows = evaluate_run(RunFolder(run), output, wanted, variant or run.resolve().name, picture=plot)
     table = Table(
         title=f"{run}: main on {positions}", caption="95 % intervals over positions and games, not over seeds"

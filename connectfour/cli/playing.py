@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from connectfour.cli.games import GameOption, read_game
 from connectfour.system.observer import ConsoleObserver, plain_console
 
 
@@ -22,6 +23,7 @@ def play(
             help="Player to play against.", show_default="the best network of the newest run in runs/, else minimax:4"
         ),
     ] = None,
+    game: GameOption = None,
     first: Annotated[Literal["human", "agent"], typer.Option(help="Who moves first.")] = "human",
     moves: Annotated[str, typer.Option(help="Start after these moves, such as 4435.")] = "",
     temperature: Annotated[
@@ -32,18 +34,24 @@ def play(
     ] = None,
 ) -> None:
     """Play in this terminal: 1 to 7 drops a disc, u undo, h hint, n new game, q quit."""
-    from connectfour.games.connect_four.game import Game
+    from connectfour.games.connect_four.position import ConnectFourPosition
+    from connectfour.games.position import Position
+    from connectfour.games.registry import DEFAULT
     from connectfour.players.names import build_player, encode_player
     from connectfour.players.policy import PolicyPlayer
     from connectfour.standings.best import default_opponent
     from connectfour.terminal.prompt import TerminalGame
 
-    game = Game.parse(moves)
-    agent = build_player(encode_player(opponent) if opponent else default_opponent())
+    chosen = read_game(game)
+    encoded = encode_player(opponent, chosen) if opponent else default_opponent(chosen)
+    rules = encoded.game.rules
+    kind: type[Position] = ConnectFourPosition if rules.name == DEFAULT else Position
+    position = kind.parse(moves, rules)
+    agent = build_player(encoded)
     if isinstance(agent, PolicyPlayer):
         agent = agent.at(temperature)
     agent_seed = secrets.randbelow(2**32) if seed is None else seed
-    TerminalGame(agent, 0 if first == "human" else 1, plain_console(), game=game, seed=agent_seed).run()
+    TerminalGame(agent, 0 if first == "human" else 1, plain_console(), game=position, seed=agent_seed).run()
 
 
 def film(
@@ -55,14 +63,15 @@ def film(
     ] = None,
 ) -> None:
     """Draw a recorded game as a GIF or MP4, or its last position with numbered discs as a PNG."""
-    from connectfour.games.connect_four.game import Game
     from connectfour.standings.recorded import find_game, read_games
-    from connectfour.terminal.drawing import Film, check_film_file, write_film
+    from connectfour.terminal.drawing import check_film_file, write_film
+    from connectfour.terminal.films import film_of
 
     check_film_file(output)
-    record = find_game(read_games(run), game)
+    log = read_games(run)
+    record = find_game(log, game)
     names = record.first, record.second
-    frames = write_film(Film(Game.parse(record.moves), names, record.ending, len(record.opening)), output)
+    frames = write_film(film_of(record, log.game), output)
     drawn = "1 frame" if frames == 1 else f"{frames} frames"
     ConsoleObserver().say(f"{output}: game {record.id}, {names[0]} against {names[1]}, {record.ending}; {drawn}")
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from connectfour.cli import ranking_output
+from connectfour.cli.games import GameOption, read_game
 from connectfour.cli.training import DashboardOption
 from connectfour.errors import ConfigError
 from connectfour.standings.leaderboard import Order
@@ -38,6 +39,7 @@ def match(
     player: PlayerArgument,
     opponent: Annotated[str, typer.Argument(help="The other player.")],
     games: Annotated[int, typer.Option(min=1, help="Number of games, half of them from each seat.")] = 400,
+    game: GameOption = None,
     opening_plies: OpeningPliesOption = 0,
     greedy: Annotated[bool, typer.Option(help="Networks play their most probable column instead of sampling.")] = False,
     seed: SeedOption = 0,
@@ -56,7 +58,7 @@ def match(
     openings with --opening-plies.
     """
     from connectfour.matches.arena import play_recorded_match
-    from connectfour.players.names import parse_player
+    from connectfour.players.names import build_player, encode_players
     from connectfour.terminal.films import check_films_folder, write_films
 
     if output:
@@ -65,22 +67,28 @@ def match(
         check_films_folder(films)
     elif film_count:
         raise ConfigError("--film-count has no effect without --films: name a folder for the films, or leave it out")
-    one, other = parse_player(player, greedy=greedy), parse_player(opponent, greedy=greedy)
-    played = play_recorded_match(one, other, games, seed=seed, opening_plies=opening_plies)
+    encoded = encode_players([player, opponent], read_game(game))
+    settings = encoded[0].game
+    one, other = (build_player(each, greedy=greedy) for each in encoded)
+    played = play_recorded_match(one, other, games, seed=seed, opening_plies=opening_plies, game=settings.rules)
     if output:
-        write_csv(output, ranking_output.match_rows(one.name, other.name, played.scores))
+        write_csv(output, ranking_output.match_rows(settings.name, one.name, other.name, played.scores))
     plain_console().print(ranking_output.match_table(one.name, other.name, played.scores))
     if films:
         drawn = [played.record(row) for row in range(min(games, film_count or _FILMS))]
-        for file, game in zip(write_films(films, drawn), drawn, strict=True):
-            ConsoleObserver().say(f"{file}: {game.ending}")
+        for file, record in zip(write_films(films, drawn, settings.name), drawn, strict=True):
+            ConsoleObserver().say(f"{file}: {record.ending}")
 
 
 def grade(
     player: PlayerArgument,
     positions: Annotated[
-        str, typer.Option(help="test or dev, the packaged halves, or a CSV file with the columns moves,s1,...,s7.")
+        str,
+        typer.Option(
+            help="test or dev, the halves of the solved positions, or a CSV file with the columns moves,s1,...,s7."
+        ),
     ] = "test",
+    game: GameOption = None,
     sample: SampleOption = False,
     seed: SeedOption = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
@@ -92,15 +100,16 @@ def grade(
     are left out.
     """
     from connectfour.grading.grade import grade as grade_player
-    from connectfour.grading.positions import load_positions
-    from connectfour.players.names import parse_player
+    from connectfour.grading.solved import graded_positions
+    from connectfour.players.names import build_player, encode_player
 
     if output:
         check_output(output, ".csv")
-    graded = parse_player(player, greedy=not sample)
-    grades = grade_player(graded, load_positions(positions), seed).by_part()
+    encoded = encode_player(player, read_game(game))
+    graded = build_player(encoded, greedy=not sample)
+    grades = grade_player(graded, graded_positions(encoded.game.rules, positions), seed).by_part()
     if output:
-        write_csv(output, ranking_output.grade_rows(graded.name, positions, grades))
+        write_csv(output, ranking_output.grade_rows(encoded.game.name, graded.name, positions, grades))
     if as_json:
         shares = {part: each.to_json() for part, each in grades.items()}
         typer.echo(json.dumps({"player": graded.name, "positions": positions, "shares": shares}))
@@ -148,7 +157,15 @@ def rank(
     ] = None,
     pairing: PairingOption = "thompson",
     sample: SampleOption = False,
-    opening_plies: OpeningPliesOption = 4,
+    game: GameOption = None,
+    opening_plies: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Random plies before each game; two games with swapped seats share them.",
+            show_default="that of the game, 4 in Connect Four",
+        ),
+    ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Games per batch.", show_default="depends on the limits")
     ] = None,
@@ -169,13 +186,12 @@ def rank(
 ) -> None:
     """Rank players by games against each other; run the same command again to resume.
 
-    Writes matches.jsonl (every game), leaderboard.csv, crosstable.csv and leaderboard.png. random, tactical, minimax:2
-    and minimax:4 always take part. Games played in training do not count.
+    Writes matches.jsonl (every game), leaderboard.csv, crosstable.csv and leaderboard.png. In Connect Four, random,
+    tactical, minimax:2 and minimax:4 always take part. Games played in training do not count.
     """
-    from connectfour.matches.arena import ConnectFour
     from connectfour.settings.reading import read_demand
     from connectfour.tournament import session
-    from connectfour.tournament.plan import Limits, Plan
+    from connectfour.tournament.plan import Limits
 
     if rebuild:
         ranking_output.print_ranking(session.rebuild_tables(output or session.default_output(players or []), order))
@@ -184,7 +200,15 @@ def rank(
         players or [],
         output,
         Limits(matches, until_sigma, until_settled, minutes, share),
-        Plan(ConnectFour(greedy=not sample), pairing, opening_plies, batch, seed),
+        session.plan_for(
+            players or [],
+            read_game(game),
+            greedy=not sample,
+            pairing=pairing,
+            opening_plies=opening_plies,
+            batch_games=batch,
+            seed=seed,
+        ),
         order=order,
         deadline=deadline,
         resources=read_demand(resources or [], "--resources"),

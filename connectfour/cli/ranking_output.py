@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from connectfour.games.connect_four import GAME
 from connectfour.games.result import SeatScores
 from connectfour.system.observer import plain_console
 from connectfour.system.tables import Cell
@@ -52,14 +51,14 @@ def match_table(player: str, opponent: str, scores: SeatScores) -> Table:
     return table
 
 
-def match_rows(player: str, opponent: str, scores: SeatScores) -> list[dict[str, Cell]]:
+def match_rows(game: str, player: str, opponent: str, scores: SeatScores) -> list[dict[str, Cell]]:
     """Return the same as the rows of a CSV file."""
     rows: list[dict[str, Cell]] = []
     for seat, score in scores.by_seat.items():
         low, high = score.interval or (None, None)
         rows.append(
             {
-                "game": GAME,
+                "game": game,
                 "player": player,
                 "opponent": opponent,
                 "seat": seat,
@@ -87,12 +86,12 @@ def grade_table(title: str, grades: Mapping[str, Grade]) -> Table:
     return table
 
 
-def grade_rows(player: str, positions: str, grades: Mapping[str, Grade]) -> list[dict[str, Cell]]:
+def grade_rows(game: str, player: str, positions: str, grades: Mapping[str, Grade]) -> list[dict[str, Cell]]:
     """Return the same as the rows of a CSV file; ``positions`` says which were graded."""
     rows = []
     for part, grade in grades.items():
         row: dict[str, Cell] = {
-            "game": GAME,
+            "game": game,
             "player": player,
             "positions": positions,
             "part": part,

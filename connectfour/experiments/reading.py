@@ -17,7 +17,8 @@ from connectfour.experiments.condition import Condition
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.metrics import check_metric, training_metrics
 from connectfour.experiments.schema import NAME, ExperimentSettings
-from connectfour.grading.positions import load_positions
+from connectfour.games.registry import DEFAULT
+from connectfour.grading.positions import HALVES, load_positions
 from connectfour.players.names import encode_player
 from connectfour.settings.describing import describe
 from connectfour.settings.reading import dump_settings, flat, load_settings, parse_override, read_yaml, set_value
@@ -110,9 +111,17 @@ def read_experiment(file: Path, overrides: Sequence[str] = (), name: str | None 
         _variant(each, changes, settings, config_of) for each, changes in _unique(settings.combinations, file)
     )
     _check_metrics(settings, variants)
+    for variant in variants:
+        if variant.settings.game != settings.game:
+            raise ConfigError(
+                f"variant {variant.name} plays {variant.settings.game}, and the experiment {settings.game}: set game "
+                f"in {file}"
+            )
     for player in (*settings.evaluation.opponents, settings.examples.opponent):
-        encode_player(player)
-    load_positions(settings.evaluation.positions)
+        encode_player(player, settings.game)
+    game, positions = settings.game.rules, settings.evaluation.positions
+    if game.name == DEFAULT or positions not in HALVES:
+        load_positions(positions, game)
     return Experiment(name, settings, variants)
 
 
@@ -227,6 +236,10 @@ def _variant(
         raise ConfigError(f"variant {name} sets storage, which is that of the experiment: set storage instead")
     if "checkpoint.history" in merged:
         raise ConfigError(f"variant {name} sets checkpoint.history: set evaluation.points instead")
+    if any(key == "game" or key.startswith("game.") for key in merged):
+        raise ConfigError(f"variant {name} sets game, which is that of the experiment: set game instead")
+    if settings.game.name != DEFAULT:
+        merged = {"game": settings.game.model_dump(), **merged}
     try:
         run = load_settings(config_of(name, config), merged)
     except ConfigError as error:

@@ -8,7 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from connectfour.games.contract import Game
+from connectfour.games.registry import DEFAULT
 from connectfour.settings.base import Settings
+from connectfour.settings.game import GameSettings
 from connectfour.settings.resources import Demand
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.,=+-]*"
@@ -83,7 +86,7 @@ class ResourceSettings(Settings):
 class ExperimentSettings(Settings):
     """What an experiment file says."""
 
-    game: Literal["connect_four"] = Field("connect_four", description="the game")
+    game: GameSettings = GameSettings()
     question: str = Field(description="the question that the experiment answers, as a sentence")
     config: Path | None = Field(
         None, description="the runs' configuration, relative to this file; a variant may name another one"
@@ -116,6 +119,30 @@ class ExperimentSettings(Settings):
     )
     retries: int = Field(1, ge=0, description="how often a step that fails is tried again")
     resources: ResourceSettings = ResourceSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_follow_the_game(cls, values: Any) -> Any:
+        """Fill in what has another default in this game."""
+        if not isinstance(values, dict) or values.get("game") in (None, DEFAULT, {}):
+            return values
+        filled = dict(values)
+        for section, defaults in _defaults_of(GameSettings.model_validate(values["game"]).rules).items():
+            given = filled.get(section)
+            if isinstance(defaults, dict):
+                filled[section] = {**defaults, **given} if isinstance(given, dict) else given or defaults
+            else:
+                filled.setdefault(section, defaults)
+        return filled
+
+    @model_validator(mode="after")
+    def _game_fits(self) -> ExperimentSettings:
+        game, metric = self.game.rules, self.evaluation.metric
+        if game.name != DEFAULT and self.examples.games:
+            raise ValueError(f"examples.games = {self.examples.games}, but {game.name} draws no pictures: set it to 0")
+        if metric != "score" and game.name != DEFAULT and not game.solvable:
+            raise ValueError(f"evaluation.metric = {metric} needs solved positions, which {game.name} lacks: set score")
+        return self
 
     @field_validator("question")
     @classmethod
@@ -152,6 +179,27 @@ class ExperimentSettings(Settings):
                 label = ",".join(f"{key.rpartition('.')[2]}={_text(value)}" for key, value in cell.items())
                 found.append((",".join(filter(None, (name, label))) or "all", {**changes, **cell}))
         return found
+
+
+def ladder_of(game: Game) -> tuple[str, ...]:
+    """Return the opponents that policies meet by default: the anchors of the game but the first, if there are more."""
+    if game.name == DEFAULT:
+        usual: tuple[str, ...] = EvaluationSettings().opponents
+        return usual
+    return tuple(f"heuristic:{name}" for name in game.anchors[1:] or game.anchors)
+
+
+def _defaults_of(game: Game) -> dict[str, Any]:
+    """Return the settings of an experiment that have another default in ``game``."""
+    if game.name == DEFAULT:
+        return {}
+    ladder = ladder_of(game)
+    evaluation: dict[str, Any] = {"opponents": ladder, "opening_plies": game.opening_plies}
+    found: dict[str, Any] = {"evaluation": evaluation, "examples": {"games": 0, "opponent": ladder[-1]}}
+    if not game.solvable:
+        evaluation["metric"] = "score"
+        found["plots"] = ["score", "league_size"]
+    return found
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connectfour.app.bundle import GAMES, INDEX, MODELS, BundledPlayer, BundleIndex
-from connectfour.errors import ExportError, PlayerError
+from connectfour.errors import ExportError, PlayerError, ServerError
 from connectfour.export.model_files import write_model_files
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord
@@ -20,6 +20,7 @@ from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_heuristic
 from connectfour.players.onnx_model import encode_onnx
 from connectfour.runs.folder import RunFolder
+from connectfour.settings.game import CONNECT_FOUR
 from connectfour.standings.best import ratings
 from connectfour.standings.recorded import best_games
 from connectfour.standings.table import LeaderboardRow
@@ -70,6 +71,11 @@ def plan_bundle(run: Path | None = None, model: Path | None = None, top: int | N
         PlayerError: ``model`` is not the model of a player, or has the same name as another player.
     """
     found = find_entrants([str(run)]) if run else {name: encode_heuristic(name) for name in _LADDER}
+    other = next((player.game for player in found.values() if player.game != CONNECT_FOUR), None)
+    if other is not None:
+        raise ServerError(
+            f"{other} has no page: the web app shows Connect Four; play in the terminal with connectfour play"
+        )
     rated = ratings(run, found.values()) if run else {}
     players = _strongest(found.values(), rated, top)
     title = f"Run {run.resolve().name}" if run else "Heuristics"

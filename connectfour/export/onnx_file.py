@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from connectfour.errors import ExportError
 from connectfour.export.onnx_graph import onnx_graph
-from connectfour.games.connect_four.bitboard import CELLS, Boards, pick_legal
+from connectfour.games.contract import Game
+from connectfour.games.moves import pick_legal
 from connectfour.games.observation import Observation
 from connectfour.league.snapshots import decode_snapshot
-from connectfour.networks.network import ConnectFourNetwork
+from connectfour.networks.network import GameNetwork
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.network_player import build_network
-from connectfour.players.onnx_model import check_model, open_session
+from connectfour.players.onnx_model import check_model, game_metadata, open_session
 from connectfour.standings.best import best_player
 from connectfour.system.files import write_atomically
 from connectfour.version import __version__
@@ -29,7 +30,10 @@ _TOLERANCE = 1e-4
 _BATCH_SIZES = (1, 7, 1024)
 _POSITIONS_PER_PLY = 50
 _RANDOM_GAMES = 30_000
-"""One in 270 random games lasts until the board has a single empty cell."""
+"""In Connect Four, one in 270 random games lasts until the board has a single empty cell."""
+
+_FEWER_GAMES = 200
+"""Where the game is not played on arrays."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,10 @@ class Export:
 def export_onnx(player: str | Path | EncodedPlayer, output: str | Path = "model.onnx") -> Export:
     """Export a policy as one ONNX file, and verify that onnxruntime plays it as Torch does.
 
-    The inputs are ``observation`` (batch, 6, 7, 2) int8 and ``action_mask`` (batch, 7) int8, as PettingZoo gives them.
-    The outputs are ``logits`` (batch, 7) float32 with illegal columns at the float32 minimum, ``probabilities``
-    (batch, 7) float32 and ``value`` (batch,) float32 in [-1, 1]. The metadata hold the name of the player, the SHA-256
+    The inputs are ``observation`` (batch, *observation_shape) in the game's dtype and ``action_mask`` (batch, actions)
+    int8: in Connect Four (batch, 6, 7, 2) int8 and (batch, 7) int8, as PettingZoo gives them. The outputs are
+    ``logits`` (batch, actions) float32 with illegal actions at the float32 minimum, ``probabilities`` (batch, actions)
+    float32 and ``value`` (batch,) float32 in [-1, 1]. The metadata hold the game, the name of the player, the SHA-256
     of its snapshot, the opset and the version of this package.
 
     Args:
@@ -85,20 +90,23 @@ def export_onnx(player: str | Path | EncodedPlayer, output: str | Path = "model.
     opset = next(each.version for each in model.opset_import if each.domain in {"", "ai.onnx"})
     model.producer_name, model.producer_version = "connectfour-league", __version__
     metadata = {"player": encoded.name, "sha256": encoded.data_sha256, "opset": str(opset), "version": __version__}
+    metadata |= game_metadata(network.settings.game)
     onnx.helper.set_model_props(model, metadata)
     data = model.SerializeToString()
     difference = verify(data, network)
     write_atomically(output, data)
-    return Export(encoded.name, reason, output, len(data), opset, len(_positions()), difference)
+    return Export(
+        encoded.name, reason, output, len(data), opset, len(_positions(network.settings.game.rules)), difference
+    )
 
 
 @cache
-def _positions() -> Observation:
-    """Return 50 positions of each length from 0 to 41 plies, drawn from random games that are not over."""
+def _positions(game: Game) -> Observation:
+    """Return 50 positions of each length, drawn from random games that are not over."""
     rng = np.random.default_rng(0)
-    games = Boards(_RANDOM_GAMES)
+    games = game.boards(_RANDOM_GAMES if game.searchable else _FEWER_GAMES)
     planes, masks = [], []
-    for _ in range(CELLS):
+    while len(games):
         sample = games[rng.permutation(len(games))[:_POSITIONS_PER_PLY]].observe()
         planes.append(sample.planes)
         masks.append(sample.action_mask)
@@ -107,16 +115,16 @@ def _positions() -> Observation:
     return Observation(np.concatenate(planes), np.concatenate(masks))
 
 
-def verify(data: bytes, network: ConnectFourNetwork) -> float:
+def verify(data: bytes, network: GameNetwork) -> float:
     """Return the largest difference between onnxruntime on ``data`` and Torch on ``network``.
 
     Raises:
-        ExportError: logits or values differ by more than 1e-4, greedy columns differ where they are not tied, or a
-            position without a legal column gives NaN.
+        ExportError: logits or values differ by more than 1e-4, greedy actions differ where they are not tied, or a
+            position without a legal action gives NaN.
     """
     check_model(data, "the exported model")
     session = open_session(data, "the exported model")
-    positions = _positions()
+    positions = _positions(network.settings.game.rules)
     planes, mask = positions.planes, positions.action_mask
     with torch.inference_mode():
         expected = network(torch.from_numpy(planes), torch.from_numpy(mask))
@@ -138,12 +146,12 @@ def verify(data: bytes, network: ConnectFourNetwork) -> float:
         largest = max(largest, float(difference))
     nothing_legal = session.run(None, {"observation": planes[:2], "action_mask": np.zeros_like(mask[:2])})
     if any(np.isnan(each).any() for each in nothing_legal):
-        raise ExportError("a position without a legal column gives NaN: nothing is written")
+        raise ExportError("a position without a legal action gives NaN: nothing is written")
     return largest
 
 
 def _same_choice(found: NDArray[np.float32], expected: NDArray[np.float32]) -> bool:
-    """Return whether both have the same best columns, ties aside."""
+    """Return whether both have the same best actions, ties aside."""
     rows = np.arange(len(expected))
     chosen = expected[rows, found.argmax(axis=1)]
     return bool((expected.max(axis=1) - chosen <= 2 * _TOLERANCE).all())

@@ -20,9 +20,9 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from connectfour.errors import ExportError
-from connectfour.networks.network import ConnectFourNetwork
-from connectfour.players.onnx_model import INPUTS, OUTPUTS
-from connectfour.settings.schema import Architecture
+from connectfour.networks.network import GameNetwork, make_network
+from connectfour.players.onnx_model import inputs_of, outputs_of
+from connectfour.settings.network import Architecture
 
 _EXPORTER_LOCK = Lock()
 """Torch's exporter runs in one thread at a time."""
@@ -32,9 +32,9 @@ _PREFIX = "network."
 
 
 class _Policy(nn.Module):
-    """A network with its outputs in the order of ``OUTPUTS``."""
+    """A network with its outputs in the order of ``outputs_of``."""
 
-    def __init__(self, network: ConnectFourNetwork) -> None:
+    def __init__(self, network: GameNetwork) -> None:
         super().__init__()
         self.network = network
 
@@ -44,12 +44,15 @@ class _Policy(nn.Module):
         return logits, torch.softmax(logits, dim=1), value
 
 
-def onnx_graph(network: ConnectFourNetwork) -> onnx.ModelProto:
+def onnx_graph(network: GameNetwork) -> onnx.ModelProto:
     """Return ``network`` as an ONNX model with the inputs and outputs of a player.
 
     Raises:
         ExportError: Torch cannot convert this architecture, or folds its weights into other tensors.
     """
+    if network.settings.has_own_encoder:  # whose weights the exporter may fold
+        with _EXPORTER_LOCK:
+            return _convert(network)
     weights = _initializers(network)
     model = onnx.ModelProto()
     with _EXPORTER_LOCK:
@@ -69,7 +72,7 @@ def _trace(settings: Architecture) -> onnx.ModelProto:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = ConnectFourNetwork(settings).eval()
+        network = make_network(settings).eval()
         for parameter in network.parameters():
             nn.init.normal_(parameter)
     model = _convert(network)
@@ -77,20 +80,22 @@ def _trace(settings: Architecture) -> onnx.ModelProto:
     for name, array in _initializers(network).items():
         if name not in traced or not np.array_equal(numpy_helper.to_array(traced[name]), array):
             raise ExportError(
-                f"Torch {torch.__version__} folds {name.removeprefix(_PREFIX)} of {settings!r} into other tensors: "
+                f"Torch {torch.__version__} folds {name.removeprefix(_PREFIX)} of {settings} into other tensors: "
                 "use the version of Torch in poetry.lock"
             )
     return model
 
 
-def _initializers(network: ConnectFourNetwork) -> dict[str, np.ndarray]:
+def _initializers(network: GameNetwork) -> dict[str, np.ndarray]:
     """Return the weights of ``network`` by the names of their tensors in the graph."""
     return {f"{_PREFIX}{name}": tensor.numpy() for name, tensor in network.state_dict().items()}
 
 
-def _convert(network: ConnectFourNetwork) -> onnx.ModelProto:
+def _convert(network: GameNetwork) -> onnx.ModelProto:
     """Let Torch trace ``network`` with a dynamic batch size."""
-    example = (torch.zeros(2, 6, 7, 2, dtype=torch.int8), torch.ones(2, 7, dtype=torch.int8))
+    game = network.settings.game.rules
+    planes = torch.from_numpy(np.zeros((2, *game.observation_shape), game.observation_dtype))
+    example = (planes, torch.ones(2, game.actions, dtype=torch.int8))
     batch = torch.export.Dim("batch")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     # The exporter prints its progress and warns about its own code.
@@ -102,11 +107,11 @@ def _convert(network: ConnectFourNetwork) -> onnx.ModelProto:
             dynamo=True,
             verbose=False,
             external_data=False,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
+            input_names=list(inputs_of(game)),
+            output_names=list(outputs_of(game)),
             dynamic_shapes=({0: batch}, {0: batch}),
         )
     if program is None:
-        raise ExportError(f"Torch {torch.__version__} cannot convert {network.settings!r} to ONNX")
+        raise ExportError(f"Torch {torch.__version__} cannot convert {network.settings} to ONNX")
     model: onnx.ModelProto = program.model_proto
     return model

@@ -9,7 +9,8 @@ from pathlib import Path
 from connectfour.errors import ConfigError, RunFolderError
 from connectfour.games.intervals import difference_interval
 from connectfour.grading.grade import Grade, Grades, grade
-from connectfour.grading.positions import GradedPositions, load_positions
+from connectfour.grading.positions import GradedPositions
+from connectfour.grading.solved import graded_positions
 from connectfour.players.names import build_player, encode_player
 from connectfour.runs.folder import RunFolder
 from connectfour.runs.progress import number_in, read_rows
@@ -47,6 +48,7 @@ class ComparedRun:
     Attributes:
         label: the shortest end of its path that no other run has.
         folder: its folder.
+        game: name of its game.
         algorithm: its learning algorithm.
         iteration: training iteration in which main, as it was graded, was saved.
         env_steps: env steps sampled by then.
@@ -57,6 +59,7 @@ class ComparedRun:
 
     label: str
     folder: RunFolder
+    game: str
     algorithm: str
     iteration: int
     env_steps: int
@@ -77,7 +80,11 @@ def compare_runs(runs: Sequence[Path], positions: str = "test") -> list[Compared
     if len(runs) < 2:
         raise ConfigError("a comparison needs two runs or more: name another one")
     labels = _labels(runs)
-    solved = load_positions(positions)
+    games = [RunFolder(run).read_settings([]).game for run in runs]
+    other = next((game for game in games if game != games[0]), None)
+    if other is not None:
+        raise ConfigError(f"{runs[0]} plays {games[0]}, and another run {other}: compare runs of one game")
+    solved = graded_positions(games[0].rules, positions)
     found: list[tuple[ComparedRun, Grades]] = []
     for label, run in zip(labels, runs, strict=True):
         found.append(_graded(label, RunFolder(run), solved, found[0][1] if found else None))
@@ -100,6 +107,7 @@ def _graded(
     compared = ComparedRun(
         label,
         folder,
+        settings.game.name,
         settings.algorithm,
         iteration,
         int(number_in(rows[-1], "env_steps")),

@@ -1,7 +1,7 @@
 """Grades a player's moves against the solved game.
 
 A move is *value-preserving* if it leads to the best result that the position still allows (win, draw or loss), and
-*optimal* if it keeps the exact score, which includes the distance to the end. Positions in which every column leads to
+*optimal* if it keeps the exact score, which includes the distance to the end. Positions in which every action leads to
 the same result are left out: any move preserves the value there.
 """
 
@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.errors import PositionsError
-from connectfour.games.connect_four.bitboard import Mask, Moves
-from connectfour.games.connect_four.packing import ACTIONS, MAX_PLIES
+from connectfour.games.contract import Actions, Mask
 from connectfour.games.intervals import Z95
-from connectfour.grading.positions import FULL, GradedPositions, load_positions, play_moves
+from connectfour.games.moves import play_moves
+from connectfour.grading.positions import FULL, GradedPositions, load_positions
 from connectfour.players.contract import Player
 
-PLIES_PER_BUCKET = 7
-_BUCKETS = range(0, MAX_PLIES, PLIES_PER_BUCKET)
+_BUCKETS = 6
 
 
 @dataclass(frozen=True)
@@ -61,14 +60,16 @@ class Grades:
     Attributes:
         value_preserving: whether the move keeps the result.
         optimal: whether it keeps the score.
-        plies: discs on the board.
-        winning: true if the position is won, false if it is drawn.
+        plies: moves that led to the position.
+        winning: true if the position is won, false if it is drawn or lost.
+        longest: moves in the longest game, which parts by plies divide evenly.
     """
 
     value_preserving: Mask
     optimal: Mask
     plies: NDArray[np.int64]
     winning: Mask
+    longest: int = 42
 
     @property
     def overall(self) -> Grade:
@@ -76,11 +77,10 @@ class Grades:
         return self._count(np.ones(len(self.plies), dtype=np.bool_))
 
     def by_part(self) -> dict[str, Grade]:
-        """Return the grade overall, by discs on the board, and by the result that the player to move can force."""
-        bucket = self.plies // PLIES_PER_BUCKET
-        parts = {
-            f"plies {start}-{start + PLIES_PER_BUCKET - 1}": bucket * PLIES_PER_BUCKET == start for start in _BUCKETS
-        }
+        """Return the grade overall, by plies played, and by the result that the player to move can force."""
+        size = math.ceil(self.longest / _BUCKETS)
+        starts = range(0, self.longest, size)
+        parts = {f"plies {start}-{start + size - 1}": self.plies // size * size == start for start in starts}
         parts |= {"won": self.winning, "drawn": ~self.winning}
         return {"all": self.overall, **{name: self._count(part) for name, part in parts.items() if part.any()}}
 
@@ -89,7 +89,7 @@ class Grades:
 
 
 def grade(player: Player, positions: GradedPositions | None = None, seed: int = 0) -> Grades:
-    """Let ``player`` move once in each position whose result depends on the column.
+    """Let ``player`` move once in each position whose result depends on the action.
 
     Args:
         player: the player; a network should play greedily.
@@ -97,38 +97,46 @@ def grade(player: Player, positions: GradedPositions | None = None, seed: int = 
         seed: random seed.
 
     Raises:
-        PositionsError: the result depends on the column in no position.
+        PositionsError: the result depends on the action in no position.
     """
     positions = positions or load_positions("test")
     decided = positions.select(positions.decides)
     if not len(decided):
-        raise PositionsError("no position has columns with different results: add some in which they differ")
-    return grade_columns(decided, answer(player, decided, seed))
+        raise PositionsError("no position has moves with different results: add some in which they differ")
+    return grade_actions(decided, answer(player, decided, seed))
 
 
-def answer(player: Player, positions: GradedPositions, seed: int = 0) -> Moves:
-    """Return the column (N,) that ``player`` plays in each position.
+def answer(player: Player, positions: GradedPositions, seed: int = 0) -> Actions:
+    """Return the action (N,) that ``player`` plays in each position.
 
     A player with a memory is first shown its earlier turns of the game.
     """
     rng = np.random.default_rng(seed)
     state = player.initial_state(len(positions))
-    plies = positions.plies
+    boards = positions.boards
     if state.shape[1]:
-        for ply in range(int(plies.max())):
-            here = np.flatnonzero((plies > ply) & ((plies - ply) % 2 == 0))
-            if len(here):
-                turn = play_moves([positions.moves[index][:ply] for index in here.tolist()])
-                state[here] = player.act(turn.observe(), state[here], rng)[1]
-    return player.act(positions.boards.observe(), state, rng)[0]
+        for ply in range(int(positions.plies.max())):
+            later = np.flatnonzero(positions.plies > ply)
+            turn = play_moves(positions.game, [positions.moves[index][:ply] for index in later.tolist()])
+            own = turn.seat == boards.seat[later]
+            if own.any():
+                here = later[own]
+                state[here] = player.act(turn[own].observe(), state[here], rng)[1]
+    return player.act(boards.observe(), state, rng)[0]
 
 
-def grade_columns(positions: GradedPositions, columns: Moves) -> Grades:
-    """Grade ``columns`` (N,), one per position; a full column or a number outside 0 to 6 preserves nothing."""
-    inside = (columns >= 0) & (columns < ACTIONS)
-    chosen = np.where(inside, positions.scores[np.arange(len(positions)), np.where(inside, columns, 0)], FULL)
+def grade_actions(positions: GradedPositions, actions: Actions) -> Grades:
+    """Grade ``actions`` (N,), one per position; an illegal action preserves nothing."""
+    inside = (actions >= 0) & (actions < positions.game.actions)
+    chosen = np.where(inside, positions.scores[np.arange(len(positions)), np.where(inside, actions, 0)], FULL)
     legal, best = chosen != FULL, positions.best
-    return Grades(legal & (np.sign(chosen) == np.sign(best)), legal & (chosen == best), positions.plies, best > 0)
+    return Grades(
+        legal & (np.sign(chosen) == np.sign(best)),
+        legal & (chosen == best),
+        positions.plies,
+        best > 0,
+        positions.game.max_plies,
+    )
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from connectfour.errors import RunFolderError, SnapshotError
 from connectfour.league.members import Member
 from connectfour.runs.folder import RunFolder
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 from connectfour.system.files import write_atomically
 
-SCHEMA_VERSION: Literal[5] = 5
+SCHEMA_VERSION: Literal[6] = 6
 
 
 class PayoffRow(BaseModel):
@@ -58,9 +59,10 @@ class PoolState(BaseModel):
 
 
 class Manifest(PoolState):
-    """The contents of the file: the pool, and main as of the newest checkpoint."""
+    """The contents of the file: the game, the pool, and main as of the newest checkpoint."""
 
-    schema_version: Literal[1, 2, 3, 4, 5] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3, 4, 5, 6] = SCHEMA_VERSION
+    game: GameSettings = CONNECT_FOUR
     main: Member | None = None
 
 
@@ -104,6 +106,16 @@ def members_in(file: Path) -> dict[str, Member]:
         return {}
     members = [*manifest.members, *([manifest.main] if manifest.main else [])]
     return {member.id: member for member in members}
+
+
+def game_of(run: RunFolder) -> GameSettings:
+    """Return the game of the league in ``run``; Connect Four if it has none yet.
+
+    Raises:
+        SnapshotError: the league's manifest is damaged.
+    """
+    manifest = read_manifest(run.manifest)
+    return manifest.game if manifest else CONNECT_FOUR
 
 
 def read_members(run: RunFolder) -> dict[str, Member]:

@@ -16,10 +16,10 @@ class Member(BaseModel):
     Attributes:
         id: ``"linear"``, ``"v0003"``, ``"main"``; ``"1f2e3d4c-v0003"`` if two leagues with a v0003 have met.
         kind: ``main`` is the latest state of the policy that learns; it is never drawn as an opponent. A ``guest``
-            comes from another run.
+            comes from another run or an ONNX model.
         file: name of the weights' file in the league folder; None for a heuristic, and if the file is lost.
         sha256: hash of that file.
-        weights_sha256: hash of the weights alone, the same wherever they are stored.
+        weights_sha256: hash of the weights alone, the same wherever they are stored; None for an ONNX model.
         iteration: training iteration in which it was frozen.
         env_steps: env steps sampled by then.
         created: UTC time of freezing in ISO 8601.

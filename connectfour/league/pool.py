@@ -18,7 +18,8 @@ from connectfour.league.manifest import PayoffRow, PoolState
 from connectfour.league.matchmaking import Matchmaker, Roster, pfsp_weights
 from connectfour.league.members import MAIN, Member
 from connectfour.league.recent import RecentResults
-from connectfour.settings.schema import LeagueSettings, RunSettings, guest_id
+from connectfour.settings.league import LeagueSettings, guest_id
+from connectfour.settings.schema import RunSettings
 
 _POOL = "pool"
 _HEAVIEST = 4.0

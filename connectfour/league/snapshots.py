@@ -25,7 +25,8 @@ from safetensors.numpy import load, save
 from connectfour.errors import SnapshotError
 from connectfour.league.members import Member
 from connectfour.runs.folder import MANIFEST
-from connectfour.settings.schema import Architecture
+from connectfour.settings.game import GameSettings
+from connectfour.settings.network import Architecture
 from connectfour.system.files import write_atomically
 
 Weights = Mapping[str, NDArray[Any]]
@@ -78,6 +79,19 @@ def recorded_weights_sha256(data: bytes, source: str) -> str:
     try:
         return str(_metadata(data)["weights_sha256"])
     except (ValueError, KeyError, TypeError, RecursionError):
+        raise _not_a_snapshot(source) from None
+
+
+def recorded_game(data: bytes, source: str) -> GameSettings:
+    """Return the game that a file's ``data`` records; ``source`` names it in errors.
+
+    Raises:
+        SnapshotError: it is not a snapshot.
+    """
+    try:
+        # Earlier releases played one game and did not say which.
+        return GameSettings.model_validate(_metadata(data)["network"].get("game", {}))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _not_a_snapshot(source) from None
 
 
@@ -141,16 +155,16 @@ class SnapshotStore:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def adopt(self, member: Member, data: bytes) -> Member:
+    def adopt(self, member: Member, data: bytes, suffix: str = ".safetensors") -> Member:
         """Write the file of a member that comes from elsewhere, and return the member with its new file."""
-        file, digest = self._write(member.id, data)
+        file, digest = self._write(member.id, data, suffix)
         return member.model_copy(update={"file": file, "sha256": digest})
 
-    def _write(self, member_id: str, data: bytes) -> tuple[str, str]:
+    def _write(self, member_id: str, data: bytes, suffix: str = ".safetensors") -> tuple[str, str]:
         """Write a file, and return its name and hash."""
         self.folder.mkdir(parents=True, exist_ok=True)
         digest = hashlib.sha256(data).hexdigest()
-        file = f"{member_id}-{digest[:12]}.safetensors"
+        file = f"{member_id}-{digest[:12]}{suffix}"
         write_atomically(self.folder / file, data)
         return file, digest
 

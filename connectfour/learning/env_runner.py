@@ -2,14 +2,15 @@
 
 RLlib's own runner makes Python objects of every step of every game. This one steps N boards at once and groups them by
 the module that is to move. It plays the same league: the same matchmaker, modules, weights and openings. Each
-learner has a subclass whose ``learnable`` turns recorded plies into its samples.
+learner has a subclass that chooses the networks' moves, records what it needs of them in a ``Rollout`` of its own, and
+turns it into its samples.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -24,16 +25,17 @@ from ray.rllib.utils.metrics import (
 )
 from typing_extensions import override
 
-from connectfour.games.connect_four.bitboard import Boards, Moves, Outcome, mover_reward, pick_legal
-from connectfour.games.connect_four.env import ConnectFourEnv
-from connectfour.games.connect_four.openings import OpeningStock
-from connectfour.games.connect_four.packing import ACTIONS, Packed, expand, pack
+from connectfour.errors import GameError
+from connectfour.games.contract import Actions, Boards, Game
+from connectfour.games.moves import pick_legal
 from connectfour.games.observation import Observation
+from connectfour.games.openings import OpeningStock
 from connectfour.games.result import Result
+from connectfour.games.spaces import spaces_of
 from connectfour.league.matchmaking import MIRROR, MatchUp
 from connectfour.league.members import MAIN
 from connectfour.league.pool import first_matchmaker
-from connectfour.learning.heuristic_module import HeuristicRLModule
+from connectfour.learning.player_module import PlayerRLModule
 from connectfour.learning.rollout import Rollout
 from connectfour.networks.network import NetworkOutput, Prepared
 from connectfour.rllib.module_runner import ModuleRunner
@@ -42,11 +44,12 @@ from connectfour.system.allocator import keep_freed_memory
 from heuristics import State
 
 Rows = NDArray[np.int64] | slice
+RolloutT = TypeVar("RolloutT", bound=Rollout)
 
 _MAIN = 0
 
 
-class SelfPlayEnvRunner(ModuleRunner):
+class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
     """Plays ``num_envs_per_env_runner`` games in lockstep.
 
     There are no environments and no episodes. Callbacks on them and on samples are therefore not called, and RLlib's
@@ -54,8 +57,11 @@ class SelfPlayEnvRunner(ModuleRunner):
 
     Attributes:
         settings: the run's settings.
+        game: the game.
         matchmaker: draws match-ups and counts results.
     """
+
+    rollout_class: type[RolloutT]
 
     def __init__(self, config: AlgorithmConfig, **kwargs: Any) -> None:
         """Build modules and boards as ``config`` says."""
@@ -64,27 +70,29 @@ class SelfPlayEnvRunner(ModuleRunner):
         self.settings: RunSettings = config.settings
         self.matchmaker = first_matchmaker(self.settings, self.stream)
         self._rng = np.random.default_rng(self.stream)
-        env = ConnectFourEnv()
-        self._spaces = (env.observation_spaces["player_0"], env.action_spaces["player_0"])
+        self.game: Game = self.settings.game.rules
+        self._spaces = spaces_of(self.game)
         self.num_envs: int = config.num_envs_per_env_runner
         self.make_module()
         self._players = [MAIN, *(module_id for module_id in sorted(self.config.policies) if module_id != MAIN)]
         self._index = {module_id: index for index, module_id in enumerate(self._players)}
         self._memory: dict[int, State] = {
-            self._index[module_id]: module.heuristic.initial_state(self.num_envs)
+            self._index[module_id]: module.player.initial_state(self.num_envs)
             for module_id, module in self.module.items()
-            if isinstance(module, HeuristicRLModule)
+            if isinstance(module, PlayerRLModule)
         }
         opening_plies = self.settings.rollout.opening_plies
-        self._openings = {mirror: OpeningStock(opening_plies(mirror=mirror), self._rng) for mirror in (True, False)}
-        self._boards = Boards(self.num_envs)
+        self._openings = {
+            mirror: OpeningStock(self.game, opening_plies(mirror=mirror), self._rng) for mirror in (True, False)
+        }
+        self._boards: Boards = self.game.boards(self.num_envs)
         self._match_ups: list[MatchUp] = []
         self._player_in_seat = np.zeros((self.num_envs, 2), dtype=np.int64)
         self._is_mirror = np.zeros(self.num_envs, dtype=np.bool_)
         self._all_boards = np.arange(self.num_envs)
 
     @abstractmethod
-    def learnable(self, rollout: Rollout) -> Any:
+    def learnable(self, rollout: RolloutT) -> Any:
         """Return what the learner needs from a rollout; ``boards`` hold the positions after its last ply."""
 
     @property
@@ -105,7 +113,7 @@ class SelfPlayEnvRunner(ModuleRunner):
             self._match_ups = [MIRROR] * self.num_envs
             self._start_games(self._all_boards)
         plies = int(self.config.get_rollout_fragment_length(self.worker_index or 0))
-        rollout = Rollout.empty(plies, self.num_envs)
+        rollout = self.rollout_class.empty(self.game, plies, self.num_envs)
         with torch.inference_mode():
             for ply in range(plies):
                 self._play_ply(rollout, ply)
@@ -121,48 +129,32 @@ class SelfPlayEnvRunner(ModuleRunner):
         self._match_ups = []
         self.matchmaker.drain()
 
-    @torch.inference_mode()
-    def value_of(self, packed: Packed) -> NDArray[np.float32]:
-        """Return main's value (N,) of packed positions (N, ...), for the player to move."""
-        network = self.module[MAIN].network
-        value: NDArray[np.float32] = network.value(network.encode(torch.from_numpy(expand(packed).planes))).numpy()
-        return value
-
-    def _play_ply(self, rollout: Rollout, ply: int) -> None:
+    def _play_ply(self, rollout: RolloutT, ply: int) -> None:
         """Record the positions, let each player choose its moves, and play them."""
         boards, seat = self._boards, self._boards.seat
         player = self._player_in_seat[self._all_boards, seat]
-        rollout.packed[ply], rollout.seat[ply], rollout.by_main[ply] = pack(boards), seat, player == _MAIN
+        rollout.packed[ply], rollout.seat[ply], rollout.by_main[ply] = boards.pack(), seat, player == _MAIN
         observation = boards.observe()
-        action = self._sample_policies(observation, player, rollout, ply)
-        self._ask_heuristics(observation, player, action)
+        action = self.choose(observation, player, rollout, ply)
+        self._ask_players(observation, player, action)
         self._slip(observation, action, rollout, ply)
         rollout.action[ply] = action
-        outcome = boards.play(action)
+        boards.play(action)
         rollout.ended[ply] = boards.over
-        rollout.reward[ply] = mover_reward(outcome)
-        rollout.other_reward[ply] = -(outcome == Outcome.WIN).astype(np.int8)
         ended = np.flatnonzero(boards.over)
         if len(ended):
-            self._count_results(ended, seat[ended])
+            returns, mover = boards.returns[ended], seat[ended]
+            rows = np.arange(len(ended))
+            rollout.reward[ply, ended], rollout.other_reward[ply, ended] = (
+                returns[rows, mover],
+                returns[rows, 1 - mover],
+            )
+            self._count_results(ended)
             self._start_games(ended)
 
-    def _sample_policies(
-        self, observation: Observation, player: NDArray[np.int64], rollout: Rollout, ply: int
-    ) -> Moves:
-        """Sample every board's move from the logits of the network that plays it, and record main's outputs."""
-        evaluate = self._evaluator(observation)
-        logits = np.zeros((self.num_envs, ACTIONS), np.float32)
-        for index, rows in rows_by_player(player):
-            if index in self._memory:
-                continue
-            output = evaluate(index, rows)
-            logits[rows] = output.logits.numpy()
-            if index == _MAIN:
-                rollout.value[ply, rows] = output.value.numpy()
-        rollout.logits[ply] = logits
-        action, rollout.log_probability[ply] = sample_logits(torch.from_numpy(logits))
-        return action
+    @abstractmethod
+    def choose(self, observation: Observation, player: NDArray[np.int64], rollout: RolloutT, ply: int) -> Actions:
+        """Return a move (N,) on every board that a network plays, and record what the learner needs of main's."""
 
     def _evaluator(self, observation: Observation) -> Callable[[int, Rows], NetworkOutput]:
         """Return a function that evaluates rows of ``observation`` by the network of a player."""
@@ -180,15 +172,22 @@ class SelfPlayEnvRunner(ModuleRunner):
 
         return evaluate
 
-    def _ask_heuristics(self, observation: Observation, player: NDArray[np.int64], action: Moves) -> None:
-        """Overwrite ``action`` on the boards where a heuristic is to move."""
+    def _ask_players(self, observation: Observation, player: NDArray[np.int64], action: Actions) -> None:
+        """Overwrite ``action`` on the boards where a player without a network of ours is to move.
+
+        Raises:
+            GameError: it chooses an illegal action.
+        """
         for index, rows in rows_by_player(player):
             if index not in self._memory:
                 continue
             module, memory = self.module[self._players[index]], self._memory[index]
-            action[rows], memory[rows] = module.heuristic.act(observation[rows], memory[rows], module.rng)
+            seen = observation[rows]
+            chosen, memory[rows] = module.player.act(seen, memory[rows], module.rng)
+            check_legal(module.player.name, chosen, seen)
+            action[rows] = chosen
 
-    def _slip(self, observation: Observation, action: Moves, rollout: Rollout, ply: int) -> None:
+    def _slip(self, observation: Observation, action: Actions, rollout: RolloutT, ply: int) -> None:
         """Replace some of main's moves against itself with random ones."""
         chance = self._rng.random(self.num_envs)
         rollout.slip[ply] = self._is_mirror & (chance < self.settings.rollout.slip_probability)
@@ -200,19 +199,16 @@ class SelfPlayEnvRunner(ModuleRunner):
         from_pool: NDArray[np.bool_] = ~self._is_mirror[ended]
         return from_pool
 
-    def _count_results(self, ended: NDArray[np.int64], seat: NDArray[np.int64]) -> None:
-        """Count the games against the pool among ``ended``; ``seat`` (ended,) made the last move."""
-        counts = self._counts(ended)
-        ended, seat = ended[counts], seat[counts]
-        reward = mover_reward(self._boards.outcome[ended])
-        final = pack(self._boards)[ended]
-        for board, last_seat, last_reward, position in zip(
-            ended.tolist(), seat.tolist(), reward.tolist(), final.tolist(), strict=True
-        ):
+    def _count_results(self, ended: NDArray[np.int64]) -> None:
+        """Count the games against the pool among ``ended``."""
+        ended = ended[self._counts(ended)]
+        if not len(ended):
+            return
+        last = self._boards[ended]
+        for board, returns, position in zip(ended.tolist(), last.returns, last.pack(), strict=True):
             match_up = self._match_ups[board]
-            result = Result.of(last_reward)
-            main_result = result if match_up.main_seat == last_seat else result.reversed
-            self.matchmaker.record(match_up, main_result, tuple(position))
+            main_result = Result.of(float(returns[match_up.main_seat]))
+            self.matchmaker.record(match_up, main_result, position.tobytes())
 
     def _start_games(self, boards: NDArray[np.int64]) -> None:
         """Draw a match-up and an opening for each of ``boards``."""
@@ -223,10 +219,25 @@ class SelfPlayEnvRunner(ModuleRunner):
             match_up = self._match_ups[board] = self.matchmaker.draw_from_pool()
             self._player_in_seat[board, 1 - match_up.main_seat] = self._index[match_up.module]
         for index, memory in self._memory.items():
-            memory[boards] = self.module[self._players[index]].heuristic.initial_state(len(boards))
+            memory[boards] = self.module[self._players[index]].player.initial_state(len(boards))
         for mirror, openings in self._openings.items():
             rows = boards[is_mirror == mirror]
             self._boards.assign(rows, openings.take(len(rows)))
+
+
+def check_legal(name: str, actions: Actions, observation: Observation) -> None:
+    """Check the actions (N,) of an opponent.
+
+    Raises:
+        GameError: one of them is not legal.
+    """
+    mask = observation.action_mask
+    inside = (actions >= 0) & (actions < mask.shape[1])
+    wrong = ~inside | (mask[np.arange(len(mask)), np.where(inside, actions, 0)] == 0)
+    if wrong.any():
+        raise GameError(
+            f"{name} chose the illegal action {actions[wrong][0]}: let it choose where the action mask has a 1"
+        )
 
 
 def rows_by_player(players: NDArray[np.int64]) -> Iterator[tuple[int, Rows]]:

@@ -21,7 +21,8 @@ from typing_extensions import override
 
 from connectfour.errors import ConfigError, RunFolderError, SnapshotError
 from connectfour.grading.grade import grade
-from connectfour.grading.positions import GradedPositions, load_positions
+from connectfour.grading.positions import GradedPositions
+from connectfour.grading.solved import solved_positions
 from connectfour.league.history import PolicyHistory
 from connectfour.league.manifest import Manifest, PoolState, members_in, read_manifest, write_manifest
 from connectfour.league.matchmaking import Roster
@@ -36,14 +37,15 @@ from connectfour.league.snapshots import (
     weights_sha256,
 )
 from connectfour.learning.exchange import Exchange, RunnerExchange
-from connectfour.learning.guests import read_guest
+from connectfour.learning.guests import read_guest, read_start
 from connectfour.learning.sync import load_module, module_weights, push_roster, push_weights
 from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.rllib.part import Part
 from connectfour.rllib.parted_algorithm import PartedAlgorithm
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY
 from connectfour.runs.folder import HISTORY, LEAGUE_LOCK
-from connectfour.settings.schema import Architecture, RunSettings
+from connectfour.settings.network import Architecture
+from connectfour.settings.schema import RunSettings
 from connectfour.system.allocator import keep_freed_memory
 from connectfour.system.files import locked
 
@@ -137,6 +139,7 @@ class League(Part):
         else:
             self._archive_stored_snapshots()
             self._welcome_guests()
+            self._start_main()
             self._sync_all()
             self.history.begin(algorithm.share_done, algorithm.iteration)
 
@@ -146,14 +149,25 @@ class League(Part):
         self.pool.archive(member for member in members if member.kind == "snapshot")
 
     def _welcome_guests(self) -> None:
-        """Copy the guests' policies into the league's folder and into their modules."""
+        """Copy the guests' policies into the league's folder, and the weights of networks into their modules."""
         for spec, member in zip(self.settings.league.guests, self.pool.guests, strict=True):
-            guest = read_guest(spec)
-            saved = self.store.save(member.id, "guest", encode_snapshot(guest, iteration=0, env_steps=0))
-            self.pool.members[member.id] = saved.model_copy(update={"slot": member.slot})
-            self._algorithm.learner_group.set_weights({member.module: dict(guest.weights)})
+            guest = read_guest(spec, self.settings.game)
+            if guest.kind == "onnx":
+                saved = self.store.adopt(member, guest.data, suffix=".onnx")
+            else:
+                snapshot = decode_snapshot(guest.data, spec)
+                saved = self.store.save(member.id, "guest", encode_snapshot(snapshot, iteration=0, env_steps=0))
+                self._algorithm.learner_group.set_weights({member.module: dict(snapshot.weights)})
+            self.pool.members[member.id] = saved.model_copy(update={"slot": member.slot, "joined": 0})
         if self.pool.guests:
             self._write_manifest()
+
+    def _start_main(self) -> None:
+        """Load the weights that main starts from, if the settings name some."""
+        spec = self.settings.network.start_from
+        if spec:
+            start = read_start(spec, self.settings.architecture)
+            self._algorithm.learner_group.set_weights({MAIN: dict(start.weights)})
 
     def iteration_done(self, result: dict[str, Any]) -> None:
         """Count an iteration's games, grade main if it is due, and report both in ``result``.
@@ -218,9 +232,10 @@ class League(Part):
         Raises:
             TrainingError: an env runner did not load the weights.
         """
-        snapshot, graded = self.main, self.grade_main()
+        snapshot = self.main
+        self.grade_main()
         saved = self.store.save(self.pool.next_snapshot_id, "snapshot", self._encode(snapshot))
-        member = self.pool.admit(saved.model_copy(update={"graded": graded}))
+        member = self.pool.admit(saved.model_copy(update={"graded": self._known_grade}))
         load_module(self._algorithm, self.groups, member.module, snapshot.weights)
         self._write_manifest()
         return member
@@ -234,18 +249,25 @@ class League(Part):
         return encode_snapshot(snapshot, iteration=self._algorithm.iteration, env_steps=self._algorithm.env_steps)
 
     def grade_main(self) -> float:
-        """Return the share of solved positions (dev half) in which main's best action keeps the result."""
+        """Return in which share of solved positions (dev half), if any, main's best action keeps the result."""
+        if self._graded_positions is None:
+            return self.value_preserving
         player = NetworkPlayer(MAIN, build_network(self.main), temperature=0.0)
         self.value_preserving = grade(player, self._graded_positions).overall.value_preserving_share
         return self.value_preserving
 
+    @property
+    def _known_grade(self) -> float | None:
+        """Main's latest grade; None before the first one, and in a game that is not solved."""
+        return None if math.isnan(self.value_preserving) else self.value_preserving
+
     @cached_property
-    def _graded_positions(self) -> GradedPositions:
-        return load_positions("dev")
+    def _graded_positions(self) -> GradedPositions | None:
+        return solved_positions(self.settings.game.rules, "dev")
 
     def _write_manifest(self, main: Member | None = None) -> None:
         main = main or members_in(self.store.manifest).get(MAIN)
-        write_manifest(self.store.manifest, Manifest(**dict(self.pool.to_state()), main=main))
+        write_manifest(self.store.manifest, Manifest(**dict(self.pool.to_state()), game=self.settings.game, main=main))
 
     def _write_main(self, encoded: EncodedSnapshot) -> None:
         """Write main as the run's latest policy.
@@ -253,8 +275,7 @@ class League(Part):
         The one before stays until the next save, for readers who have just read the manifest.
         """
         before = members_in(self.store.manifest).get(MAIN)
-        graded = None if math.isnan(self.value_preserving) else self.value_preserving
-        main = self.store.save(MAIN, "main", encoded).model_copy(update={"graded": graded})
+        main = self.store.save(MAIN, "main", encoded).model_copy(update={"graded": self._known_grade})
         self._write_manifest(main)
         self.store.remove_mains({main.file, before.file if before else None})
 
@@ -350,6 +371,8 @@ class League(Part):
                 f"{len(self.settings.league.guests)}: restore it with the settings of its own run"
             )
         for member in (*self.pool.slots().values(), *self.pool.guests):
+            if member.weights_sha256 is None:  # a guest without a network of ours
+                continue
             snapshot = Snapshot(self._architecture(member.module), module_weights(self._algorithm, member.module))
             if weights_sha256(snapshot.weights) != member.weights_sha256:
                 raise SnapshotError(

@@ -16,7 +16,6 @@ from ray.rllib.utils import force_list
 from typing_extensions import override
 
 from connectfour.errors import ConfigError
-from connectfour.games.connect_four.env import ENV_NAME
 from connectfour.league.members import MAIN
 from connectfour.learning.league import League
 from connectfour.learning.modules import module_of_agent, module_specs
@@ -161,7 +160,8 @@ class LeagueConfig(PartedConfig):
         rollout = settings.rollout
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
-        config.environment(ENV_NAME)
+        game = settings.game.rules
+        config.environment(load_name(game.environment), env_config=_env_config(settings))
         config.disable_env_checking = True  # RLlib's check plays a move on every environment; a test does it instead
         config.env_runners(
             env_runner_cls=config.lockstep_runner if rollout.env_runner == "lockstep" else StockEnvRunner,
@@ -249,6 +249,11 @@ class LeagueConfig(PartedConfig):
         for name, value in new.items():
             if value != old[name]:
                 setattr(self, name, value)
+
+
+def _env_config(settings: RunSettings) -> dict[str, Any]:
+    """Return what RLlib's own env runner makes its environments of."""
+    return {"game": settings.game.name, "options": settings.game.options}
 
 
 def _trial(algorithm: Any) -> Path:

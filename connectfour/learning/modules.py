@@ -7,16 +7,19 @@ from typing import Any
 import gymnasium as gym
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from connectfour.errors import ConfigError
-from connectfour.games.connect_four.env import AGENTS, ConnectFourEnv
-from connectfour.games.connect_four.packing import MAX_PLIES
+from connectfour.errors import ConfigError, PlayerError
+from connectfour.games.contract import Game
+from connectfour.games.env import AGENTS
+from connectfour.games.spaces import spaces_of
 from connectfour.league.matchmaking import MatchUp
 from connectfour.league.members import MAIN, guest_module, heuristic_module, slot_module
-from connectfour.learning.guests import guest_networks
-from connectfour.learning.heuristic_module import HeuristicRLModule
+from connectfour.league.snapshots import decode_snapshot
+from connectfour.learning.guests import read_guest
+from connectfour.learning.player_module import PlayerRLModule
 from connectfour.learning.rl_module import module_class
+from connectfour.players.encoded import EncodedPlayer
+from connectfour.players.names import encode_heuristic
 from connectfour.settings.schema import RunSettings
-from heuristics import make_heuristic
 
 
 def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
@@ -26,11 +29,9 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         ConfigError: a heuristic is unknown.
         PlayerError, RunFolderError, SnapshotError: a guest cannot be read.
     """
-    env = ConnectFourEnv()
-    spaces: dict[str, gym.Space[Any]] = {
-        "observation_space": env.observation_spaces["player_0"],
-        "action_space": env.action_spaces["player_0"],
-    }
+    game = settings.game.rules
+    observation_space, action_space = spaces_of(game)
+    spaces: dict[str, gym.Space[Any]] = {"observation_space": observation_space, "action_space": action_space}
     network = {"network": settings.architecture.model_dump()}
     # An opponent plays few boards at a time: converting its weights would cost more time than it saves.
     of_main = {**network, "precision": settings.precision}
@@ -39,19 +40,28 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
         specs[slot_module(slot)] = RLModuleSpec(
             module_class=module_class(settings.architecture), model_config=network, **spaces
         )
-    for number, guest in enumerate(guest_networks(settings.league.guests)):
-        specs[guest_module(number)] = RLModuleSpec(
-            module_class=module_class(guest), model_config={"network": guest.model_dump()}, **spaces
-        )
+    for number, spec in enumerate(settings.league.guests):
+        specs[guest_module(number)] = _guest(read_guest(spec, settings.game), game, spaces)
     for name in settings.league.heuristics:
         try:
-            make_heuristic(name)
-        except ValueError as error:
-            raise ConfigError(f"league.heuristics: {error}") from None
-        specs[heuristic_module(name)] = RLModuleSpec(
-            module_class=HeuristicRLModule, model_config={"heuristic": name, "max_seq_len": MAX_PLIES}, **spaces
-        )
+            player = encode_heuristic(name, settings.game)
+        except PlayerError as error:
+            raise ConfigError(f"league.opponents: {error}") from None
+        specs[heuristic_module(name)] = _player(player, game, spaces)
     return specs
+
+
+def _guest(guest: EncodedPlayer, game: Game, spaces: dict[str, gym.Space[Any]]) -> RLModuleSpec:
+    if guest.kind == "onnx":
+        return _player(guest, game, spaces)
+    network = decode_snapshot(guest.data, guest.name).network
+    config = {"network": network.model_dump()}
+    return RLModuleSpec(module_class=module_class(network), model_config=config, **spaces)
+
+
+def _player(player: EncodedPlayer, game: Game, spaces: dict[str, gym.Space[Any]]) -> RLModuleSpec:
+    config = {"player": player, "max_seq_len": game.max_plies}
+    return RLModuleSpec(module_class=PlayerRLModule, model_config=config, **spaces)
 
 
 def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:

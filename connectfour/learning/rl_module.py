@@ -1,4 +1,4 @@
-"""The action-masking RLModule around a ``ConnectFourNetwork``."""
+"""RLModules around networks: a masked policy with a value, and masked Q-values."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing_extensions import override
 
 from connectfour.apex.learner import Q_VALUES
 from connectfour.games.observation import Observation
-from connectfour.networks.network import ConnectFourNetwork
-from connectfour.settings.schema import Architecture
+from connectfour.networks.network import GameNetwork, PolicyNetwork, QNetwork, make_network
+from connectfour.settings.network import Architecture
 
 _PREFIX = "network."
 
 
-class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Maps PettingZoo's observations to a policy and a value.
+class NetworkRLModule(TorchRLModule):  # type: ignore[misc]  # Ray's classes are untyped here
+    """An RLModule around a network.
 
     ``model_config["network"]`` holds ``Architecture``, ``model_config["precision"]`` the encoder's precision.
 
@@ -28,28 +28,18 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
     policies. The module reads ``obs["observation"]`` and ``obs["action_mask"]`` and does not change the batch.
     """
 
-    network: ConnectFourNetwork
+    network: GameNetwork
 
     @override
     def setup(self) -> None:
         """Build the network."""
         settings = Architecture.model_validate(self.model_config["network"])
-        self.network = ConnectFourNetwork(settings, precision=self.model_config.get("precision", "float32"))
+        self.network = make_network(settings, precision=self.model_config.get("precision", "float32"))
 
     @override
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        features = self._features(batch)
-        return {Columns.ACTION_DIST_INPUTS: self._logits(features, batch)}
-
-    @override
-    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        features = self._features(batch)
-        return {Columns.ACTION_DIST_INPUTS: self._logits(features, batch), Columns.EMBEDDINGS: features}
-
-    @override
-    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
-        """Return the value (batch,) of ``batch``; ``embeddings`` from a training pass avoid encoding again."""
-        return self.network.value(self._features(batch) if embeddings is None else embeddings)
+        output = self.network(batch[Columns.OBS]["observation"], batch[Columns.OBS]["action_mask"])
+        return {Columns.ACTION_DIST_INPUTS: output.logits}
 
     @override
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -64,22 +54,32 @@ class ActionMaskingRLModule(TorchRLModule, ValueFunctionAPI):  # type: ignore[mi
     def _features(self, batch: dict[str, Any]) -> Tensor:
         return self.network.encode(batch[Columns.OBS]["observation"])
 
-    def _logits(self, features: Tensor, batch: dict[str, Any]) -> Tensor:
-        return self.network.policy_logits(features, batch[Columns.OBS]["action_mask"])
+
+class ActionMaskingRLModule(NetworkRLModule, ValueFunctionAPI):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Maps observations to a policy and a value, by a ``PolicyNetwork``."""
+
+    network: PolicyNetwork
+
+    @override
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        features = self._features(batch)
+        logits = self.network.policy_logits(features, batch[Columns.OBS]["action_mask"])
+        return {Columns.ACTION_DIST_INPUTS: logits, Columns.EMBEDDINGS: features}
+
+    @override
+    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """Return the value (batch,) of ``batch``; ``embeddings`` from a training pass avoid encoding again."""
+        return self.network.value(self._features(batch) if embeddings is None else embeddings)
 
 
-class DuelingRLModule(ActionMaskingRLModule):
-    """The same around a network with the head ``dueling``."""
+class DuelingRLModule(NetworkRLModule):
+    """Maps observations to Q-values, by a ``QNetwork``."""
+
+    network: QNetwork
 
     def q_values(self, observation: dict[str, Tensor]) -> Tensor:
         """Return the masked Q-values (batch, actions) of an observation's planes and action mask."""
-        batch = {Columns.OBS: observation}
-        return self.network.q_values(self._features(batch), observation["action_mask"])
-
-    @override
-    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-        output = self.network(batch[Columns.OBS]["observation"], batch[Columns.OBS]["action_mask"])
-        return {Columns.ACTION_DIST_INPUTS: output.logits}
+        return self.network.q_values(self.network.encode(observation["observation"]), observation["action_mask"])
 
     @override
     def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Tensor]:
@@ -94,6 +94,6 @@ def as_tensors(observation: Observation) -> dict[str, Tensor]:
     }
 
 
-def module_class(network: Architecture) -> type[ActionMaskingRLModule]:
+def module_class(network: Architecture) -> type[NetworkRLModule]:
     """Return the RLModule class for a network."""
     return DuelingRLModule if network.head == "dueling" else ActionMaskingRLModule

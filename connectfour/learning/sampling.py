@@ -96,5 +96,5 @@ class LockstepSampler(Part):
         self.runners.end()
 
 
-def _sample_and_measure(env_runner: SelfPlayEnvRunner) -> tuple[Any, Any]:
+def _sample_and_measure(env_runner: SelfPlayEnvRunner[Any]) -> tuple[Any, Any]:
     return env_runner.sample(), env_runner.get_metrics()

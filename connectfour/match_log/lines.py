@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
@@ -9,35 +10,67 @@ from typing import Any, Literal, get_args
 from connectfour.matches.records import GameRecord
 from connectfour.players.encoded import EncodedPlayer
 
+SCHEMA_VERSION = 2
+
+# Earlier releases wrote the rules as ``repr`` of an object.
+_OLD_RULES = re.compile(r"ConnectFour\(greedy=(True|False)\)")
+_OLD_GAME = "connect_four"
+
 
 @dataclass(frozen=True)
-class GameSettings:
+class PlaySettings:
     """How the games of a log are played; the same for all of them.
 
     Attributes:
-        rules: the game, as ``repr`` of its rules.
         opening_plies: random plies before each game.
+        rules: the name of the ``game``, and what else its games have in common, by name.
     """
 
-    rules: str
     opening_plies: int
+    rules: Mapping[str, Any]
+
+    @property
+    def game(self) -> str:
+        """Name of the game."""
+        return str(self.rules["game"])
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options of the game."""
+        options: Mapping[str, Any] = self.rules.get("options", {})
+        return options
 
     def to_json(self) -> dict[str, Any]:
         """Return its line of a log."""
-        return {"settings": asdict(self)}
+        fields = {"schema_version": SCHEMA_VERSION, "opening_plies": self.opening_plies, **self.rules}
+        return {"settings": fields}
 
     @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> GameSettings:
+    def from_json(cls, row: Mapping[str, Any]) -> PlaySettings:
         """Return the settings in a line of a log.
 
         Raises:
-            KeyError, TypeError: the line has another shape.
+            KeyError, TypeError, ValueError: the line has another shape.
         """
-        return cls(**row["settings"])
+        fields = dict(row["settings"])
+        version, plies = fields.pop("schema_version", 1), fields.pop("opening_plies")
+        if version == 1:
+            return cls(plies, _read_old_rules(fields["rules"]))
+        if version != SCHEMA_VERSION or not isinstance(fields["game"], str):
+            raise ValueError(f"settings of schema version {version}")
+        return cls(plies, fields)
 
     def __str__(self) -> str:
         """Return the settings as part of a sentence."""
-        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+        named = {**self.rules, "opening_plies": self.opening_plies}
+        return ", ".join(f"{name} {value}" for name, value in named.items() if value != {})
+
+
+def _read_old_rules(text: str) -> dict[str, Any]:
+    found = _OLD_RULES.fullmatch(text)
+    if found:
+        return {"game": _OLD_GAME, "options": {}, "greedy": found[1] == "True"}
+    return {"game": text}
 
 
 @dataclass(frozen=True)
@@ -140,7 +173,7 @@ class Ended:
         return cls(row["ended"], row["limit"], float(row.get("seconds", 0.0)))
 
 
-LogLine = GameSettings | RankedPlayer | GameRecord | SetAside | Ended
+LogLine = PlaySettings | RankedPlayer | GameRecord | SetAside | Ended
 
 
 def line_from_json(row: Mapping[str, Any]) -> LogLine:
@@ -150,7 +183,7 @@ def line_from_json(row: Mapping[str, Any]) -> LogLine:
         KeyError, TypeError, ValueError: it is not a line of a log.
     """
     if "settings" in row:
-        return GameSettings.from_json(row)
+        return PlaySettings.from_json(row)
     if "player" in row:
         return RankedPlayer.from_json(row)
     if "set_aside" in row:

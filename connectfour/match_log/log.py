@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from connectfour.errors import RankingError
+from connectfour.games.registry import DEFAULT
 from connectfour.games.result import Score, SeatScores
-from connectfour.match_log.lines import Ended, GameSettings, LogLine, RankedPlayer, SetAside, line_from_json
+from connectfour.match_log.lines import Ended, LogLine, PlaySettings, RankedPlayer, SetAside, line_from_json
 from connectfour.matches.records import GameRecord
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.system.files import locked
@@ -50,7 +51,7 @@ class MatchLog:
     def __init__(self, path: Path, lines: Iterable[LogLine] = ()) -> None:
         """Start from ``lines``; use ``read`` or ``writing`` to load the file at ``path``."""
         self.path = path
-        self.settings: GameSettings | None = None
+        self.settings: PlaySettings | None = None
         self.players: dict[str, RankedPlayer] = {}
         self.games: list[GameRecord] = []
         self.set_aside: dict[str, str] = {}
@@ -119,6 +120,11 @@ class MatchLog:
             self._take_in(line)
 
     @property
+    def game(self) -> str:
+        """Name of the game; Connect Four's before anything is logged."""
+        return self.settings.game if self.settings else DEFAULT
+
+    @property
     def next_id(self) -> int:
         """The id of the next game."""
         return max(self._ids, default=0) + 1
@@ -162,7 +168,7 @@ class MatchLog:
                 ) from None
 
     def _take_in(self, line: LogLine) -> None:
-        if isinstance(line, GameSettings):
+        if isinstance(line, PlaySettings):
             self.settings = line
         elif isinstance(line, RankedPlayer):
             self.players[line.name] = line

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.games.connect_four.bitboard import Boards, Moves, Outcome, mover_reward
-from connectfour.games.connect_four.notation import format_moves
-from connectfour.games.connect_four.openings import random_opening_moves
-from connectfour.games.connect_four.packing import MAX_PLIES
+from connectfour.games.contract import Actions, Boards, Game
+from connectfour.games.moves import play_moves
+from connectfour.games.openings import random_opening_moves
+from connectfour.games.registry import make_game
 from connectfour.games.result import Result, Score, SeatScores
 from connectfour.matches.records import Fault, GameRecord, GameSpec, Termination
 from connectfour.matches.referee import Answer, ask
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import build_player
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 
 NoteMover = Callable[[int | None], None]
 """Called with a player's index before its code runs, and with None afterward."""
 
-_NO_COLUMN = -1
+_NO_ACTION = -1
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,13 @@ class Played:
     """N games that have ended.
 
     Attributes:
-        results: the values of ``Result`` for the player who moved first from the empty board, (N,) int8.
-        columns: the moves after the position in which a game began, (N, 42) int8; -1 after the end.
+        results: the values of ``Result`` for the player in seat 0, (N,) int8.
+        actions: the actions after the position in which a game began, (N, longest game) int32; -1 after the end.
         faults: by row, the faults that ended games.
     """
 
     results: NDArray[np.int8]
-    columns: NDArray[np.int8]
+    actions: NDArray[np.int32]
     faults: dict[int, Fault]
 
 
@@ -51,33 +53,39 @@ class _Lockstep:
     """
 
     def __init__(
-        self, players: tuple[Player, Player], boards: Boards, leads: NDArray[np.integer], note_mover: NoteMover
+        self,
+        game: Game,
+        players: tuple[Player, Player],
+        boards: Boards,
+        leads: NDArray[np.integer],
+        note_mover: NoteMover,
     ) -> None:
         """Begin the games; arguments as in ``play_games``."""
         count = len(boards)
-        self._players, self._leads, self._note_mover = players, leads, note_mover
+        self._game, self._players, self._leads, self._note_mover = game, players, leads, note_mover
         self._states = []
         for index, player in enumerate(players):
             note_mover(index)
             self._states.append(player.initial_state(count))
             note_mover(None)
-        self.played = Played(np.zeros(count, np.int8), np.full((count, MAX_PLIES), _NO_COLUMN, np.int8), {})
+        actions = np.full((count, game.max_plies), _NO_ACTION, np.int32)
+        self.played = Played(np.zeros(count, np.int8), actions, {})
         self.rows, self.boards = np.arange(count), boards[:]
         self._ply = 0
 
-    def ask_players(self, rng: np.random.Generator) -> Moves:
-        """Return the next column of each game; -1 where the player to move gave a faulty answer, which is recorded."""
+    def ask_players(self, rng: np.random.Generator) -> Actions:
+        """Return the next action of each game; -1 where the player to move gave a faulty answer, which is recorded."""
         movers = (self._leads[self.rows] + self.boards.seat) % 2
-        columns = np.zeros(len(self.rows), dtype=np.int64)
+        actions = np.zeros(len(self.rows), dtype=np.int64)
         for index in range(len(self._players)):
             here = np.flatnonzero(movers == index)
             if len(here):
                 answer = self._ask(index, here, rng)
-                columns[here] = answer.columns
+                actions[here] = answer.actions
                 for row, fault in answer.faults.items():
-                    columns[here[row]] = _NO_COLUMN
+                    actions[here[row]] = _NO_ACTION
                     self.played.faults[int(self.rows[here[row]])] = fault
-        return columns
+        return actions
 
     def _ask(self, index: int, here: NDArray[np.int64], rng: np.random.Generator) -> Answer:
         """Ask a player about the boards ``here``, and keep its memory."""
@@ -89,22 +97,32 @@ class _Lockstep:
         self._states[index][rows] = answer.state
         return answer
 
-    def play(self, columns: Moves) -> None:
-        """Play ``columns``, one per game, note what happens, and drop the games that end."""
-        seats = self.boards.seat
-        outcome = self.boards.play(columns)
-        illegal = outcome == Outcome.ILLEGAL
-        for row in np.flatnonzero(illegal & (columns != _NO_COLUMN)).tolist():
-            self.played.faults[int(self.rows[row])] = Fault("illegal", f"column {columns[row] + 1} is full")
-        self.played.columns[self.rows, self._ply] = np.where(illegal, _NO_COLUMN, columns)
-        gain = mover_reward(outcome)
-        self.played.results[self.rows] = np.where(seats == 0, gain, -gain)
+    def play(self, actions: Actions) -> None:
+        """Play ``actions``, one per game, note what happens, and drop the games that end."""
+        self._forfeit(actions)
+        legal = actions != _NO_ACTION
+        self.rows, self.boards, actions = self.rows[legal], self.boards[legal], actions[legal]
+        self.boards.play(actions)
+        self.played.actions[self.rows, self._ply] = actions
         self._ply += 1
-        going = ~self.boards.over
-        self.rows, self.boards = self.rows[going], self.boards[going]
+        over = self.boards.over
+        self.played.results[self.rows[over]] = np.sign(self.boards.returns[over, 0])
+        self.rows, self.boards = self.rows[~over], self.boards[~over]
+
+    def _forfeit(self, actions: Actions) -> None:
+        """End the games in which an action is illegal or missing: whoever moves there loses."""
+        chosen = np.where(actions == _NO_ACTION, 0, actions)
+        illegal = (actions != _NO_ACTION) & ~self.boards.legal()[np.arange(len(actions)), chosen]
+        for row in np.flatnonzero(illegal).tolist():
+            detail = f"{self._game.action_name(int(actions[row]))} is not legal"
+            self.played.faults[int(self.rows[row])] = Fault("illegal", detail)
+        actions[illegal] = _NO_ACTION
+        lost = actions == _NO_ACTION
+        self.played.results[self.rows[lost]] = np.where(self.boards.seat[lost] == 0, Result.LOSS, Result.WIN)
 
 
 def play_games(
+    game: Game,
     players: tuple[Player, Player],
     boards: Boards,
     leads: NDArray[np.integer],
@@ -114,13 +132,14 @@ def play_games(
     """Play N games to their end.
 
     Args:
+        game: the game.
         players: the two players.
-        boards: N positions, none of which is over.
-        leads: index (N,) of the player in the seat that moves first from the empty board.
+        boards: N positions, none of which is over; for this call alone.
+        leads: index (N,) of the player in seat 0.
         rng: random number generator.
         note_mover: called with the index of the player whose code is about to run.
     """
-    games = _Lockstep(players, boards, leads, note_mover)
+    games = _Lockstep(game, players, boards, leads, note_mover)
     while len(games.rows):
         games.play(games.ask_players(rng))
     return games.played
@@ -131,13 +150,15 @@ class Match:
     """The games of a match between two players; in every second one, the seats are swapped.
 
     Attributes:
-        names: the players; the first of them moves first in the first game.
-        openings: the random moves that begin each two games, (N, plies), 0-based.
+        game: the game.
+        names: the players; the first of them has seat 0 in the first game.
+        openings: the random actions that begin each two games, (N, plies).
         played: how the games went on.
     """
 
+    game: Game
     names: tuple[str, str]
-    openings: Moves
+    openings: Actions
     played: Played
 
     @property
@@ -149,35 +170,53 @@ class Match:
     def record(self, row: int) -> GameRecord:
         """Return a game with its moves; rows and ids count from 0."""
         first, second = self.names if row % 2 == 0 else self.names[::-1]
-        game = GameSpec(row, first, second, format_moves(self.openings[row // 2]))
-        return _record(game, self.played, row)
+        opening = self.openings[row // 2]
+        spec = GameSpec(row, first, second, self.game.format_actions(opening))
+        return _record(self.game, spec, opening, self.played, row)
 
 
 def play_match(
-    player: Player, opponent: Player, games: int = 400, *, seed: int = 0, opening_plies: int = 0
+    player: Player,
+    opponent: Player,
+    games: int = 400,
+    *,
+    seed: int = 0,
+    opening_plies: int = 0,
+    game: Game | None = None,
 ) -> SeatScores:
     """Play ``games`` games, half of them from each seat, and return the score of ``player``.
 
     Args:
-        player: moves first in the extra game if ``games`` is odd.
+        player: has seat 0 in the extra game if ``games`` is odd.
         opponent: the other player.
         games: number of games.
         seed: random seed.
         opening_plies: random plies before each game; two games with swapped seats share them.
+        game: the game; Connect Four by default.
+
+    Raises:
+        ConfigError: games never last as long as the openings.
     """
-    return play_recorded_match(player, opponent, games, seed=seed, opening_plies=opening_plies).scores
+    return play_recorded_match(player, opponent, games, seed=seed, opening_plies=opening_plies, game=game).scores
 
 
 def play_recorded_match(
-    player: Player, opponent: Player, games: int = 400, *, seed: int = 0, opening_plies: int = 0
+    player: Player,
+    opponent: Player,
+    games: int = 400,
+    *,
+    seed: int = 0,
+    opening_plies: int = 0,
+    game: Game | None = None,
 ) -> Match:
     """Play the games of ``play_match``, and return them with their moves."""
+    game = game or make_game()
     rng = np.random.default_rng(seed)
-    openings = random_opening_moves((games + 1) // 2, opening_plies, rng)
+    openings = random_opening_moves(game, (games + 1) // 2, opening_plies, rng)
     number = np.arange(games)
-    boards = _boards_after(openings)[number // 2]
-    played = play_games((player, opponent), boards, number % 2, rng)
-    return Match((player.name, opponent.name), openings, played)
+    boards = play_moves(game, openings[number // 2])
+    played = play_games(game, (player, opponent), boards, number % 2, rng)
+    return Match(game, (player.name, opponent.name), openings, played)
 
 
 def _score(results: NDArray[np.int8]) -> Score:
@@ -185,10 +224,15 @@ def _score(results: NDArray[np.int8]) -> Score:
 
 
 @dataclass(frozen=True)
-class ConnectFour:
-    """Connect Four as the game of a ranking; ``greedy`` networks play their most probable column."""
+class BoardGame:
+    """A game as the rules of a ranking; ``greedy`` networks play their most probable action."""
 
     greedy: bool = True
+    game: GameSettings = CONNECT_FOUR
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the game, its options, and how networks play."""
+        return {"game": self.game.name, "options": self.game.options, "greedy": self.greedy}
 
     def build(self, encoded: EncodedPlayer) -> Player:
         """Build a player."""
@@ -203,26 +247,20 @@ class ConnectFour:
         note_mover: NoteMover,
     ) -> list[GameRecord]:
         """Play ``games`` between ``players`` with these ``names``; their openings have the same length."""
-        start = time.perf_counter()
-        leads = np.array([names.index(game.first) for game in games])
-        openings = np.array([list(map(int, game.opening)) for game in games], dtype=np.int64) - 1
-        played = play_games(players, _boards_after(openings), leads, rng, note_mover)
+        start, game = time.perf_counter(), self.game.rules
+        leads = np.array([names.index(each.first) for each in games])
+        openings = [game.parse_actions(each.opening) for each in games]
+        played = play_games(game, players, play_moves(game, openings), leads, rng, note_mover)
         seconds = round((time.perf_counter() - start) / len(games), 5)
-        return [_record(game, played, row, seconds) for row, game in enumerate(games)]
+        return [_record(game, spec, openings[row], played, row, seconds) for row, spec in enumerate(games)]
 
 
-def _boards_after(openings: Moves) -> Boards:
-    """Return the positions (N,) after the moves (N, plies)."""
-    boards = Boards(len(openings))
-    for columns in openings.T:
-        boards.play(columns)
-    return boards
-
-
-def _record(game: GameSpec, played: Played, row: int, seconds: float = 0.0) -> GameRecord:
+def _record(
+    game: Game, spec: GameSpec, opening: Sequence[int] | Actions, played: Played, row: int, seconds: float = 0.0
+) -> GameRecord:
     result = Result(int(played.results[row]))
     by_rules: Termination = "draw" if result is Result.DRAW else "win"
     termination, detail = played.faults.get(row, (by_rules, ""))
-    columns = played.columns[row]
-    moves = game.opening + format_moves(columns[columns != _NO_COLUMN])
-    return GameRecord.of(game, termination, result, moves=moves, seconds=seconds, detail=detail)
+    actions = played.actions[row]
+    moves = game.format_actions([*map(int, opening), *actions[actions != _NO_ACTION].tolist()])
+    return GameRecord.of(spec, termination, result, moves=moves, seconds=seconds, detail=detail)

@@ -11,9 +11,9 @@ from connectfour.games.result import Result
 Termination = Literal["win", "draw", "illegal", "invalid_result", "exception", "crash", "timeout", "infrastructure"]
 """How a game ended.
 
-By the rules: ``win``, ``draw``. By a fault of the player who lost: ``illegal``, a full column; ``invalid_result``, an
-answer that is not a column; ``exception``, its code raised; ``crash``, its process died; ``timeout``, it used up its
-own time.
+By the rules: ``win``, ``draw``. By a fault of the player who lost: ``illegal``, an action that the position does not
+allow; ``invalid_result``, an answer that is not an action; ``exception``, its code raised; ``crash``, its process died;
+``timeout``, it used up its own time.
 Through no fault of either player: ``infrastructure``, the game could not be played and does not count.
 """
 
@@ -34,9 +34,9 @@ class GameSpec:
 
     Attributes:
         id: its number in the log; a game that is retried keeps it.
-        first: name of the player who moves first from the empty board.
+        first: name of the player in seat 0.
         second: name of the other player.
-        opening: the random moves before the players take over, as a move string.
+        opening: the random moves before the players take over, as the game writes them.
     """
 
     id: int

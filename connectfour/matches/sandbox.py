@@ -48,7 +48,11 @@ def longest_batch(deadline: float) -> float:
 
 
 class Rules(Protocol):
-    """A game that can be ranked: Connect Four, or the game of known levels that rehearsals play."""
+    """A game that can be ranked: one that a league plays, or the game of known levels that rehearsals play."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return what games in one log have in common, ``game`` being its name; all values are plain."""
+        ...
 
     def build(self, encoded: EncodedPlayer) -> Player:
         """Build a player of this game."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
-from connectfour.games.connect_four.bitboard import CELLS
-from connectfour.networks.features import PLANES, MirrorFeatures
-from connectfour.settings.schema import Architecture
+from connectfour.games.contract import Game
+from connectfour.networks.features import MirrorFeatures
+from connectfour.settings.network import Architecture
 
 
 class MirrorLayer(nn.Module):
@@ -53,12 +55,12 @@ class MirrorEncoder(nn.Module):
 
 
 class DenseEncoder(nn.Sequential):
-    """Dense layers over the planes."""
+    """Dense layers over the observation."""
 
-    def __init__(self, settings: Architecture) -> None:
+    def __init__(self, game: Game, settings: Architecture) -> None:
         """Build ``layers`` layers of ``width`` units."""
         super().__init__(nn.Flatten())
-        inputs = PLANES * CELLS
+        inputs = math.prod(game.observation_shape)
         for _ in range(settings.layers):
             linear = nn.Linear(inputs, settings.width)
             nn.init.orthogonal_(linear.weight, gain=2**0.5)
@@ -82,22 +84,23 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map (batch, channels, 6, 7) to the same shape."""
+        """Map (batch, channels, rows, columns) to the same shape."""
         out: Tensor = torch.relu(features + self.second(torch.relu(self.first(features))))
         return out
 
 
 class ResidualEncoder(nn.Module):
-    """A tower of residual blocks over the planes."""
+    """A tower of residual blocks over planes."""
 
-    def __init__(self, settings: Architecture) -> None:
-        """Build ``layers`` blocks of ``width`` channels."""
+    def __init__(self, game: Game, settings: Architecture) -> None:
+        """Build ``layers`` blocks of ``width`` channels, for observations (rows, columns, planes)."""
         super().__init__()
-        self.stem = nn.Conv2d(PLANES, settings.width, 3, padding=1)
+        rows, columns, planes = game.observation_shape
+        self.stem = nn.Conv2d(planes, settings.width, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(settings.width) for _ in range(settings.layers)))
-        self.size = settings.width * CELLS
+        self.size = settings.width * rows * columns
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Map planes (batch, 6, 7, 2) to (batch, width * 42)."""
+        """Map planes (batch, rows, columns, planes) to (batch, width * rows * columns)."""
         features: Tensor = self.blocks(torch.relu(self.stem(planes.permute(0, 3, 1, 2))))
         return features.flatten(1)

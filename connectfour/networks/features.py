@@ -61,10 +61,10 @@ def _in_mirror_order(lines: Bits) -> Bits:
 
 
 class RawPlanes(nn.Module):
-    """The planes themselves."""
+    """The observation itself."""
 
     def forward(self, planes: Tensor, dtype: torch.dtype) -> tuple[Tensor]:
-        """Return ``planes`` (batch, 6, 7, 2) in ``dtype``."""
+        """Return ``planes`` (batch, *observation_shape) in ``dtype``."""
         return (planes.to(dtype),)
 
 

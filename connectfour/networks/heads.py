@@ -1,4 +1,4 @@
-"""Policy and value heads: from encoded positions to logits (batch, 7) and values (batch, 1) before tanh."""
+"""Policy and value heads: from encoded positions to logits (batch, actions) and values (batch, 1) before tanh."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ class MirrorValueHead(nn.Module):
         return value
 
 
-def linear_heads(size: int) -> tuple[nn.Linear, nn.Linear]:
-    """Return a policy head and a value head that read ``size`` features."""
-    policy_head, value_head = nn.Linear(size, COLUMNS), nn.Linear(size, 1)
+def linear_heads(size: int, actions: int) -> tuple[nn.Linear, nn.Linear]:
+    """Return a policy head for ``actions`` actions and a value head that read ``size`` features."""
+    policy_head, value_head = nn.Linear(size, actions), nn.Linear(size, 1)
     _initialize(policy_head, _POLICY_GAIN)
     _initialize(value_head, 1.0)
     return policy_head, value_head

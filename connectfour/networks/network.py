@@ -1,32 +1,36 @@
-"""``ConnectFourNetwork``: from PettingZoo's observation to masked logits and a value.
+"""``GameNetwork``: from a player's observation to masked logits and a value.
 
-A network with the head ``dueling`` learns Q-values: the value head gives the value of a position, the policy head the
-advantage of each column. Its logits are its Q-values divided by a small temperature, and its value is the best of them,
-so it can be used wherever a policy can.
+A ``PolicyNetwork`` has logits and a value. A ``QNetwork`` learns Q-values: the value head gives the value of a
+position, the policy head the advantage of each action. Its logits are its Q-values divided by a small temperature, and
+its value is the best of them, so it can be used wherever a policy can.
 
-Connect Four is mirror-symmetric. With the default encoder, ``lines``, so are the policy and the value.
+Connect Four is mirror-symmetric. With its default encoder, ``lines``, so are the policy and the value.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from connectfour.apex.q_values import dueling
+from connectfour.errors import ConfigError
+from connectfour.games.contract import Game
+from connectfour.games.registry import load_own
 from connectfour.networks.encoders import DenseEncoder, MirrorEncoder, ResidualEncoder
 from connectfour.networks.features import MirrorFeatures, RawPlanes
 from connectfour.networks.heads import MirrorPolicyHead, MirrorValueHead, linear_heads
 from connectfour.networks.masks import mask_logits
-from connectfour.settings.schema import Architecture
+from connectfour.settings.network import Architecture
 
 Prepared = tuple[Tensor, ...]
-"""Features of N positions, as ``ConnectFourNetwork.prepare`` returns them."""
+"""Features of N positions, as ``GameNetwork.prepare`` returns them."""
 
 Q_TEMPERATURE = 0.02
-"""Q-values are divided by this to give the logits of a dueling network.
+"""Q-values are divided by this to give the logits of a ``QNetwork``.
 
 Q-values lie in [-1, 1], so sampling from them as they are would be nearly random play.
 """
@@ -36,7 +40,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class NetworkOutput(NamedTuple):
-    """Result of a forward pass: ``logits`` (batch, 7) float32 and ``value`` (batch,) float32 in [-1, 1]."""
+    """Result of a forward pass: ``logits`` (batch, actions) float32 and ``value`` (batch,) float32 in [-1, 1]."""
 
     logits: Tensor
     value: Tensor
@@ -52,37 +56,51 @@ def multiplies_bfloat16(device_type: str) -> bool:
     return fast
 
 
-class ConnectFourNetwork(nn.Module):
+class GameNetwork(nn.Module):
     """An encoder with a policy head and a value head.
 
     Attributes:
-        settings: architecture and sizes.
+        settings: architecture and sizes, and the game.
         precision: dtype of the encoder's arithmetic. Weights and heads stay float32; it is not stored in snapshots.
+        features: computes the encoder's input, which needs no weights.
     """
 
+    features: nn.Module
+    encoder: nn.Module
+    policy_head: nn.Module
+    value_head: nn.Module
+
     def __init__(self, settings: Architecture, *, precision: Precision = "float32") -> None:
-        """Build a network with random weights from Torch's global generator."""
+        """Build a network with random weights from Torch's global generator.
+
+        Raises:
+            ConfigError, GameError: an encoder of the user's own cannot be built or used.
+        """
         super().__init__()
         self.settings = settings
         self.precision = precision
-        self.features: MirrorFeatures | RawPlanes
-        self.encoder: MirrorEncoder | ResidualEncoder | DenseEncoder
-        self.policy_head: nn.Module
-        self.value_head: nn.Module
         if settings.encoder == "lines":
             self.features, self.encoder = MirrorFeatures(), MirrorEncoder(settings)
             self.policy_head, self.value_head = MirrorPolicyHead(settings.width), MirrorValueHead(settings.width)
+            return
+        game = settings.game.rules
+        self.features = RawPlanes()
+        encoder: Any
+        if settings.encoder == "mlp":
+            encoder = DenseEncoder(game, settings)
+        elif settings.encoder == "resnet":
+            encoder = ResidualEncoder(game, settings)
         else:
-            self.features = RawPlanes()
-            self.encoder = ResidualEncoder(settings) if settings.encoder == "resnet" else DenseEncoder(settings)
-            self.policy_head, self.value_head = linear_heads(self.encoder.size)
+            encoder = _own_encoder(game, settings)
+        self.encoder = encoder
+        self.policy_head, self.value_head = linear_heads(encoder.size, game.actions)
 
     def forward(self, observation: Tensor, action_mask: Tensor) -> NetworkOutput:
         """Evaluate positions as the player to move sees them.
 
         Args:
-            observation: PettingZoo's planes (batch, 6, 7, 2), any dtype.
-            action_mask: 1 where a column is legal (batch, 7), any dtype; rows of zeros are allowed.
+            observation: what it sees, (batch, *observation_shape), any dtype.
+            action_mask: 1 where an action is legal (batch, actions), any dtype; rows of zeros are allowed.
         """
         return self.evaluate(self.prepare(observation), action_mask)
 
@@ -91,30 +109,13 @@ class ConnectFourNetwork(nn.Module):
         prepared: Prepared = self.features(observation, self._dtype(observation.device))
         return prepared
 
+    @abstractmethod
     def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:
         """Evaluate positions that this network, or another one with the same encoder, has prepared."""
-        features = self._encode(prepared)
-        if self.settings.head == "dueling":
-            q = self.q_values(features, action_mask)
-            # Scaling an illegal action's Q-value would overflow.
-            return NetworkOutput(mask_logits(q / Q_TEMPERATURE, action_mask), q.amax(dim=1).clamp(-1, 1))
-        return NetworkOutput(self.policy_logits(features, action_mask), self.value(features))
 
     def encode(self, observation: Tensor) -> Tensor:
         """Return the input of both heads, (batch, features) float32."""
         return self._encode(self.prepare(observation))
-
-    def policy_logits(self, features: Tensor, action_mask: Tensor) -> Tensor:
-        """Return masked logits (batch, 7) of encoded positions."""
-        return mask_logits(self.policy_head(features), action_mask)
-
-    def value(self, features: Tensor) -> Tensor:
-        """Return the value (batch,) of encoded positions: the expected result for the player to move."""
-        return torch.tanh(self.value_head(features)).squeeze(-1)
-
-    def q_values(self, features: Tensor, action_mask: Tensor) -> Tensor:
-        """Return a dueling network's masked Q-values (batch, 7) of encoded positions: expected results by column."""
-        return mask_logits(dueling(self.value_head(features), self.policy_head(features), action_mask), action_mask)
 
     def _encode(self, prepared: Prepared) -> Tensor:
         device = prepared[0].device
@@ -126,3 +127,70 @@ class ConnectFourNetwork(nn.Module):
     def _dtype(self, device: torch.device) -> torch.dtype:
         fast = self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16(device.type))
         return torch.bfloat16 if fast else torch.float32
+
+
+class PolicyNetwork(GameNetwork):
+    """A policy and a value."""
+
+    def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:
+        """Evaluate prepared positions."""
+        features = self._encode(prepared)
+        return NetworkOutput(self.policy_logits(features, action_mask), self.value(features))
+
+    def policy_logits(self, features: Tensor, action_mask: Tensor) -> Tensor:
+        """Return masked logits (batch, actions) of encoded positions."""
+        return mask_logits(self.policy_head(features), action_mask)
+
+    def value(self, features: Tensor) -> Tensor:
+        """Return the value (batch,) of encoded positions: the expected result for the player to move."""
+        return torch.tanh(self.value_head(features)).squeeze(-1)
+
+
+class QNetwork(GameNetwork):
+    """Q-values by a dueling head."""
+
+    def evaluate(self, prepared: Prepared, action_mask: Tensor) -> NetworkOutput:
+        """Evaluate prepared positions."""
+        q = self.q_values(self._encode(prepared), action_mask)
+        # Scaling an illegal action's Q-value would overflow.
+        return NetworkOutput(mask_logits(q / Q_TEMPERATURE, action_mask), q.amax(dim=1).clamp(-1, 1))
+
+    def q_values(self, features: Tensor, action_mask: Tensor) -> Tensor:
+        """Return the masked Q-values (batch, actions) of encoded positions: expected results by action."""
+        return mask_logits(dueling(self.value_head(features), self.policy_head(features), action_mask), action_mask)
+
+
+def make_network(settings: Architecture, *, precision: Precision = "float32") -> GameNetwork:
+    """Build the network with the head that ``settings`` name; see ``GameNetwork`` for arguments and errors."""
+    return (QNetwork if settings.head == "dueling" else PolicyNetwork)(settings, precision=precision)
+
+
+def _own_encoder(game: Game, settings: Architecture) -> nn.Module:
+    """Build a user's encoder, and try it on a position.
+
+    Raises:
+        ConfigError: it cannot be built, or does not return (batch, size) features.
+        GameError: it cannot be imported.
+    """
+    name = f"network.encoder = {settings.encoder}"
+    kind = load_own(settings.encoder, "encoder")
+    try:
+        encoder = kind(game, **settings.options)
+    except Exception as error:  # noqa: BLE001  # whatever the user's code raises
+        raise ConfigError(
+            f"{name} cannot be built with (game, **{settings.options}): {type(error).__name__}: {error}"
+        ) from None
+    size = getattr(encoder, "size", None)
+    if not isinstance(encoder, nn.Module) or not isinstance(size, int):
+        raise ConfigError(f"{name} must be a torch.nn.Module with an attribute size, its number of features")
+    try:
+        with torch.no_grad():
+            shape = tuple(encoder(torch.zeros(2, *game.observation_shape)).shape)
+    except Exception as error:  # noqa: BLE001  # whatever the user's code raises
+        raise ConfigError(
+            f"{name} fails on float32 observations (batch, {', '.join(map(str, game.observation_shape))}): "
+            f"{type(error).__name__}: {error}"
+        ) from None
+    if shape != (2, size):
+        raise ConfigError(f"{name} turns 2 observations into shape {shape}: return (batch, {size}), as size says")
+    return encoder

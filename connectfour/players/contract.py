@@ -6,16 +6,16 @@ from typing import Protocol
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import Moves
+from connectfour.games.contract import Actions
 from connectfour.games.observation import Observation
 from heuristics import State
 
 
 class Player(Protocol):
-    """Chooses a column on each of N boards.
+    """Chooses an action on each of N boards.
 
     Players are stateless: their memory of a game is a row of ``state``, which the caller keeps and passes back. Each
-    call draws exactly one uniform number per board, so a batch gets the same columns as its boards would one by one.
+    call draws exactly one uniform number per board, so a batch gets the same actions as its boards would one by one.
     """
 
     @property
@@ -27,16 +27,16 @@ class Player(Protocol):
         """Return the memory at the start of ``boards`` games, (boards, k)."""
         ...
 
-    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Moves, State]:
-        """Choose a column on each board.
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Actions, State]:
+        """Choose an action on each board.
 
         Args:
-            observation: N positions. A row without legal columns gets an arbitrary column.
+            observation: N positions. A row without legal actions gets an arbitrary one.
             state: memory that ``initial_state`` or the previous call on these boards returned, (N, k). It is not
                 modified.
             rng: random number generator.
 
         Returns:
-            Moves (N,) and the new state.
+            Actions (N,) and the new state.
         """
         ...

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from connectfour.league.snapshots import recorded_weights_sha256
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 
 _KINDS_WITH_WEIGHTS = ("snapshot", "main")
 
@@ -22,6 +23,7 @@ class EncodedPlayer:
         iteration: training iteration in which the weights were saved.
         graded: share of solved positions (dev half) in which the player's move preserves the result, according to the
             manifest of its run.
+        game: the game that it plays.
     """
 
     name: str
@@ -29,6 +31,7 @@ class EncodedPlayer:
     data: bytes
     iteration: int | None = None
     graded: float | None = None
+    game: GameSettings = CONNECT_FOUR
 
     @property
     def is_network(self) -> bool:

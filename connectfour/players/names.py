@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from connectfour.errors import PlayerError, SnapshotError
 from connectfour.league.history import kept_policies, read_policy
-from connectfour.league.manifest import read_members
+from connectfour.league.manifest import game_of, read_members
 from connectfour.league.members import MAIN, Member
-from connectfour.league.snapshots import SnapshotStore, decode_snapshot
+from connectfour.league.snapshots import SnapshotStore, decode_snapshot, recorded_game
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY, read_checkpoint
 from connectfour.runs.folder import LEAGUE_FILES, RunFolder
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 from connectfour.storage.address import address_of, is_remote
 from connectfour.storage.working_copy import readable
 from connectfour.system.sealed import fault_in
@@ -24,19 +25,20 @@ from heuristics import make_heuristic
 T = TypeVar("T")
 
 
-def parse_player(spec: str, *, greedy: bool = False) -> Player:
+def parse_player(spec: str, *, greedy: bool = False, game: GameSettings | None = None) -> Player:
     """Build a player by name.
 
     Args:
         spec: ``heuristic:NAME``, ``snapshot:RUN/vN`` (or ``/main``, ``/best``), ``checkpoint:PATH`` or ``onnx:FILE``.
-        greedy: networks play their most probable column instead of sampling.
+        greedy: networks play their most probable action instead of sampling.
+        game: the game that it is to play; by default a network's own, and Connect Four for a heuristic.
 
     Raises:
-        PlayerError: the kind of player, heuristic, checkpoint or model does not exist.
+        PlayerError: the kind of player, heuristic, checkpoint or model does not exist, or plays another game.
         RunFolderError: the run of a snapshot does not exist.
         SnapshotError: the run has no such snapshot, or its file is damaged.
     """
-    return build_player(encode_player(spec), greedy=greedy)
+    return build_player(encode_player(spec, game), greedy=greedy)
 
 
 def build_player(encoded: EncodedPlayer, *, greedy: bool = False, fast: bool = False) -> Player:
@@ -44,7 +46,7 @@ def build_player(encoded: EncodedPlayer, *, greedy: bool = False, fast: bool = F
 
     Args:
         encoded: the player.
-        greedy: networks play their most probable column instead of sampling.
+        greedy: networks play their most probable action instead of sampling.
         fast: networks compute in bfloat16 if the processor has instructions for it, as in training.
 
     Raises:
@@ -52,7 +54,7 @@ def build_player(encoded: EncodedPlayer, *, greedy: bool = False, fast: bool = F
         SnapshotError: the data of a network is not a snapshot, or its weights do not fit its architecture.
     """
     if encoded.kind == "heuristic":
-        return make_heuristic(encoded.data.decode())
+        return make_heuristic(encoded.data.decode(), encoded.game.rules)
     if encoded.kind == "onnx":
         from connectfour.players.onnx_model import build_onnx_player  # loads onnxruntime
 
@@ -62,25 +64,51 @@ def build_player(encoded: EncodedPlayer, *, greedy: bool = False, fast: bool = F
     return build_network_player(encoded, greedy=greedy, fast=fast)
 
 
-def encode_player(spec: str) -> EncodedPlayer:
-    """Find a player by name; see ``parse_player`` for ``spec`` and errors."""
+def encode_player(spec: str, game: GameSettings | None = None) -> EncodedPlayer:
+    """Find a player by name; see ``parse_player`` for arguments and errors."""
     kind, colon, rest = spec.partition(":")
     if not colon or kind not in _KINDS or not rest:
         raise PlayerError(
             f"unknown player {spec!r}: write heuristic:NAME, snapshot:RUN/vN, checkpoint:PATH or onnx:FILE, for example"
             " heuristic:linear"
         )
-    return _KINDS[kind](rest)
+    if kind == "heuristic":
+        return encode_heuristic(rest, game)
+    player = _KINDS[kind](rest)
+    if game is not None and player.game != game:
+        raise PlayerError(f"{spec} plays {player.game}, not {game}: name a player of {game}")
+    return player
 
 
-def encode_heuristic(name: str) -> EncodedPlayer:
-    """Find a heuristic by name.
+def encode_players(specs: Iterable[str], game: GameSettings | None = None) -> list[EncodedPlayer]:
+    """Find players of one game by their names.
+
+    Args:
+        specs: as in ``parse_player``.
+        game: their game; by default that of the first network among them, and Connect Four without one.
+
+    Raises:
+        PlayerError: two of them play different games, or as in ``parse_player``.
+        RunFolderError, SnapshotError: as in ``parse_player``.
+    """
+    specs = list(specs)
+    networks = {spec: encode_player(spec, game) for spec in specs if not spec.startswith("heuristic:")}
+    found = game or next((player.game for player in networks.values()), CONNECT_FOUR)
+    for spec, player in networks.items():
+        if player.game != found:
+            raise PlayerError(f"{spec} plays {player.game}, and others play {found}: name players of one game")
+    return [networks[spec] if spec in networks else encode_player(spec, found) for spec in specs]
+
+
+def encode_heuristic(name: str, game: GameSettings | None = None) -> EncodedPlayer:
+    """Find a heuristic of ``game`` (default: Connect Four) by name.
 
     Raises:
         PlayerError: the heuristic does not exist.
     """
     try:
-        return EncodedPlayer(make_heuristic(name).name, "heuristic", name.encode())
+        found = make_heuristic(name, (game or CONNECT_FOUR).rules)
+        return EncodedPlayer(found.name, "heuristic", name.encode(), game=game or CONNECT_FOUR)
     except ValueError as error:
         raise PlayerError(str(error)) from None
 
@@ -97,9 +125,17 @@ def encode_member(run: RunFolder, member: Member, name: str) -> EncodedPlayer:
         SnapshotError: the file is missing or damaged.
     """
     data = SnapshotStore(run.league).read(member)
+    if str(member.file).endswith(".onnx"):
+        return EncodedPlayer(name, "onnx", data, graded=member.graded, game=game_of(run))
     if member.kind == "guest":  # it was frozen in an iteration of another run
-        return EncodedPlayer(name, "snapshot", data, graded=member.graded)
-    return EncodedPlayer(name, member.kind, data, member.iteration, member.graded)
+        return _encode_network(name, "snapshot", data, graded=member.graded)
+    return _encode_network(name, member.kind, data, member.iteration, member.graded)
+
+
+def _encode_network(
+    name: str, kind: str, data: bytes, iteration: int | None = None, graded: float | None = None
+) -> EncodedPlayer:
+    return EncodedPlayer(name, kind, data, iteration, graded, recorded_game(data, name))
 
 
 def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
@@ -116,7 +152,7 @@ def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
         encoded = []
         for member in members.values():
             if member.kind == "heuristic":
-                encoded.append(encode_heuristic(member.id))
+                encoded.append(encode_heuristic(member.id, game_of(run)))
             elif member.kind != "guest" and member.file:
                 name = f"main@{member.iteration}" if member.kind == "main" else member.id
                 encoded.append(encode_member(run, member, prefix + name))
@@ -138,7 +174,7 @@ def encode_kept(run: RunFolder, iteration: int) -> EncodedPlayer:
     name = f"{run.path.resolve().name}/{MAIN}@{iteration}"
     data = read_policy(policies[iteration])
     decode_snapshot(data, str(policies[iteration]))
-    return EncodedPlayer(name, "main", data, iteration)
+    return _encode_network(name, "main", data, iteration)
 
 
 def encode_guests(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:
@@ -237,7 +273,7 @@ def _encode_checkpoint(location: str) -> EncodedPlayer:
         ) from None
     decode_snapshot(data, str(path / CHECKPOINT_POLICY))
     runs = (f"{folder.name}/" for folder in path.resolve().parents if RunFolder(folder).manifest.is_file())
-    return EncodedPlayer(f"{next(runs, '')}main@{info.iteration}", "main", data, info.iteration)
+    return _encode_network(f"{next(runs, '')}main@{info.iteration}", "main", data, info.iteration)
 
 
 def _encode_onnx(location: str) -> EncodedPlayer:

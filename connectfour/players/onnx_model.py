@@ -14,22 +14,58 @@ import onnxruntime
 from google.protobuf.message import DecodeError, Message
 
 from connectfour.errors import PlayerError
-from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
+from connectfour.games.contract import Game
 from connectfour.games.observation import Observation
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.policy import Evaluation, PolicyPlayer
+from connectfour.settings.game import GameSettings
 
 MAX_BYTES = 256 * 2**20
-INPUTS = {
-    "observation": (onnx.TensorProto.INT8, (ROWS, COLUMNS, 2)),
-    "action_mask": (onnx.TensorProto.INT8, (COLUMNS,)),
+_ELEMENTS = {
+    "int8": onnx.TensorProto.INT8,
+    "uint8": onnx.TensorProto.UINT8,
+    "bool": onnx.TensorProto.BOOL,
+    "float32": onnx.TensorProto.FLOAT,
 }
-OUTPUTS = {
-    "logits": (onnx.TensorProto.FLOAT, (COLUMNS,)),
-    "probabilities": (onnx.TensorProto.FLOAT, (COLUMNS,)),
-    "value": (onnx.TensorProto.FLOAT, ()),
-}
+_GAME_KEY = "game"
+
+Signature = dict[str, tuple[int, tuple[int, ...]]]
 """Element type and shape by name; the shape leaves out the batch axis, which is dynamic."""
+
+
+def inputs_of(game: Game) -> Signature:
+    """Return the inputs of a player's model: what it sees, and where an action is legal."""
+    return {
+        "observation": (_ELEMENTS[np.dtype(game.observation_dtype).name], game.observation_shape),
+        "action_mask": (onnx.TensorProto.INT8, (game.actions,)),
+    }
+
+
+def outputs_of(game: Game) -> Signature:
+    """Return the outputs of a player's model."""
+    return {
+        "logits": (onnx.TensorProto.FLOAT, (game.actions,)),
+        "probabilities": (onnx.TensorProto.FLOAT, (game.actions,)),
+        "value": (onnx.TensorProto.FLOAT, ()),
+    }
+
+
+def game_metadata(game: GameSettings) -> dict[str, str]:
+    """Return what a model's metadata say about its game."""
+    return {_GAME_KEY: game.model_dump_json()}
+
+
+def recorded_game(model: onnx.ModelProto, source: str) -> GameSettings:
+    """Return the game that a model's metadata name; Connect Four if they name none, as in earlier releases.
+
+    Raises:
+        PlayerError: they name no game in this project's form.
+    """
+    written = next((each.value for each in model.metadata_props if each.key == _GAME_KEY), "{}")
+    try:
+        return GameSettings.model_validate_json(written)
+    except ValueError:
+        raise PlayerError(f"{source} names its game as {written!r}: export it with connectfour export-onnx") from None
 
 
 def encode_onnx(location: str) -> EncodedPlayer:
@@ -44,8 +80,8 @@ def encode_onnx(location: str) -> EncodedPlayer:
     if path.stat().st_size > MAX_BYTES:
         raise PlayerError(f"{path} has {path.stat().st_size:,} bytes; models may have at most {MAX_BYTES:,}")
     data = path.read_bytes()
-    check_model(data, str(path))
-    return EncodedPlayer(path.stem, "onnx", data)
+    model = check_model(data, str(path))
+    return EncodedPlayer(path.stem, "onnx", data, game=recorded_game(model, str(path)))
 
 
 def check_model(data: bytes, source: str) -> onnx.ModelProto:
@@ -61,12 +97,15 @@ def check_model(data: bytes, source: str) -> onnx.ModelProto:
         onnx.checker.check_model(model)
     except (DecodeError, onnx.checker.ValidationError, ValueError):
         raise PlayerError(f"{source} is not a valid ONNX model: export it again") from None
-    for kind, expected, found in (("inputs", INPUTS, model.graph.input), ("outputs", OUTPUTS, model.graph.output)):
+    settings = recorded_game(model, source)
+    game = settings.rules
+    signatures = ("inputs", inputs_of(game), model.graph.input), ("outputs", outputs_of(game), model.graph.output)
+    for kind, expected, found in signatures:
         described = {each.name: _describe(each) for each in found}
         if described != expected:
             raise PlayerError(
                 f"{source} has the {kind} {', '.join(described) or 'none'}; they must be {', '.join(expected)} in the "
-                "shapes of a player: export it with connectfour export-onnx"
+                f"shapes of a player of {settings}: export it with connectfour export-onnx"
             )
     return model
 
@@ -106,16 +145,19 @@ def open_session(data: bytes, source: str) -> onnxruntime.InferenceSession:
 class OnnxPlayer(PolicyPlayer):
     """Follows the policy of an ONNX model."""
 
-    def __init__(self, name: str, session: onnxruntime.InferenceSession, *, temperature: float = 1.0) -> None:
-        """Play the model of ``session``; ``temperature`` as in ``PolicyPlayer``."""
+    def __init__(
+        self, name: str, session: onnxruntime.InferenceSession, game: Game, *, temperature: float = 1.0
+    ) -> None:
+        """Play ``game`` with the model of ``session``; ``temperature`` as in ``PolicyPlayer``."""
         super().__init__(name, temperature=temperature)
+        self._dtype = game.observation_dtype
         self._session = session
 
     def evaluate(self, observation: Observation) -> Evaluation:
         """Evaluate N boards in one forward pass."""
         inputs = {
-            "observation": observation.planes.astype(np.int8),
-            "action_mask": observation.action_mask.astype(np.int8),
+            "observation": observation.planes.astype(self._dtype, copy=False),
+            "action_mask": observation.action_mask.astype(np.int8, copy=False),
         }
         return Evaluation(*self._session.run(["logits", "value"], inputs))
 
@@ -126,5 +168,5 @@ def build_onnx_player(encoded: EncodedPlayer, *, greedy: bool = False) -> OnnxPl
     Raises:
         PlayerError: it is not the model of a player.
     """
-    check_model(encoded.data, encoded.name)
-    return OnnxPlayer(encoded.name, open_session(encoded.data, encoded.name), temperature=0.0 if greedy else 1.0)
+    game = recorded_game(check_model(encoded.data, encoded.name), encoded.name).rules
+    return OnnxPlayer(encoded.name, open_session(encoded.data, encoded.name), game, temperature=0.0 if greedy else 1.0)

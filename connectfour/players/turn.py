@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from connectfour.errors import PlayerError
-from connectfour.games.connect_four.game import Game
+from connectfour.games.position import Position
 from connectfour.players.contract import Player
 from connectfour.players.policy import PolicyPlayer, probabilities
 from heuristics import Minimax
@@ -15,25 +15,28 @@ from heuristics import Minimax
 _SEARCHED_PLIES = 6
 
 
-def choose_column(player: Player, game: Game, seed: int) -> int:
-    """Return the column, 0-based, that ``player`` plays next in ``game``.
+def choose_action(player: Player, position: Position, seed: int) -> int:
+    """Return the action that ``player`` plays next.
 
     The player's memory is rebuilt from the game, and its randomness from ``seed`` and the ply. The same moves
     therefore get the same answer, even after moves are taken back.
 
     Raises:
-        PlayerError: the player chooses an illegal column.
+        PlayerError: the player chooses an illegal action.
     """
     state = player.initial_state(1)
-    first_turn = game.mover if state.size else len(game.columns)
-    columns = np.zeros(1, dtype=np.int64)
-    for ply in range(first_turn, len(game.columns) + 1, 2):
-        rng = np.random.default_rng((seed, ply))
-        columns, state = player.act(game.upto(ply).observe(), state, rng)
-    column = int(columns[0])
-    if column not in game.legal:
-        raise PlayerError(f"{player.name} chose an illegal move after {game.moves!r}: choose another opponent")
-    return column
+    turns = [position]
+    if state.size:
+        earlier = (position.upto(ply) for ply in range(len(position.actions)))
+        turns = [*(each for each in earlier if each.mover == position.mover), position]
+    actions = np.zeros(1, dtype=np.int64)
+    for turn in turns:
+        rng = np.random.default_rng((seed, len(turn.actions)))
+        actions, state = player.act(turn.observe(), state, rng)
+    action = int(actions[0])
+    if action not in position.legal:
+        raise PlayerError(f"{player.name} chose an illegal move after {position.moves!r}: choose another opponent")
+    return action
 
 
 @dataclass(frozen=True)
@@ -41,22 +44,29 @@ class Advice:
     """What to play, and why.
 
     Attributes:
-        column: the best column, 0-based.
-        probabilities: a network's policy (7,); None from a search.
+        action: the best action.
+        probabilities: a network's policy (actions,); None from a search.
         value: a network's expected result for the player to move, from -1 (lost) to 1 (won); None from a search.
     """
 
-    column: int
+    action: int
     probabilities: tuple[float, ...] | None = None
     value: float | None = None
 
 
-def advise(game: Game, adviser: Player | None = None) -> Advice:
-    """Return advice on ``game``, which must not be over.
+def advise(position: Position, adviser: Player | None = None) -> Advice:
+    """Return advice on ``position``, in which the game must not be over.
 
     The advice comes from ``adviser`` if it is a network, and otherwise from a search of 6 plies.
+
+    Raises:
+        PlayerError: there is no network, and the game cannot be searched.
     """
     if not isinstance(adviser, PolicyPlayer):
-        return Advice(choose_column(Minimax(_SEARCHED_PLIES), game, seed=0))
-    logits, value = adviser.evaluate(game.observe())
+        try:
+            search = Minimax(_SEARCHED_PLIES, position.rules)
+        except ValueError as error:
+            raise PlayerError(str(error)) from None
+        return Advice(choose_action(search, position, seed=0))
+    logits, value = adviser.evaluate(position.observe())
     return Advice(int(logits[0].argmax()), tuple(map(float, probabilities(logits)[0])), float(value[0]))

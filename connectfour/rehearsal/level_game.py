@@ -11,14 +11,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import Boards
-from connectfour.games.connect_four.packing import ACTIONS
 from connectfour.games.observation import Observation
+from connectfour.games.registry import make_game
 from connectfour.games.result import Result
 from connectfour.matches.arena import NoteMover
 from connectfour.matches.records import Fault, GameRecord, GameSpec
@@ -30,8 +29,8 @@ from heuristics import State
 LEVELS = 100.0
 _NOISE = 2.5
 _DRAW_MARGIN = 0.25
-_FULL_COLUMN = ACTIONS - 1
-_BOARD = Boards(1).observe()
+_ILLEGAL = make_game().actions - 1
+_BOARD = make_game().boards(1).observe()
 
 Misbehavior = Callable[[np.random.Generator], Any]
 """What an agent does instead of answering with a column."""
@@ -71,6 +70,10 @@ class LevelGame:
 
     rates: ErrorRates
     slow_seconds: float = field(default=0.0, kw_only=True)
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the game's name and its faults."""
+        return {"game": "levels", "rates": asdict(self.rates), "slow_seconds": self.slow_seconds}
 
     def build(self, encoded: EncodedPlayer) -> Player:
         """Build an agent."""
@@ -115,8 +118,8 @@ class LevelGame:
             answer = ask(agent, _BOARD, np.zeros((1, 0), dtype=np.int64), rng)
             note_mover(None)
             fault = answer.faults.get(0)
-            if fault is None and answer.columns[0] == _FULL_COLUMN:
-                fault = Fault("illegal", f"column {ACTIONS} is full")
+            if fault is None and answer.actions[0] == _ILLEGAL:
+                fault = Fault("illegal", f"{_ILLEGAL + 1} is not legal")
             if fault:
                 return GameRecord.lost(game, name, fault)
             performance[name] = agent.level + rng.normal(0, _NOISE / np.sqrt(2))
@@ -166,7 +169,7 @@ def _choose_misbehavior(rates: ErrorRates, drawn: float, rng: np.random.Generato
     if drawn < rates.crash:
         return _die
     if drawn < rates.crash + rates.invalid:
-        choices = (_answer_nonsense, _play_full_column, _raise)
+        choices = (_answer_nonsense, _play_illegal_action, _raise)
         return choices[rng.choice(len(choices), p=(0.6, 0.2, 0.2))]
     return None
 
@@ -181,8 +184,8 @@ def _answer_nonsense(rng: np.random.Generator) -> Any:
     return np.array([answer]) if isinstance(answer, int | float) else answer
 
 
-def _play_full_column(rng: np.random.Generator) -> Any:
-    return np.array([_FULL_COLUMN])
+def _play_illegal_action(rng: np.random.Generator) -> Any:
+    return np.array([_ILLEGAL])
 
 
 def _raise(rng: np.random.Generator) -> Any:

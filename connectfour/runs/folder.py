@@ -61,7 +61,7 @@ CHECKPOINT_INDEXES = "checkpoints/*/sealed.json"
 _LOCK = ".lock"
 _MOST_SECONDS_OF_A_KILLED_TRAINER = 30.0
 
-_FIXED_SETTINGS = ("network", "league.heuristics", "league.guests", "league.opponent_count")
+_FIXED_SETTINGS = ("game", "network", "league.opponents", "league.opponent_count")
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ class RunFolder:
             if name.strip() == "algorithm" and value.strip() != before.algorithm:
                 raise RunFolderError(
                     f"{self} is a run of algorithm={before.algorithm} and cannot be resumed with "
-                    f"algorithm={value.strip()}: start a new run, in which its policies can be league.guests"
+                    f"algorithm={value.strip()}: start a new run, in which its policies can be league.opponents"
                 )
         after: RunSettings = load_settings(self.config, overrides, stored=True)
         self._check_fixed(before, after)

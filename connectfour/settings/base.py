@@ -28,6 +28,10 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    def __hash__(self) -> int:
+        """Return a hash: equal settings have the same one, also with options that are dictionaries."""
+        return hash(self.model_dump_json())
+
     @model_validator(mode="before")
     @classmethod
     def _read_as_meant(cls, values: Any) -> Any:

@@ -250,6 +250,8 @@ def set_value(values: dict[str, Any], name: str, value: Any) -> None:
         ConfigError: a part of the name is a value, not a section.
     """
     *parents, leaf = name.split(".")
+    if parents[:1] == ["game"] and isinstance(values.get("game"), str):  # the short form of game.name
+        values["game"] = {"name": values["game"]}
     for parent in parents:
         if values.get(parent) is None:
             values[parent] = {}

@@ -8,46 +8,20 @@ it takes. Field descriptions are the documentation; ``connectfour settings`` pri
 
 from __future__ import annotations
 
+from copy import deepcopy
 from math import ceil
-from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
+from connectfour.games.contract import Game
+from connectfour.games.registry import DEFAULT
 from connectfour.settings.base import Settings
+from connectfour.settings.game import GameSettings
+from connectfour.settings.league import HEURISTIC, LeagueSettings
+from connectfour.settings.network import Architecture, Head, NetworkSettings
 from connectfour.settings.resources import RunResources
-from connectfour.storage.address import is_remote
 from connectfour.system.need import Need
-
-Head = Literal["policy", "dueling"]
-"""``policy``: logits and a value. ``dueling``: Q-values from a value and advantages."""
-
-
-class NetworkSettings(Settings):
-    """The network of main and of its frozen copies."""
-
-    encoder: Literal["lines", "mlp", "resnet"] = Field(
-        "lines",
-        description="lines: line features through mirror-symmetric layers; mlp: planes through dense layers; "
-        "resnet: planes through residual blocks",
-    )
-    width: int = Field(512, ge=1, description="units per layer, or channels per residual block")
-    layers: int = Field(2, ge=1, description="number of layers, or of residual blocks")
-
-    @model_validator(mode="after")
-    def _width_has_two_halves(self) -> NetworkSettings:
-        if self.encoder == "lines" and self.width % 2:
-            raise ValueError(f"network.width = {self.width} is odd: the lines encoder needs an even number")
-        return self
-
-
-class Architecture(NetworkSettings):
-    """A network with its head: what snapshots record, and what rebuilds the network.
-
-    The head follows from the algorithm that trains the network.
-    """
-
-    head: Head = "policy"
 
 
 class RolloutSettings(Settings):
@@ -62,10 +36,8 @@ class RolloutSettings(Settings):
         True, description="remote lockstep runners sample the next batch while the trainer learns from the previous one"
     )
     mirror_share: float = Field(0.8, ge=0, le=1, description="share of games in which main plays itself")
-    mirror_opening_plies: int = Field(32, ge=0, le=40, description="0 to this many random plies open these games")
-    pool_opening_plies: int = Field(
-        4, ge=0, le=40, description="0 to this many random plies open games against the pool"
-    )
+    mirror_opening_plies: int = Field(32, ge=0, description="0 to this many random plies open these games")
+    pool_opening_plies: int = Field(4, ge=0, description="0 to this many random plies open games against the pool")
     slip_probability: float = Field(
         0.03,
         ge=0,
@@ -76,84 +48,6 @@ class RolloutSettings(Settings):
     def opening_plies(self, *, mirror: bool) -> int:
         """Return the maximum opening length, in plies, of games against itself (``mirror``) or the pool."""
         return self.mirror_opening_plies if mirror else self.pool_opening_plies
-
-
-def guest_id(spec: str) -> str:
-    """Return the id of a guest in the league: ``q0-v0003`` for ``snapshot:runs/q0/v0003``."""
-    return "-".join(spec.partition(":")[2].rstrip("/").split("/")[-2:])
-
-
-class LeagueSettings(Settings):
-    """Who plays whom during training, and when main is frozen."""
-
-    heuristics: tuple[str, ...] = Field(
-        ("random", "always_same", "beat_last", "linear", "tactical"),
-        description="rule-based opponents that the pool starts with",
-    )
-    guests: tuple[str, ...] = Field(
-        (),
-        description="frozen policies of other runs, of any algorithm, that stay in the pool from the start: "
-        "snapshot:RUN/vN or checkpoint:PATH",
-    )
-    opponent_count: int = Field(15, ge=2, description="size of the active pool; when full, the oldest member leaves")
-    win_rate_threshold: float = Field(
-        0.7,
-        gt=0,
-        le=1,
-        description="points per game against the active pool, all opponents weighted equally, above which main is "
-        "frozen",
-    )
-    min_games: int = Field(1000, ge=1, description="minimum games against the pool between two freezes")
-    newest_threshold: float = Field(
-        0.62, ge=0, le=1, description="points per game against each of the newest snapshots above which main is frozen"
-    )
-    newest_games: int = Field(400, ge=1, description="latest games against an opponent that main's score counts")
-    newest_members: int = Field(2, ge=1, description="how many snapshots count as the newest")
-    freeze_error: float = Field(
-        0.05,
-        gt=0,
-        le=1,
-        description="probability that main passes one of these thresholds although its score was never above it; "
-        "1: no evidence is asked for",
-    )
-    freeze_every: int | None = Field(
-        None, ge=1, description="env steps after which main is frozen regardless of its win rate; null: never"
-    )
-    revival_probability: float = Field(1 / 6, ge=0, le=1, description="chance that a freeze brings back a heuristic")
-    matchmaking: Literal["uniform", "pfsp"] = Field("pfsp", description="pfsp: harder opponents get more games")
-    pfsp_floor: float = Field(0.3, ge=0, le=1, description="share of games that pfsp spreads evenly over the pool")
-
-    @field_validator("guests")
-    @classmethod
-    def _guests_are_found_from_anywhere(cls, guests: tuple[str, ...]) -> tuple[str, ...]:
-        """Make paths absolute: processes that train have working directories of their own."""
-        found = []
-        for guest in guests:
-            kind, _, path = guest.partition(":")
-            if kind not in {"snapshot", "checkpoint"} or not path:
-                raise ValueError(f"league.guests names {guest!r}: write snapshot:RUN/vN or checkpoint:PATH")
-            found.append(guest if is_remote(path) else f"{kind}:{Path(path).absolute()}")
-        return tuple(found)
-
-    @model_validator(mode="after")
-    def _pool_holds_the_heuristics(self) -> LeagueSettings:
-        if not self.heuristics:
-            raise ValueError("league.heuristics is empty: name at least one, as an opponent until the first freeze")
-        if len(set(self.heuristics)) != len(self.heuristics):
-            raise ValueError(f"league.heuristics names one twice: {', '.join(self.heuristics)}")
-        if len(set(map(guest_id, self.guests))) != len(self.guests):
-            raise ValueError(f"league.guests has two with the same name: {', '.join(map(guest_id, self.guests))}")
-        if len(self.guests) >= self.opponent_count:
-            raise ValueError(
-                f"{len(self.guests)} guests leave no room in league.opponent_count = {self.opponent_count}: raise it"
-            )
-        if len(self.heuristics) + len(self.guests) > self.opponent_count:
-            guests = f" and {len(self.guests)} guests" if self.guests else ""
-            raise ValueError(
-                f"{len(self.heuristics)} heuristics{guests} do not fit into league.opponent_count = "
-                f"{self.opponent_count}: raise it or name fewer"
-            )
-        return self
 
 
 class StopSettings(Settings):
@@ -238,6 +132,7 @@ class RunSettings(Settings):
         "every node of the cluster, so the trainer runs on any of them. A run in an object store is seen by all",
     )
     seed: int = Field(0, ge=0, lt=2**31, description="random seed")
+    game: GameSettings = GameSettings()
     threads: int = Field(1, ge=1, description="Torch threads of the trainer")
     learners: int = Field(0, ge=0, description="number of remote learners; 0: learn in the trainer's process")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -252,10 +147,61 @@ class RunSettings(Settings):
     fault: FaultSettings = FaultSettings()
     resources: RunResources = RunResources()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_follow_the_game(cls, values: Any) -> Any:
+        """Fill in what has another default in this game."""
+        if not isinstance(values, dict) or values.get("game") in (None, DEFAULT, {}):
+            return values
+        game = GameSettings.model_validate(values["game"]).rules
+        filled = deepcopy(values)
+        if game.name == DEFAULT:
+            return filled
+        for section, defaults in cls._defaults_of(game).items():
+            given = filled.get(section) or {}
+            if section not in cls.model_fields or not isinstance(given, dict):
+                continue
+            earlier = given.keys() & {"heuristics", "guests"}  # the names of earlier releases
+            filled[section] = {**({"heuristics": game.heuristics} if earlier else defaults), **given}
+        return filled
+
+    @classmethod
+    def _defaults_of(cls, game: Game) -> dict[str, dict[str, Any]]:
+        """Return the settings that have another default in ``game``, by section."""
+        network = {"encoder": game.encoder}
+        league = {"opponents": [f"{HEURISTIC}{name}" for name in game.heuristics]}
+        longest = max(0, game.max_plies - 2)
+        rollout = {"mirror_opening_plies": min(4, longest), "pool_opening_plies": min(2, longest)}
+        found: dict[str, dict[str, Any]] = {"network": network, "league": league, "rollout": rollout}
+        for section, values in game.settings.items():
+            found[section] = {**found.get(section, {}), **values}
+        return found
+
+    @model_validator(mode="after")
+    def _game_fits(self) -> RunSettings:
+        """Check what depends on the game."""
+        game, network = self.game.rules, self.network
+        most = game.max_plies - 2
+        for name in ("mirror_opening_plies", "pool_opening_plies"):
+            if getattr(self.rollout, name) > max(0, most):
+                raise ValueError(
+                    f"rollout.{name} = {getattr(self.rollout, name)} is not allowed: a game of {game.name} has at most "
+                    f"{game.max_plies} plies, so choose 0 to {max(0, most)}"
+                )
+        if network.encoder == "lines" and game.name != DEFAULT:
+            raise ValueError(f"network.encoder = lines knows Connect Four, not {game.name}: choose mlp or resnet")
+        if network.encoder == "resnet" and len(game.observation_shape) != 3:
+            raise ValueError(
+                f"network.encoder = resnet needs planes of rows and columns, and {game.name} has observations of shape "
+                f"{game.observation_shape}: choose mlp"
+            )
+        return self
+
     @property
     def architecture(self) -> Architecture:
         """The network with the head that the algorithm needs."""
-        return Architecture(**self.network.model_dump(), head=self.head)
+        shape = self.network.model_dump(exclude={"start_from"})
+        return Architecture(**shape, head=self.head, game=self.game)
 
     @property
     def needs(self) -> tuple[Need, ...]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from connectfour.league.manifest import game_of
 from connectfour.match_log.log import MatchLog
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_heuristic, encode_members, encode_player, is_player, read_run
 from connectfour.runs.folder import RANKING_FILES, RunFolder, newest_run
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 from connectfour.standings.table import LeaderboardRow, read_leaderboard
-
-_OPPONENT_WITHOUT_RUN = "minimax:4"
 
 
 def ratings(folder: Path, players: Iterable[EncodedPlayer]) -> dict[str, LeaderboardRow]:
@@ -41,11 +41,17 @@ def best_player(spec: str) -> tuple[EncodedPlayer, str]:
     return _best(run, _networks(run))
 
 
-def default_opponent() -> EncodedPlayer:
-    """Return the best network of the newest run in ``runs/``, or a search if there is none."""
+def default_opponent(game: GameSettings | None = None) -> EncodedPlayer:
+    """Return the best network of the newest run in ``runs/``, or the strongest heuristic if there is none.
+
+    A run of another game than ``game``, if one is given, is not looked at.
+    """
     run = newest_run()
-    networks = _networks(run) if run else {}
-    return _best(run, networks)[0] if run and networks else encode_heuristic(_OPPONENT_WITHOUT_RUN)
+    networks = _networks(run) if run and game in {None, game_of(run)} else {}
+    if run and networks:
+        return _best(run, networks)[0]
+    game = game or CONNECT_FOUR
+    return encode_heuristic(game.rules.anchors[-1], game)
 
 
 def _networks(run: RunFolder) -> dict[str, EncodedPlayer]:

@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 from connectfour.errors import PictureError
 from connectfour.games.connect_four import GAME
 from connectfour.games.connect_four.bitboard import COLUMNS, ROWS
-from connectfour.games.connect_four.game import Cell, Game
+from connectfour.games.connect_four.position import Cell, ConnectFourPosition
 from connectfour.system.files import replacing
 
 FORMATS = (".gif", ".mp4", ".png")
@@ -51,7 +51,7 @@ class Film:
         opening: number of moves at the start that were drawn at random.
     """
 
-    game: Game
+    game: ConnectFourPosition
     names: tuple[str, str]
     ending: str
     opening: int = 0
@@ -165,7 +165,7 @@ class _Pen:
         if ply:
             self.text((464, 64), f"column {film.game.columns[ply - 1] + 1}", 19, anchor="rm")
 
-    def board(self, game: Game, *, numbered: bool) -> None:
+    def board(self, game: ConnectFourPosition, *, numbered: bool) -> None:
         """Draw the frame, holes and discs; mark the last disc or the winning line."""
         corners = (_LEFT - 8, _TOP - 8, _LEFT + COLUMNS * _CELL + 8, _TOP + ROWS * _CELL + 8)
         self._draw.rounded_rectangle(_scaled(corners), radius=14 * _SHARPNESS, fill=_FRAME)

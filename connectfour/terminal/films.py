@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from connectfour.errors import PictureError
-from connectfour.games.connect_four.game import Game
+from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.registry import DEFAULT
 from connectfour.matches.records import GameRecord
 from connectfour.system.outputs import folder_fault
 from connectfour.terminal.drawing import Film, is_film, write_film
@@ -28,20 +29,32 @@ def check_films_folder(folder: Path) -> None:
         raise PictureError(f"{fault}: name another folder for the films")
 
 
-def write_films(folder: Path, games: Sequence[GameRecord]) -> list[Path]:
+def film_of(record: GameRecord, game: str = DEFAULT) -> Film:
+    """Return the film of a recorded game.
+
+    Raises:
+        PictureError: the game draws no pictures.
+    """
+    if game != DEFAULT:
+        raise PictureError(f"{game} draws no pictures: only games of {DEFAULT} become films")
+    position = ConnectFourPosition.parse(record.moves)
+    return Film(position, (record.first, record.second), record.ending, len(record.opening))
+
+
+def write_films(folder: Path, games: Sequence[GameRecord], game: str = DEFAULT) -> list[Path]:
     """Write each game as a GIF into ``folder``, which is created, and return the files.
 
     Films that an earlier call left there and that this one does not write again are removed, and nothing else is.
 
     Raises:
-        PictureError: the folder cannot be written.
+        PictureError: the folder cannot be written, or the game draws no pictures.
     """
     check_films_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for number, game in enumerate(games, start=1):
-        file = folder / f"{number}-{_safe(game.first)}-{_safe(game.second)}.gif"
-        write_film(Film(Game.parse(game.moves), (game.first, game.second), game.ending, len(game.opening)), file)
+    for number, record in enumerate(games, start=1):
+        file = folder / f"{number}-{_safe(record.first)}-{_safe(record.second)}.gif"
+        write_film(film_of(record, game), file)
         files.append(file)
     for file in folder.iterdir():
         if file not in files and _FILE_NAME.fullmatch(file.name) and is_film(file):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from connectfour.errors import RankingError
+from connectfour.errors import PlayerError, RankingError
 from connectfour.grading.grade import grade
-from connectfour.grading.positions import load_positions
+from connectfour.grading.solved import solved_positions
+from connectfour.league.manifest import game_of
 from connectfour.match_log.lines import RankedPlayer
 from connectfour.match_log.log import MatchLog
 from connectfour.players.encoded import EncodedPlayer
@@ -16,34 +17,42 @@ from connectfour.players.names import (
     encode_guests,
     encode_heuristic,
     encode_members,
-    encode_player,
+    encode_players,
     is_player,
     read_run,
 )
-
-ANCHORS = ("random", "tactical", "minimax:2", "minimax:4")
-"""Reference players that take part in every ranking."""
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 
 
-def find_entrants(specs: Iterable[str], say: Callable[[str], None] = lambda _: None) -> dict[str, EncodedPlayer]:
-    """Return the players that ``specs`` name, and the anchors, by unique name.
+def find_entrants(
+    specs: Iterable[str], say: Callable[[str], None] = lambda _: None, game: GameSettings | None = None
+) -> dict[str, EncodedPlayer]:
+    """Return the players that ``specs`` name, and the anchors of their game, by unique name.
 
     A spec is a player or a run folder. A run folder stands for its heuristics, its guests, every frozen policy and the
     policy of its newest checkpoint, ``main@ITERATION``. If there are several runs, names begin with their folders.
 
     Networks with the same weights are the same player and take part once: as a member of the run that trained it, else
     under the name that ``specs`` give it, else as a guest. ``say`` gets a sentence for each name that is left out.
+    ``game`` is that of the first run or network, unless it is given.
 
     Raises:
-        PlayerError, RunFolderError, SnapshotError: a spec names neither a player nor a run, or a file is damaged.
+        PlayerError, RunFolderError, SnapshotError: a spec names neither a player nor a run, a file is damaged, or
+            players play different games.
         RankingError: two different players have the same name.
     """
     specs = list(specs)
     runs = [read_run(spec) for spec in specs if not is_player(spec)]
+    for run in runs:
+        game = game or game_of(run)
+        if game_of(run) != game:
+            raise PlayerError(f"{run} plays {game_of(run)}, and others play {game}: rank players of one game")
     prefixes = {run: f"{run.path.resolve().name}/" if len(runs) > 1 else "" for run in runs}
     found = [member for run in runs for member in encode_members(run, prefixes[run])]
-    found += [encode_player(spec) for spec in specs if is_player(spec)]
-    found += [encode_heuristic(name) for name in ANCHORS]
+    named = encode_players([spec for spec in specs if is_player(spec)], game)
+    found += named
+    game = game or next((player.game for player in named), CONNECT_FOUR)
+    found += [encode_heuristic(name, game) for name in game.rules.anchors]
     found += [guest for run in runs for guest in encode_guests(run, prefixes[run])]
     by_identity: dict[str, EncodedPlayer] = {}
     for player in found:
@@ -73,10 +82,10 @@ def named_as_in(log: MatchLog, players: Mapping[str, EncodedPlayer]) -> dict[str
 
 
 def register(player: EncodedPlayer) -> RankedPlayer:
-    """Return what the log records about a player, grading it if its run has not done so."""
-    graded = player.graded
-    if graded is None:
-        graded = grade(build_player(player, greedy=True), load_positions("dev")).overall.value_preserving_share
-    return RankedPlayer(
-        player.name, player.kind, player.iteration, player.sha256, round(graded, 4), player.weights_sha256
-    )
+    """Return what the log records about a player, grading it if its run has not done so and its game is solved."""
+    graded, game = player.graded, player.game.rules
+    positions = solved_positions(game, "dev") if graded is None else None
+    if positions is not None:
+        graded = grade(build_player(player, greedy=True), positions).overall.value_preserving_share
+    rounded = None if graded is None else round(graded, 4)
+    return RankedPlayer(player.name, player.kind, player.iteration, player.sha256, rounded, player.weights_sha256)

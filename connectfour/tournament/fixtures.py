@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from functools import lru_cache
 
 import numpy as np
 
-from connectfour.games.connect_four.notation import format_moves
-from connectfour.games.connect_four.openings import random_opening_moves
 from connectfour.match_log.log import MatchLog, Seating
 from connectfour.matches.records import GameSpec
 from connectfour.tournament.pairing import Pair
@@ -26,6 +23,7 @@ class Fixtures:
         self._plan = plan
         self._next_id = log.next_id
         self._drawn: Counter[Seating] = Counter((game.first, game.second) for game in log.games)
+        self._blocks: dict[tuple[Pair, int], list[str]] = {}
 
     @property
     def by_pair(self) -> Counter[Pair]:
@@ -40,11 +38,19 @@ class Fixtures:
         games = []
         for _ in range(count):
             seating = min(_seatings(pair), key=lambda each: self._drawn[each])
-            opening = _opening(self._plan, pair, self._drawn[seating])
+            opening = self._opening(pair, self._drawn[seating])
             self._drawn[seating] += 1
             games.append(GameSpec(self._next_id, *seating, opening))
             self._next_id += 1
         return tuple(games)
+
+    def _opening(self, pair: Pair, number: int) -> str:
+        """Return opening ``number`` of a pair."""
+        block, row = divmod(number, _OPENINGS_AT_ONCE)
+        if (pair, block) not in self._blocks:
+            rng = np.random.default_rng((self._plan.seed, _hash(pair), block))
+            self._blocks[pair, block] = self._plan.openings(_OPENINGS_AT_ONCE, rng)
+        return self._blocks[pair, block][row]
 
 
 def _seatings(pair: Pair) -> tuple[Seating, Seating]:
@@ -55,15 +61,3 @@ def _seatings(pair: Pair) -> tuple[Seating, Seating]:
 
 def _hash(pair: Pair) -> int:
     return zlib.crc32("\n".join(pair).encode())
-
-
-def _opening(plan: Plan, pair: Pair, number: int) -> str:
-    """Return opening ``number`` of a pair."""
-    block, row = divmod(number, _OPENINGS_AT_ONCE)
-    return _block_of_openings(plan.opening_plies, plan.seed, pair, block)[row]
-
-
-@lru_cache(maxsize=1024)
-def _block_of_openings(plies: int, seed: int, pair: Pair, block: int) -> list[str]:
-    rng = np.random.default_rng((seed, _hash(pair), block))
-    return [format_moves(columns) for columns in random_opening_moves(_OPENINGS_AT_ONCE, plies, rng)]

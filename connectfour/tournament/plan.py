@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from connectfour.errors import ConfigError
-from connectfour.matches.arena import ConnectFour
+from connectfour.games.openings import random_opening_moves
+from connectfour.matches.arena import BoardGame
 from connectfour.matches.sandbox import Rules
 from connectfour.tournament.pairing import Pairing
 
@@ -68,8 +71,19 @@ class Plan:
         seed: random seed.
     """
 
-    rules: Rules = field(default_factory=ConnectFour)
+    rules: Rules = field(default_factory=BoardGame)
     pairing: Pairing = "thompson"
     opening_plies: int = 4
     batch_games: int | None = None
     seed: int = 0
+
+    def openings(self, count: int, rng: np.random.Generator) -> list[str]:
+        """Return ``count`` random openings, as the game writes them; a game without boards has none.
+
+        Raises:
+            ConfigError: games never last that long.
+        """
+        if not isinstance(self.rules, BoardGame):
+            return [""] * count
+        game = self.rules.game.rules
+        return [game.format_actions(moves) for moves in random_opening_moves(game, count, self.opening_plies, rng)]

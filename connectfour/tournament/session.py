@@ -7,14 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from connectfour.errors import ConfigError, RankingError
-from connectfour.match_log.lines import GameSettings
+from connectfour.match_log.lines import PlaySettings
 from connectfour.match_log.log import MatchLog
+from connectfour.matches.arena import BoardGame
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import is_player, lost_members, read_run
 from connectfour.runs.folder import RANKING_FILES, RunFolder
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 from connectfour.settings.resources import MatchDemand
 from connectfour.standings.figures import draw_leaderboard
 from connectfour.standings.leaderboard import Order, Standing, write_tables
@@ -81,8 +83,8 @@ def rank(
 ) -> Ranking:
     """Rank players and the members of runs, resuming a ranking that is already in ``output``.
 
-    The heuristics random, tactical, minimax:2 and minimax:4 always take part. Ctrl-C ends the ranking after the games
-    under way.
+    The anchors of the game always take part: random, tactical, minimax:2 and minimax:4 in Connect Four. Ctrl-C ends
+    the ranking after the games under way.
 
     Args:
         specs: run folders, each standing for its members and guests, and players such as ``heuristic:linear``.
@@ -119,7 +121,7 @@ def rank(
             names,
             folder,
             limits or Limits(),
-            plan or Plan(),
+            plan or plan_for(names),
             order,
             deadline,
             demand,
@@ -127,6 +129,33 @@ def rank(
             reporting,
             dashboard=dashboard,
         )
+
+
+def plan_for(
+    specs: Sequence[str],
+    game: GameSettings | None = None,
+    *,
+    greedy: bool = True,
+    opening_plies: int | None = None,
+    **others: Any,
+) -> Plan:
+    """Return a plan for the game of ``specs``.
+
+    Args:
+        specs: as in ``rank``.
+        game: the game; by default that of the first run or network.
+        greedy: networks play their most probable action.
+        opening_plies: random plies before each game; by default those of the game.
+        others: other attributes of ``Plan``.
+
+    Raises:
+        PlayerError, RunFolderError, SnapshotError: as in ``rank``.
+    """
+    if game is None:
+        found = find_entrants(specs).values() if specs else []
+        game = next((player.game for player in found), CONNECT_FOUR)
+    plies = game.rules.opening_plies if opening_plies is None else opening_plies
+    return Plan(BoardGame(greedy=greedy, game=game), opening_plies=plies, **others)
 
 
 @contextmanager
@@ -157,12 +186,13 @@ def _rank(
 ) -> Ranking:
     """Rank into a local folder."""
     notes: list[str] = []
-    players = find_entrants(names, notes.append)
+    game = plan.rules.game if isinstance(plan.rules, BoardGame) else None
+    players = find_entrants(names, notes.append, game)
     if limits.lacks_matches:
         limits = replace(limits, matches=_GAMES_PER_PLAYER * len(players))
     with MatchLog.writing(folder.match_log) as log, observer as reporting:
-        settings = GameSettings(repr(plan.rules), plan.opening_plies)
-        if log.settings not in {None, settings}:
+        settings = PlaySettings(plan.opening_plies, plan.rules.describe())
+        if log.settings is not None and log.settings != settings:
             raise RankingError(
                 f"the games in {log.path} were played with {log.settings}, not {settings}: choose another --output"
             )
@@ -236,11 +266,12 @@ def _write_results(folder: RunFolder, log: MatchLog, order: Order, tournament: T
     return ranking
 
 
-def _register(log: MatchLog, settings: GameSettings, players: Mapping[str, EncodedPlayer], observer: Observer) -> None:
+def _register(log: MatchLog, settings: PlaySettings, players: Mapping[str, EncodedPlayer], observer: Observer) -> None:
     """Log the settings, and new players with their grades."""
     if log.settings is None:
         log.append([settings])
     new = [player for name, player in players.items() if name not in log.players]
     if new:
-        observer.say(f"Grading {len(new)} players on solved positions ...")
+        if any(player.graded is None for player in new):
+            observer.say(f"Grading {len(new)} players on solved positions ...")
         log.append([register(player) for player in new])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 from connectfour.errors import ConfigError
-from connectfour.settings.schema import NetworkSettings, RunSettings
+from connectfour.settings.network import Architecture
+from connectfour.settings.schema import RunSettings
 from connectfour.system.machine import memory_bytes
 
-# Per board at once: planes and bitboards.
-_BYTES_PER_BOARD = 2 * 6 * 7 + 34
+# Per board at once, besides its observation.
+_OTHER_BYTES_PER_BOARD = 34
 
 
 def needed_bytes(settings: RunSettings) -> int:
@@ -15,21 +18,27 @@ def needed_bytes(settings: RunSettings) -> int:
 
     It counts what grows with the settings: games at once, batches, and the weights of all networks.
     """
-    rollout, network = settings.rollout, settings.network
+    rollout, network = settings.rollout, settings.architecture
     runners = max(1, rollout.env_runners)
     weights = 4 * encoder_weights(network)
     processes = runners + 1 + settings.learners
-    boards = runners * rollout.envs_per_runner * (_BYTES_PER_BOARD + 4 * network.width)
+    bytes_per_board = settings.game.rules.observation_bytes + _OTHER_BYTES_PER_BOARD
+    boards = runners * rollout.envs_per_runner * (bytes_per_board + 4 * network.width)
     return boards + settings.learning_bytes + weights * (settings.league.opponent_count + 1) * processes
 
 
-def encoder_weights(network: NetworkSettings) -> int:
-    """Return the approximate number of weights in an encoder; the heads are small and left out."""
-    width, layers = network.width, network.layers
+def encoder_weights(network: Architecture) -> int:
+    """Return the approximate number of weights in an encoder; the heads are small and left out.
+
+    What an encoder of the user's own has is not known: 0.
+    """
+    width, layers, shape = network.width, network.layers, network.game.rules.observation_shape
     if network.encoder == "resnet":
-        return 18 * width * (1 + layers * width)
+        return 9 * width * (shape[-1] + 2 * layers * width)
     if network.encoder == "mlp":
-        return 84 * width + (layers - 1) * width * width
+        return math.prod(shape) * width + (layers - 1) * width * width
+    if network.encoder != "lines":
+        return 0
     # Symmetric layers have half the weights of dense ones.
     return 249 * width + (layers - 1) * width * width // 2
 

@@ -46,8 +46,8 @@ class Place:
                 raise ConfigError(f"storage = shared is about paths, and {self.folder} is none: leave it out")
             if local and self._several_nodes:
                 raise StorageError(
-                    f"league.guests names {local[0]}, which other nodes may not see: copy its run to an object store "
-                    "and name it by its address"
+                    f"league.opponents names {local[0]}, which other nodes may not see: copy its run to an object "
+                    "store and name it by its address"
                 )
         elif settings.storage == "shared":
             check_shared(self.folder.path, *(Path(guest).parent for guest in local))

@@ -22,6 +22,7 @@ from connectfour.cluster.session import ray_session, runs_here, silence, without
 from connectfour.cluster.traces import describe
 from connectfour.errors import ConfigError, ConnectFourError, RunDoneError, TrainingError
 from connectfour.league.manifest import read_manifest
+from connectfour.learning.guests import with_own_guests
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.learning.placement import fit_to_node, needs_of
 from connectfour.rllib.parted_algorithm import ENDED
@@ -31,7 +32,7 @@ from connectfour.runs.folder import RunFolder
 from connectfour.runs.leftovers import clear_leftovers, note_session
 from connectfour.runs.progress import ProgressRow, limit_reached, rewind
 from connectfour.settings.reading import load_settings
-from connectfour.settings.schema import RunSettings, StopSettings, guest_id
+from connectfour.settings.schema import RunSettings, StopSettings
 from connectfour.system.names import load_name
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.signals import stop_signals
@@ -199,7 +200,7 @@ def _resume(
         _check_limits(folder, settings.stop, checkpoint)
     iteration = checkpoint.iteration if checkpoint else 0
     clear_leftovers(folder)
-    own = _with_own_guests(settings, folder) if checkpoint else settings
+    own = with_own_guests(settings, folder) if checkpoint else settings
     with _ray_for(folder, own, address, reporting, dashboard=dashboard):
         place.check(own)
         folder.write_settings(settings)
@@ -248,13 +249,6 @@ def _check_limits(folder: RunFolder, limits: StopSettings, checkpoint: Checkpoin
             f"{folder} has reached its limit of stop.{reached} = {getattr(limits, reached):,}: "
             f"raise it with {raised_limit(limits, reached)}"
         )
-
-
-def _with_own_guests(settings: RunSettings, folder: RunFolder) -> RunSettings:
-    """Return ``settings`` with guests named by their copies in the run, which outlive the runs that they come from."""
-    own = tuple(f"snapshot:{folder.path.absolute()}/{guest_id(spec)}" for spec in settings.league.guests)
-    league = settings.league.model_copy(update={"guests": own})
-    return settings.model_copy(update={"league": league})
 
 
 def raised_limit(limits: StopSettings, name: str) -> str:

@@ -30,7 +30,7 @@ from connectfour.experiments.analysis.variant_curves import (
 from connectfour.experiments.layout import ExperimentFolder
 from connectfour.experiments.metrics import unknown_metric
 from connectfour.experiments.schema import EVALUATED
-from connectfour.games.connect_four import GAME
+from connectfour.games.registry import DEFAULT
 
 _AVERAGE_COLUMNS = (
     *("game", "metric", "axis", "at", "variant", "runs", "of", "mean", "sd", "iqm"),
@@ -88,8 +88,9 @@ def write_averages(
         _check(metric, runs, evaluated)
     compared = list(dict.fromkeys((primary, *evaluated)))
     metrics = list(dict.fromkeys((*compared, *plots)))
+    game = next((run.game for run in runs), DEFAULT)
     table = {(metric, axis): average(runs, metric, axis) for metric in metrics for axis in AXES}
-    averages = [row for (metric, axis), found in table.items() for row in _rows(metric, axis, found, len(seeds))]
+    averages = [row for (metric, axis), found in table.items() for row in _rows(game, metric, axis, found, len(seeds))]
     comparisons = [row for metric in compared for axis in AXES for row in _compare(runs, metric, axis)]
     write_table(files.average, _AVERAGE_COLUMNS, averages)
     write_table(files.improvement, _COMPARISON_COLUMNS, comparisons)
@@ -118,7 +119,7 @@ def _check(metric: str, runs: Sequence[RunResults], evaluated: Sequence[str]) ->
         raise ConfigError(unknown_metric(metric, known))
 
 
-def _rows(metric: str, axis: Axis, found: Sequence[VariantCurves], planned: int) -> Iterator[dict[str, Any]]:
+def _rows(game: str, metric: str, axis: Axis, found: Sequence[VariantCurves], planned: int) -> Iterator[dict[str, Any]]:
     for each in found:
         mean, iqm = each.summary.mean, each.summary.iqm
         for point, place in enumerate(each.places.tolist()):
@@ -132,7 +133,7 @@ def _rows(metric: str, axis: Axis, found: Sequence[VariantCurves], planned: int)
                 "iqm_high95": iqm.high95,
             }
             yield {
-                **_labels(metric, axis, place),
+                **_labels(game, metric, axis, place),
                 "variant": each.variant,
                 "runs": each.summary.runs,
                 "of": planned,
@@ -158,7 +159,7 @@ def _compare(runs: Sequence[RunResults], metric: str, axis: Axis) -> Iterator[di
     corrected = holm(np.array([float(result.p_value) for result in results]))
     for (one, other), result, p_value in zip(pairs, results, corrected.tolist(), strict=True):
         yield {
-            **_labels(metric, axis, end),
+            **_labels(runs[0].game, metric, axis, end),
             "variant": one,
             "other": other,
             "runs": len(values[one]),
@@ -170,8 +171,8 @@ def _compare(runs: Sequence[RunResults], metric: str, axis: Axis) -> Iterator[di
         }
 
 
-def _labels(metric: str, axis: Axis, place: float) -> dict[str, str]:
-    return {"game": GAME, "metric": metric, "axis": axis, "at": _format_place(axis, place)}
+def _labels(game: str, metric: str, axis: Axis, place: float) -> dict[str, str]:
+    return {"game": game, "metric": metric, "axis": axis, "at": _format_place(axis, place)}
 
 
 def _format_place(axis: Axis, place: float) -> str:

@@ -12,9 +12,11 @@ from connectfour.experiments.analysis.plots import draw_evaluation
 from connectfour.experiments.analysis.records import labels_of, read_progress, write_table
 from connectfour.experiments.metrics import score_against
 from connectfour.experiments.schema import EvaluationSettings
+from connectfour.games.contract import Game
 from connectfour.games.result import Score
 from connectfour.grading.grade import grade, wilson_interval
-from connectfour.grading.positions import GradedPositions, load_positions
+from connectfour.grading.positions import HALVES, GradedPositions, load_positions
+from connectfour.grading.solved import solved_positions
 from connectfour.league.history import kept_policies
 from connectfour.league.manifest import read_members
 from connectfour.league.members import MAIN
@@ -42,7 +44,7 @@ def evaluate_run(
 ) -> list[dict[str, Any]]:
     """Evaluate the policies of main that a run has kept (see ``checkpoint.history``), and its last one.
 
-    Networks play their most probable column. All policies meet the same positions, openings and random numbers.
+    Networks play their most probable action. All policies meet the same positions, openings and random numbers.
 
     Args:
         run: the run.
@@ -64,18 +66,19 @@ def evaluate_run(
         ExperimentError: the run's progress cannot be read.
     """
     labels, moments = labels_of(run, variant), _moments(run)
-    positions = load_positions(evaluation.positions)
-    opponents = {score_against(name): parse_player(name, greedy=True) for name in evaluation.opponents}
+    game = run.read_settings([]).game
+    positions = _positions(game.rules, evaluation.positions)
+    opponents = {score_against(name): parse_player(name, greedy=True, game=game) for name in evaluation.opponents}
     policies = _policies(run, moments)
     rows: list[dict[str, Any]] = []
     with observer or ConsoleObserver() as reporting:
         for number, policy in enumerate(policies, start=1):
             moment = {"player": policy.name, "iteration": policy.iteration, **moments[policy.iteration or 0]}
             player = build_player(policy, greedy=True)
-            measured = (*_grades(player, positions), *_scores(player, opponents, evaluation))
+            measured = (*_grades(player, positions), *_scores(player, opponents, evaluation, game.rules))
             rows += [{**labels, **moment, **each} for each in measured]
             graded = rows[-len(measured)]["value"]
-            line = f"{policy.name}: {graded:.3f} value-preserving, {number} of {len(policies)} policies"
+            line = f"{policy.name}: {graded:.3f} {measured[0]['metric']}, {number} of {len(policies)} policies"
             reporting.show(partial(str, line), urgent=number == len(policies))
     write_table(output, _COLUMNS, rows)
     if picture:
@@ -101,16 +104,25 @@ def _policies(run: RunFolder, moments: dict[int, dict[str, Any]]) -> list[Encode
     return [*kept, last]
 
 
-def _grades(player: Player, positions: GradedPositions) -> Iterator[dict[str, Any]]:
+def _positions(game: Game, source: str) -> GradedPositions | None:
+    """Return solved positions of the game; None if it has none, and ``source`` is no file."""
+    return solved_positions(game, source) if source in HALVES else load_positions(source, game)
+
+
+def _grades(player: Player, positions: GradedPositions | None) -> Iterator[dict[str, Any]]:
+    if positions is None:
+        return
     graded = grade(player, positions).overall
     for metric, count in (("value_preserving", graded.value_preserving), ("optimal", graded.optimal)):
         yield _row(metric, count / graded.positions, wilson_interval(count, graded.positions), graded.positions)
 
 
-def _scores(player: Player, opponents: dict[str, Player], evaluation: EvaluationSettings) -> Iterator[dict[str, Any]]:
+def _scores(
+    player: Player, opponents: dict[str, Player], evaluation: EvaluationSettings, game: Game
+) -> Iterator[dict[str, Any]]:
     """Yield the score against the ladder as a whole, then against each opponent."""
     found = {
-        metric: play_match(player, opponent, evaluation.games, opening_plies=evaluation.opening_plies).total
+        metric: play_match(player, opponent, evaluation.games, opening_plies=evaluation.opening_plies, game=game).total
         for metric, opponent in opponents.items()
     }
     if found:

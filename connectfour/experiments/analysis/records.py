@@ -11,7 +11,6 @@ from typing import Any
 from connectfour.errors import ExperimentError
 from connectfour.experiments.condition import Condition
 from connectfour.experiments.metrics import train_column, training_metrics
-from connectfour.games.connect_four import GAME
 from connectfour.runs.folder import RunFolder
 from connectfour.runs.progress import number_in, read_rows
 from connectfour.system.files import write_atomically
@@ -48,7 +47,8 @@ def labels_of(run: RunFolder, variant: str) -> dict[str, Any]:
     Raises:
         RunFolderError: the folder holds no run.
     """
-    return {"game": GAME, "variant": variant, "seed": run.read_settings([]).seed}
+    settings = run.read_settings([])
+    return {"game": settings.game.name, "variant": variant, "seed": settings.seed}
 
 
 def read_progress(run: RunFolder) -> list[dict[str, str]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from connectfour.errors import ExperimentError
 from connectfour.experiments.layout import ExperimentFolder, says_no
+from connectfour.games.registry import DEFAULT
 
 Floats = NDArray[np.float64]
 
@@ -64,6 +65,7 @@ class RunResults:
         trained: the numeric columns of ``train.csv``; none without that file.
         evaluated: the metrics of ``eval.csv``; none without that file.
         is_unwanted: whether the run did not meet the condition to be evaluated.
+        game: name of its game.
     """
 
     variant: str
@@ -71,6 +73,7 @@ class RunResults:
     trained: Mapping[str, Curve]
     evaluated: Mapping[str, Curve]
     is_unwanted: bool = False
+    game: str = DEFAULT
 
     @property
     def name(self) -> str:
@@ -102,15 +105,19 @@ def read_results(folder: ExperimentFolder, variants: Sequence[str], seeds: Seque
         for seed in seeds:
             files = folder.results(variant, seed)
             unwanted = says_no(files.verdict)
+            trained, game = _read_training(files.train)
             evaluated = {} if unwanted else _read_evaluations(files.eval)
-            found.append(RunResults(variant, seed, _read_training(files.train), evaluated, unwanted))
+            found.append(RunResults(variant, seed, trained, evaluated, unwanted, game))
     return found
 
 
-def _read_training(file: Path) -> dict[str, Curve]:
+def _read_training(file: Path) -> tuple[dict[str, Curve], str]:
+    """Return the curves of a run, and the name of its game."""
     columns = _read_columns(file, AXES)
     numbers = {name: _numbers(file, name, cells) for name, cells in columns.items() if name not in _NO_METRICS}
-    return _curves(file, {name: (numbers, values) for name, values in numbers.items()})
+    return _curves(file, {name: (numbers, values) for name, values in numbers.items()}), columns.get("game", [DEFAULT])[
+        0
+    ]
 
 
 def _read_evaluations(file: Path) -> dict[str, Curve]:

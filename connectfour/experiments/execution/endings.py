@@ -11,7 +11,6 @@ from connectfour.experiments.execution.graph import PROGRAM, Graph, Step
 from connectfour.experiments.execution.performing import last_line
 from connectfour.experiments.execution.receipts import Receipts, read_json, write_json
 from connectfour.experiments.layout import ExperimentFolder
-from connectfour.games.connect_four import GAME
 
 State = Literal["waiting", "running", "done", "failed", "skipped", "not evaluated"]
 """``skipped``: a step that it needs failed. ``not evaluated``: its run does not meet the experiment's condition."""
@@ -85,10 +84,10 @@ def settle(graph: Graph, folder: ExperimentFolder, receipts: Receipts, names: Co
     return endings
 
 
-def write_status(folder: ExperimentFolder, endings: Mapping[str, Ending]) -> None:
+def write_status(graph: Graph, folder: ExperimentFolder, endings: Mapping[str, Ending]) -> None:
     """Note how far the experiment is."""
     states = Counter(ending.state for ending in endings.values())
-    write_json(folder.status, {"game": GAME, "steps": len(endings), "states": dict(states)})
+    write_json(folder.status, {"game": graph.game, "steps": len(endings), "states": dict(states)})
 
 
 def write_outcome(graph: Graph, folder: ExperimentFolder, endings: Mapping[str, Ending], command: str) -> None:
@@ -105,4 +104,4 @@ def write_outcome(graph: Graph, folder: ExperimentFolder, endings: Mapping[str, 
     }
     before = read_json(folder.outcome)
     if before is None or before.get("steps") != steps:
-        write_json(folder.outcome, {"game": GAME, "command": command, "steps": steps})
+        write_json(folder.outcome, {"game": graph.game, "command": command, "steps": steps})

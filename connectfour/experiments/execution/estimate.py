@@ -43,7 +43,7 @@ def bytes_needed(experiment: Experiment, trainings: Iterable[Step]) -> float:
 
 
 def _run_bytes(settings: RunSettings, hours: float) -> float:
-    weights = 4.0 * encoder_weights(settings.network)
+    weights = 4.0 * encoder_weights(settings.architecture)
     checkpoint = weights * (_COPIES_IN_A_CHECKPOINT + settings.league.opponent_count)
     snapshots = weights * (_FREEZES_PER_HOUR * hours + settings.checkpoint.history + 2)
     return settings.checkpoint.keep * checkpoint + snapshots + _LOG_BYTES_PER_HOUR * hours

@@ -12,6 +12,7 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Literal
 
+from connectfour.games.registry import DEFAULT
 from connectfour.settings.resources import Demand
 
 PROGRAM = "connectfour"
@@ -38,6 +39,7 @@ class Step:
         folder: a folder that is this step's alone; it is put aside, not overwritten, if the step begins anew.
         is_last: whether it runs when all others have ended, however they ended.
         seconds: how long it will take, roughly; None if nobody knows.
+        game: name of the game of its run.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Step:
     folder: str | None = None
     is_last: bool = False
     seconds: float | None = 5.0
+    game: str = DEFAULT
 
     @property
     def kind(self) -> str:
@@ -77,10 +80,11 @@ class Graph:
 
     Attributes:
         steps: by name, in an order in which they can run.
+        game: name of the game of all runs.
     """
 
-    def __init__(self, steps: Iterable[Step]) -> None:
-        """Connect ``steps``.
+    def __init__(self, steps: Iterable[Step], game: str = DEFAULT) -> None:
+        """Connect ``steps``, all about runs of ``game``.
 
         Raises:
             ValueError: two steps have the same name or output, or steps wait for each other.
@@ -93,7 +97,7 @@ class Graph:
             for output in step.outputs:
                 if self._writers.setdefault(output, step.name) != step.name:
                     raise ValueError(f"two steps write {output}")
-        self._given = given
+        self._given, self.game = given, game
         self.steps: dict[str, Step] = {name: given[name] for name in self.sorter().static_order()}
 
     @cached_property

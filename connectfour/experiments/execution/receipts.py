@@ -15,7 +15,6 @@ from typing import Any
 
 from connectfour.experiments.execution.graph import Step
 from connectfour.experiments.layout import ExperimentFolder, says_no
-from connectfour.games.connect_four import GAME
 from connectfour.system.files import write_atomically
 from connectfour.system.sealed import sha256_of
 from connectfour.version import __version__
@@ -67,7 +66,7 @@ class Receipts:
         if not (step.resumes and _same(read_json(note) or {}, identity)):
             self._make_room(step)
         note.parent.mkdir(parents=True, exist_ok=True)
-        write_json(note, {"game": GAME, "step": step.name, **identity})
+        write_json(note, {"game": step.game, "step": step.name, **identity})
         if step.folder is None:
             for output in step.outputs:
                 (self._folder.path / output).parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +96,7 @@ class Receipts:
         """
         identity = self._identities.pop(step.name) if step.name in self._identities else self._identity(step)
         receipt = {
-            "game": GAME,
+            "game": step.game,
             "step": step.name,
             **identity,
             "outputs": self._hashes_of(step.outputs),

@@ -207,7 +207,7 @@ class Scheduler:
             return
         self._status_due = time.monotonic() + 1.0
         with suppress(OSError):  # a full disk ends the steps that write results; this is only a note
-            write_status(self.folder, self.endings)
+            write_status(self.graph, self.folder, self.endings)
 
 
 def _perform(

@@ -45,7 +45,7 @@ def run_step(path: Path, name: str, command: str = "") -> Ending:
         perform(step, folder.path)
         ending = Ending("done", seconds=(receipts.read(step) or {}).get("seconds"))
     if step.is_last:
-        write_status(folder, {**endings, name: ending})
+        write_status(graph, folder, {**endings, name: ending})
     return ending
 
 

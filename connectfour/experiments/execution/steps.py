@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from connectfour.experiments.execution.graph import Graph, Step
@@ -22,7 +22,8 @@ _ENV_STEPS_PER_SECOND = 15_000
 
 def build_graph(experiment: Experiment, folder: ExperimentFolder) -> Graph:
     """Return the steps of an experiment in ``folder``."""
-    return Graph(_Builder(experiment, folder).steps())
+    game = experiment.settings.game.name
+    return Graph((replace(step, game=game) for step in _Builder(experiment, folder).steps()), game)
 
 
 @dataclass(frozen=True)

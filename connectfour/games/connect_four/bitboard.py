@@ -25,6 +25,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from connectfour.games.contract import Boards as BoardsOfAnyGame
 from connectfour.games.observation import Observation
 
 ROWS = 6
@@ -138,19 +139,6 @@ def from_planes(planes: NDArray[np.integer]) -> tuple[Bits, Bits]:
     return words[:, 0].copy(), words[:, 0] | words[:, 1]
 
 
-def pick_legal(legal: NDArray[np.integer] | Mask, uniform: NDArray[np.float64]) -> Moves:
-    """Return a column (N,) drawn uniformly from the legal ones in each row of ``legal`` (N, 7).
-
-    Args:
-        legal: nonzero where a column is legal; a row without legal columns yields column 0.
-        uniform: one number in [0, 1) per row (N,), the only source of randomness.
-    """
-    count = np.cumsum(legal, axis=1, dtype=np.int8)
-    wanted = (uniform * count[:, -1]).astype(np.int8)
-    columns: Moves = np.argmax(count > wanted[:, None], axis=1)
-    return columns
-
-
 @dataclass(frozen=True)
 class EveryMove:
     """Every column tried in N positions of unfinished games.
@@ -194,7 +182,7 @@ class EveryMove:
         return self.occupied[:, None] | self._landing
 
 
-class Boards:
+class Boards(BoardsOfAnyGame):
     """N games in lockstep.
 
     Attributes:
@@ -205,6 +193,11 @@ class Boards:
     """
 
     __slots__ = ("occupied", "outcome", "own", "plies")
+
+    own: Bits
+    occupied: Bits
+    plies: NDArray[np.int64]
+    outcome: NDArray[np.int8]
 
     def __init__(self, count: int) -> None:
         """Set up ``count`` empty boards."""
@@ -236,6 +229,15 @@ class Boards:
         return self.plies % 2
 
     @property
+    def returns(self) -> NDArray[np.float32]:
+        """What each seat has won, (N, 2) float32; whoever makes an illegal move loses."""
+        of_mover = mover_reward(self.outcome).astype(np.float32)
+        # An illegal move is not counted among the plies, so it is still its player's turn.
+        moved_last = np.where(self.outcome == Outcome.ILLEGAL, self.seat, 1 - self.seat)
+        of_first = np.where(moved_last == 0, of_mover, -of_mover)
+        return np.stack([of_first, -of_first], axis=1)
+
+    @property
     def opponent(self) -> Bits:
         """Discs of the player whose turn it is not, (N,) uint64."""
         return self.own ^ self.occupied
@@ -246,7 +248,15 @@ class Boards:
 
     def observe(self) -> Observation:
         """Return what the players to move see."""
-        return Observation(to_planes(self.own, self.occupied), self.legal().astype(np.int8))
+        return Observation(to_planes(self.own, self.occupied), self.legal().astype(np.int8), self)
+
+    def pack(self) -> Bits:
+        """Return the words ``own`` and ``occupied``, (N, 2) uint64."""
+        return np.stack([self.own, self.occupied], axis=1)
+
+    def copy(self) -> Boards:
+        """Return boards that are independent of these."""
+        return self[:]
 
     def play(self, columns: Moves) -> NDArray[np.int8]:
         """Drop one disc on every board and return the new ``outcome`` (N,).

@@ -18,10 +18,11 @@ from pettingzoo.classic.connect_four import connect_four
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.tune.registry import register_env
 
-from connectfour.games.connect_four.bitboard import CELLS, pick_legal
+from connectfour.games.connect_four.bitboard import CELLS
+from connectfour.games.env import AGENTS
+from connectfour.games.moves import pick_legal
 
 ENV_NAME = "connect_four_v3"
-AGENTS = ("player_0", "player_1")
 
 ObservationDict = dict[str, NDArray[np.int8]]
 """One agent's observation: ``observation`` (6, 7, 2) and ``action_mask`` (7,)."""

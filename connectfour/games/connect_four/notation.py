@@ -18,6 +18,18 @@ def format_moves(columns: Sequence[int] | NDArray[np.integer]) -> str:
     return (np.asarray(columns, dtype=np.uint8) + ord("1")).tobytes().decode()
 
 
+def parse_columns(moves: str) -> list[int]:
+    """Return the 0-based columns of a move string, whether there is room in them or not.
+
+    Raises:
+        NotationError: a character is not a digit from 1 to 7.
+    """
+    for ply, character in enumerate(moves, start=1):
+        if character not in "1234567":
+            raise NotationError(f"move {ply} of {moves!r} is {character!r}: write columns as digits 1 to {COLUMNS}")
+    return [int(character) - 1 for character in moves]
+
+
 def parse_moves(moves: str) -> list[int]:
     """Return the 0-based columns of a move string.
 

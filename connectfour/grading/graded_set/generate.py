@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from connectfour.games.connect_four.bitboard import Boards, mirror
+from connectfour.games.connect_four.bitboard import COLUMNS, Boards, mirror
 from connectfour.games.connect_four.notation import format_moves, parse_board
-from connectfour.games.connect_four.packing import ACTIONS
-from connectfour.grading.positions import HEADER
+from connectfour.games.registry import make_game
+from connectfour.grading.positions import header_of
 
 try:
     from bitbully import BitBully, Board
@@ -66,7 +66,7 @@ class Solved:
     @property
     def row(self) -> list[str]:
         """Its line in the file."""
-        return [format_moves(self.moves), *(str(self.scores.get(column, "")) for column in range(ACTIONS))]
+        return [format_moves(self.moves), *(str(self.scores.get(column, "")) for column in range(COLUMNS))]
 
 
 class Solver:
@@ -134,7 +134,7 @@ def write(file: Path, positions: list[Solved]) -> None:
     """Write a compressed file whose bytes depend on the positions only."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
+    writer.writerow(header_of(make_game()))
     writer.writerows(solved.row for solved in positions)
     with file.open("wb") as stream, gzip.GzipFile("", "wb", mtime=0, fileobj=stream) as compressed:
         compressed.write(text.getvalue().encode())

@@ -13,15 +13,15 @@ from typing_extensions import override
 from connectfour.apex.actor import Actor, Order
 from connectfour.apex.exploration import explore
 from connectfour.apex.transitions import Steps, Transitions
-from connectfour.games.connect_four.bitboard import Moves
+from connectfour.games.contract import Actions
 from connectfour.games.observation import Observation
 from connectfour.games.result import SeatScores
 from connectfour.league.matchmaking import Roster
 from connectfour.league.members import MAIN
+from connectfour.learning.apex.rollout import QRollout
 from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.env_runner import SelfPlayEnvRunner, rows_by_player, sample_logits
 from connectfour.learning.rl_module import as_tensors
-from connectfour.learning.rollout import Rollout
 from connectfour.networks.network import Q_TEMPERATURE
 
 PACKED = "packed"
@@ -37,7 +37,7 @@ class GamesPlayed:
     results: dict[str, SeatScores]
 
 
-class ApexEnvRunner(SelfPlayEnvRunner, Actor):
+class ApexEnvRunner(SelfPlayEnvRunner[QRollout], Actor):
     """Plays main's moves greedily with exploration, and turns every ply of every game into a transition.
 
     Q-learning is off-policy, so it learns from the opponents' moves, too. In the games that count, main samples its
@@ -46,12 +46,12 @@ class ApexEnvRunner(SelfPlayEnvRunner, Actor):
     """
 
     settings: ApexRunSettings
+    rollout_class = QRollout
 
     def __init__(self, config: AlgorithmConfig, **kwargs: object) -> None:
         """Build modules and boards as ``config`` says."""
         super().__init__(config=config, **kwargs)
-        # The next position is the opponent's.
-        self.become_actor(-config.gamma)
+        self.become_actor(config.gamma)
 
     @override
     def follow(self, order: Order) -> None:
@@ -73,31 +73,29 @@ class ApexEnvRunner(SelfPlayEnvRunner, Actor):
         return GamesPlayed(self.matchmaker.drain())
 
     @override
-    def learnable(self, rollout: Rollout) -> Transitions:
+    def learnable(self, rollout: QRollout) -> Transitions:
         """Return the transitions that the rollout completes."""
-        taken = np.take_along_axis(rollout.logits, rollout.action[:, :, None].astype(np.int64), axis=2)
+        taken = np.take_along_axis(rollout.q_values, rollout.action[:, :, None].astype(np.int64), axis=2)
         return self.transitions.build(
             Steps(
                 observation={PACKED: rollout.packed},
                 action=rollout.action,
-                reward=rollout.reward.astype(np.float32),
+                reward=rollout.reward,
                 terminated=rollout.ended,
                 cut=rollout.ended,
+                seat=rollout.seat,
                 real=np.ones_like(rollout.ended),
                 q_taken=taken[:, :, 0],
-                q_best=rollout.value,
+                q_best=rollout.q_values.max(axis=2),
             )
         )
 
     @override
-    def _sample_policies(
-        self, observation: Observation, player: NDArray[np.int64], rollout: Rollout, ply: int
-    ) -> Moves:
+    def choose(self, observation: Observation, player: NDArray[np.int64], rollout: QRollout, ply: int) -> Actions:
         """Choose every board's move, and record main's Q-values of all positions: also where an opponent moves."""
         q = self.module[MAIN].q_values(as_tensors(observation))
-        rollout.logits[ply] = q.numpy()
-        rollout.value[ply] = q.amax(dim=1).numpy()
-        action: Moves = q.argmax(dim=1).numpy()
+        rollout.q_values[ply] = q.numpy()
+        action: Actions = q.argmax(dim=1).numpy()
         as_frozen = (player == _MAIN) & self._counted
         action[as_frozen], _ = sample_logits(q[torch.from_numpy(as_frozen)] / Q_TEMPERATURE)
         mine = (player == _MAIN) & ~as_frozen

@@ -7,12 +7,13 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from connectfour.apex.options import ApexOptions, ReplayOptions, check_fit
+from connectfour.settings.network import Head
 from connectfour.settings.resources import ReplayDemand, RunResources
-from connectfour.settings.schema import Head, Metric, RolloutSettings, RunSettings
+from connectfour.settings.schema import Metric, RolloutSettings, RunSettings
 from connectfour.system.need import Need
 
-# Two packed positions, action, return, discount, number, and two nodes of the sum tree.
-_BYTES_PER_TRANSITION = 2 * 16 + 1 + 4 + 4 + 8 + 2 * 8
+# Action, return, discount, number, and two nodes of the sum tree.
+_BYTES_WITHOUT_POSITIONS = 1 + 4 + 4 + 8 + 2 * 8
 
 
 class ActorSettings(RolloutSettings):
@@ -66,12 +67,17 @@ class ApexRunSettings(RunSettings):
         """Bytes of the replay, of a batch, and of the activations of a gradient step."""
         apex, network = self.apex, self.network
         transitions = self.replay.capacity + apex.batch_size * apex.updates_per_iteration
-        return transitions * _BYTES_PER_TRANSITION + 4 * apex.batch_size * network.layers * network.width
+        return transitions * self._bytes_per_transition + 4 * apex.batch_size * network.layers * network.width
+
+    @property
+    def _bytes_per_transition(self) -> int:
+        """Bytes of a transition in the replay, with two packed positions."""
+        return 2 * self.game.rules.packed.nbytes + _BYTES_WITHOUT_POSITIONS
 
     @property
     def bytes_per_shard(self) -> int:
         """Bytes of the transitions that a full replay shard holds."""
-        return _BYTES_PER_TRANSITION * max(1, self.replay.capacity // self.replay.shards)
+        return self._bytes_per_transition * max(1, self.replay.capacity // self.replay.shards)
 
     @property
     def needs(self) -> tuple[Need, ...]:

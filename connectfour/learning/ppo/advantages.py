@@ -13,7 +13,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from connectfour.learning.rollout import Float32s, Rollout
+from connectfour.learning.ppo.rollout import PolicyRollout
+from connectfour.learning.rollout import Float32s
 
 
 @dataclass
@@ -38,7 +39,7 @@ class _Ahead:
         values[boards, seat], values[boards, 1 - seat] = value, -value
         return cls(values, np.zeros_like(values), np.zeros_like(values))
 
-    def end_games(self, rollout: Rollout, ply: int) -> None:
+    def end_games(self, rollout: PolicyRollout, ply: int) -> None:
         """Where a move ended the game, nothing lies ahead but its rewards."""
         ended = np.flatnonzero(rollout.ended[ply])
         mover = rollout.seat[ply, ended]
@@ -46,7 +47,7 @@ class _Ahead:
         self.reward[ended, mover] = rollout.reward[ply, ended]
         self.reward[ended, 1 - mover] = rollout.other_reward[ply, ended]
 
-    def cut_at_slips(self, rollout: Rollout, ply: int) -> None:
+    def cut_at_slips(self, rollout: PolicyRollout, ply: int) -> None:
         """Where a random slip replaced main's move, use the position's value instead of what followed."""
         slips = np.flatnonzero(rollout.slip[ply])
         self.value[slips, 1 - rollout.seat[ply, slips]] = -rollout.value[ply, slips]
@@ -54,7 +55,7 @@ class _Ahead:
 
 
 def advantages(
-    rollout: Rollout, last_value: Float32s, last_seat: NDArray[np.int8], gamma: float, lambda_: float
+    rollout: PolicyRollout, last_value: Float32s, last_seat: NDArray[np.int8], gamma: float, lambda_: float
 ) -> Float32s:
     """Return the advantage (T, N) of each move; only those of main's moves are meaningful.
 

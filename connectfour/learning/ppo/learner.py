@@ -21,7 +21,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor
 from typing_extensions import override
 
-from connectfour.games.connect_four.packing import expand
+from connectfour.games.contract import Game
 from connectfour.league.members import MAIN
 from connectfour.learning.ppo.samples import Samples
 from connectfour.rllib.annealed_learner import AnnealedLearner
@@ -41,6 +41,7 @@ class SelfPlayLearner(AnnealedLearner, PPOTorchLearner):  # type: ignore[misc]  
         """Build module and optimizer, and read the settings once."""
         super().build()
         self._lookahead_weight: float = self.config.settings.lookahead.weight
+        self._game: Game = self.config.settings.game.rules
 
     @override
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
@@ -93,13 +94,13 @@ class SelfPlayLearner(AnnealedLearner, PPOTorchLearner):  # type: ignore[misc]  
                 **kwargs,
             )
             return iterator
-        columns = learner_columns(Samples.from_batch(training_data.batch), self.device)
+        columns = learner_columns(self._game, Samples.from_batch(training_data.batch), self.device)
         return _minibatches(columns, epochs=num_epochs, per_epoch=num_total_minibatches // num_epochs)
 
 
-def learner_columns(samples: Samples, device: torch.device) -> dict[str, Tensor]:
+def learner_columns(game: Game, samples: Samples, device: torch.device) -> dict[str, Tensor]:
     """Return the columns that PPO's loss reads, with positions expanded; observation columns keep their keys."""
-    observation = expand(samples.packed)
+    observation = game.expand(samples.packed)
     arrays = {
         **dict(zip(_OBSERVATION, (observation.planes, observation.action_mask), strict=True)),
         Columns.ACTIONS: samples.action.astype(np.int64),

@@ -11,26 +11,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from connectfour.games.connect_four.packing import Packed, children
+from connectfour.games.contract import Game, Packed
 from connectfour.learning.rollout import Float32s
 
 # Larger chunks do not fit into a processor's cache.
 _POSITIONS_AT_ONCE = 4096
 
 
-def action_values(packed: Packed, value_of: Callable[[Packed], Float32s], gamma: float) -> Float32s:
+def action_values(game: Game, packed: Packed, value_of: Callable[[Packed], Float32s], gamma: float) -> Float32s:
     """Return the value (N, actions) of each action for the player to move, -1 where it is illegal.
 
     Args:
+        game: the game, which must be searchable.
         packed: packed positions (N, ...) of unfinished games.
         value_of: returns the value (M,) of packed positions (M, ...) for the player to move there.
         gamma: discount of what follows the move.
     """
-    after = children(packed)
+    after = game.children(packed)
     chunks = range(0, len(after.packed), _POSITIONS_AT_ONCE)
     values = [value_of(after.packed[start : start + _POSITIONS_AT_ONCE]) for start in chunks]
     if values:
-        after.values[after.goes_on] = -gamma * np.concatenate(values)
+        sign = np.where(after.opponent_moves, np.float32(-gamma), np.float32(gamma))
+        after.values[after.goes_on] = sign * np.concatenate(values)
     return after.values
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 
-from connectfour.games.connect_four.packing import Packed
+from connectfour.games.contract import Packed
 from connectfour.league.members import MAIN
 
 
@@ -19,7 +19,7 @@ class Samples:
 
     Attributes:
         packed: the positions, packed.
-        action: the moves, int8.
+        action: the moves.
         log_probability: log-probability of the move when it was sampled, float32.
         advantage: its advantage, float32.
         value_target: target of the value, float32.
@@ -27,7 +27,7 @@ class Samples:
     """
 
     packed: Packed
-    action: NDArray[np.int8]
+    action: NDArray[np.signedinteger]
     log_probability: NDArray[np.float32]
     advantage: NDArray[np.float32]
     value_target: NDArray[np.float32]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from connectfour.games.connect_four.packing import ACTIONS
+from connectfour.games.contract import Game
 from connectfour.settings.base import Settings
 from connectfour.settings.schema import Metric, RunSettings
 
-# Per position: packed, logits, and about 20 bytes of other fields; once as recorded, once as samples.
-_BYTES_PER_POSITION = 2 * (16 + 4 * ACTIONS + 20)
-# Per training sample: planes, mask and columns on the learner.
-_BYTES_PER_SAMPLE = 2 * 6 * 7 + ACTIONS + 4 * ACTIONS + 32
+# What a position has besides its packed form and its logits, as recorded and as a sample.
+_OTHER_BYTES = 20
+# The columns of a training sample besides observation and policy target.
+_COLUMN_BYTES = 32
 
 
 class PPOSettings(Settings):
@@ -66,13 +66,31 @@ class PPORunSettings(RunSettings):
             )
         return self
 
+    @classmethod
+    def _defaults_of(cls, game: Game) -> dict[str, dict[str, Any]]:
+        found = super()._defaults_of(game)
+        if not game.searchable:
+            found["lookahead"] = {"share": 0.0, **found.get("lookahead", {})}
+        return found
+
+    @model_validator(mode="after")
+    def _lookahead_fits(self) -> PPORunSettings:
+        if self.lookahead.share and not self.game.rules.searchable:
+            raise ValueError(
+                f"lookahead.share = {self.lookahead.share:g} needs the positions after each action, which "
+                f"{self.game.name} does not tell: set it to 0"
+            )
+        return self
+
     @property
     def learning_bytes(self) -> int:
         """Bytes of a batch, and of the activations of a gradient step."""
-        rollout, network = self.rollout, self.network
+        rollout, network, game = self.rollout, self.network, self.game.rules
+        recorded = 2 * (game.packed.nbytes + 4 * game.actions + _OTHER_BYTES)
+        learned = game.observation_bytes + 5 * game.actions + _COLUMN_BYTES
         positions = max(self.ppo.batch_size, max(1, rollout.env_runners) * rollout.envs_per_runner)
         minibatch = min(self.ppo.minibatch_size, positions)
-        return positions * (_BYTES_PER_POSITION + _BYTES_PER_SAMPLE) + 4 * minibatch * network.layers * network.width
+        return positions * (recorded + learned) + 4 * minibatch * network.layers * network.width
 
     @property
     def idle(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Heuristics as RLModules that are not trained."""
+"""Players as RLModules that are not trained."""
 
 from __future__ import annotations
 
@@ -11,43 +11,45 @@ from ray.rllib.utils.numpy import convert_to_numpy
 from typing_extensions import override
 
 from connectfour.games.observation import Observation
-from heuristics import make_heuristic
+from connectfour.players.contract import Player
+from connectfour.players.names import build_player
 
 _MEMORY = "memory"
 
 
-class HeuristicRLModule(RLModule):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Plays the heuristic named by ``model_config["heuristic"]``.
+class PlayerRLModule(RLModule):  # type: ignore[misc]  # Ray's classes are untyped here
+    """Plays the player in ``model_config["player"]``: a heuristic or an ONNX model, encoded.
 
-    A heuristic's memory of the game travels as RLlib's recurrent state, one row per episode: it belongs to the board,
-    not to the module.
+    A player's memory of the game travels as RLlib's recurrent state, one row per episode: it belongs to the board, not
+    to the module.
     """
 
     @override
     def setup(self) -> None:
-        """Build the heuristic and its generator."""
-        self.heuristic = make_heuristic(self.model_config["heuristic"])
+        """Build the player and its generator."""
+        self.player: Player = build_player(self.model_config["player"])
+        self._remembers = self.player.initial_state(1).shape[1] > 0
         # Env runners seed NumPy's global generator by their worker index: so each has its own random numbers.
         self.rng = np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002  # the generator that RLlib seeds
 
     @override
     def get_initial_state(self) -> dict[str, Any]:
-        """Return the memory at the start of a game, empty for heuristics without one."""
-        if not self.heuristic.state_size:
+        """Return the memory at the start of a game, empty for players without one."""
+        if not self._remembers:
             return {}
-        return {_MEMORY: self.heuristic.initial_state(1)[0]}
+        return {_MEMORY: self.player.initial_state(1)[0]}
 
     @override
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         obs = convert_to_numpy(batch[Columns.OBS])
         observation = Observation(obs["observation"], obs["action_mask"])
-        if not self.heuristic.state_size:
-            action, _ = self.heuristic.act(observation, self.heuristic.initial_state(0), self.rng)
+        if not self._remembers:
+            action, _ = self.player.act(observation, self.player.initial_state(0), self.rng)
             return {Columns.ACTIONS: action}
         # RLlib adds a time axis of length one to the observations of a module with memory.
         memory = convert_to_numpy(batch[Columns.STATE_IN])[_MEMORY]
         at_once = Observation(observation.planes[:, 0], observation.action_mask[:, 0])
-        action, memory = self.heuristic.act(at_once, memory, self.rng)
+        action, memory = self.player.act(at_once, memory, self.rng)
         return {Columns.ACTIONS: action[:, None], Columns.STATE_OUT: {_MEMORY: memory}}
 
     def compile(self, *args: Any, **kwargs: Any) -> None:

@@ -1,0 +1,71 @@
+"""The option that names a game, and the command that lists the games."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from connectfour.system.observer import plain_console
+
+if TYPE_CHECKING:
+    from connectfour.settings.game import GameSettings
+
+GameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--game",
+        help="Game of heuristics: connect_four, tictactoe, pettingzoo:MODULE, or a class as my_package.nim:Nim.",
+        show_default="that of the first network, else connect_four",
+    ),
+]
+
+
+def read_game(name: str | None) -> GameSettings | None:
+    """Return the game that an option names; None without one.
+
+    Raises:
+        GameError: there is no such game.
+    """
+    from connectfour.settings.game import GameSettings
+
+    if name is None:
+        return None
+    game = GameSettings(name=name)
+    game.rules  # noqa: B018  # refuses what is no game
+    return game
+
+
+def games(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Games to describe.", show_default="the built-in ones")
+    ] = None,
+) -> None:
+    """List games: actions, what a player sees, the longest game, and what they bring along."""
+    from rich.table import Table
+
+    from connectfour.games.registry import BUILT_IN, make_game
+
+    table = Table("game", "actions", "observation", "longest", "heuristics", "encoder", "lookahead", "solved")
+    for name in names or BUILT_IN:
+        game = make_game(name)
+        shape = " x ".join(map(str, game.observation_shape))
+        solved = "positions" if name in BUILT_IN or game.solvable else "-"
+        table.add_row(
+            name,
+            str(game.actions),
+            f"{shape} {np_name(game.observation_dtype)}",
+            str(game.max_plies),
+            ", ".join(game.heuristics),
+            game.encoder,
+            "yes" if game.searchable else "no",
+            solved,
+        )
+    plain_console().print(table)
+
+
+def np_name(dtype: object) -> str:
+    """Return the name of a dtype."""
+    import numpy as np
+
+    return str(np.dtype(dtype).name)  # type: ignore[call-overload]

@@ -1,0 +1,1 @@
+"""PettingZoo's environments for two players as games of a league."""

@@ -1,0 +1,86 @@
+"""Any of PettingZoo's environments for two players as a ``Game``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from connectfour.games.contract import Game
+from connectfour.games.observation import Observation
+from connectfour.games.pettingzoo.boards import PettingZooBoards
+from connectfour.games.pettingzoo.checks import examine
+
+MAX_PLIES = 1000
+_SEEDS = 2**31
+
+
+class PettingZooGame(Game):
+    """A game that is played in environments of a PettingZoo module, stepped one after the other.
+
+    The league sees what the environment shows an agent and nothing else, so such a game cannot be searched. Each game
+    has a seed, with which its environment is reset; the seeds come from ``seed``, so chance is reproducible.
+    """
+
+    heuristics = ("random",)
+    anchors = ("random",)
+    opening_plies = 2
+    opening_batch: ClassVar[int] = 64
+    settings: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"rollout": {"mirror_opening_plies": 4, "pool_opening_plies": 2, "envs_per_runner": 256}}
+    )
+
+    def __init__(self, module: str, options: Mapping[str, Any] | None = None) -> None:
+        """Examine the environments of ``module`` by playing a few random games.
+
+        Args:
+            module: import path of a module with a function ``env``, such as ``pettingzoo.classic.go_v5``; it may lie in
+                the working directory.
+            options: keyword arguments of ``env``, and ``max_plies`` (default 1,000), after which a game is a draw.
+
+        Raises:
+            GameError: the environment does not fit a league.
+        """
+        self.name = f"pettingzoo:{module}"
+        self.options = MappingProxyType(dict(options or {}))
+        rest = dict(self.options)
+        self.max_plies = rest.pop("max_plies", MAX_PLIES)
+        self._environments = examine(self.name, module, rest, self.max_plies)
+        self.actions = self._environments.actions
+        self.observation_shape = self._environments.shape
+        self.observation_dtype = self._environments.dtype.type
+        self.seed(0)
+
+    def __reduce__(self) -> tuple[type[PettingZooGame], tuple[str, dict[str, Any]]]:
+        """Travel as module and options."""
+        return PettingZooGame, (self.name.partition(":")[2], dict(self.options))
+
+    @override
+    def seed(self, seed: int) -> None:
+        self._seeds = np.random.default_rng(seed)
+
+    @override
+    def boards(self, count: int) -> PettingZooBoards:
+        return PettingZooBoards(self._environments, self._seeds.integers(_SEEDS, size=count))
+
+    @override
+    def expand(self, packed: NDArray[np.uint8]) -> Observation:
+        size = self.observation_bytes
+        planes = np.array(packed[:, :size], order="C").view(self.observation_dtype)
+        mask = np.array(packed[:, size:], order="C").view(np.int8)
+        return Observation(planes.reshape(len(packed), *self.observation_shape), mask)
+
+    @cached_property
+    @override
+    def searchable(self) -> bool:
+        return False
+
+    @cached_property
+    @override
+    def packed(self) -> NDArray[np.uint8]:
+        return np.zeros((1, self.observation_bytes + self.actions), np.uint8)

@@ -1,0 +1,798 @@
+"""Every game keeps the contract, and environments that do not fit a league are refused with a reason."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from gymnasium import spaces
+from numpy.typing import NDArray
+from pettingzoo import AECEnv
+from pettingzoo.test import api_test
+
+from connectfour.errors import GameError, NotationError
+from connectfour.games.contract import Boards, Game
+from connectfour.games.moves import pick_legal, play_moves
+from connectfour.games.openings import random_opening_moves, random_openings
+from connectfour.games.pettingzoo.rules import PettingZooGame
+from connectfour.games.registry import make_game
+from connectfour.games.tictactoe.rules import TicTacToe
+
+YOUR_GAME = Path(__file__).resolve().parent.parent / "examples" / "your_game"
+CONNECT_FOUR_V3 = "pettingzoo.classic.connect_four_v3"
+TICTACTOE_V3 = "pettingzoo.classic.tictactoe_v3"
+GO_V5 = "pettingzoo.classic.go_v5"
+FINISHED = "games are over"
+
+
+class Case:
+    """A game, how many random games a test plays, and PettingZoo's own environment for the game."""
+
+    def __init__(self, name: str, games: int, reference: str | None, **options: Any) -> None:
+        self.name, self.games, self.reference, self.options = name, games, reference, options
+
+    def game(self) -> Game:
+        return make_game(self.name, self.options)
+
+    def env(self) -> Any:
+        assert self.reference is not None
+        return import_module(self.reference).env(**self.options)
+
+
+CASES = [
+    Case("connect_four", 20, CONNECT_FOUR_V3),
+    Case("tictactoe", 60, TICTACTOE_V3),
+    Case(f"pettingzoo:{TICTACTOE_V3}", 40, TICTACTOE_V3),
+    Case(f"pettingzoo:{GO_V5}", 6, GO_V5, board_size=5),
+    Case(f"pettingzoo:{CONNECT_FOUR_V3}", 20, CONNECT_FOUR_V3),
+    Case("nim:Nim", 100, None, heaps=[3, 4, 5]),
+]
+WITH_REFERENCE = [case for case in CASES if case.reference]
+ADAPTED = [case for case in CASES if case.name.startswith("pettingzoo:")]
+SEARCHABLE = [case for case in CASES if case not in ADAPTED]
+
+
+def _id(case: Case) -> str:
+    return case.name
+
+
+@pytest.fixture(autouse=True)
+def _find_the_template(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``nim:Nim`` be found, as in a working directory."""
+    monkeypatch.syspath_prepend(YOUR_GAME)
+
+
+def _moves(boards: Boards, rng: np.random.Generator) -> NDArray[np.int64]:
+    return pick_legal(boards.legal(), rng.random(len(boards)))
+
+
+def _play_some(boards: Boards, rng: np.random.Generator) -> Boards:
+    """Play one random action on every board and return the boards whose games go on."""
+    boards.play(_moves(boards, rng))
+    return boards[~boards.over]
+
+
+def _random_game(boards: Boards, seed: int = 0) -> Iterator[Boards]:
+    """Play random games to the end, and yield the boards of unfinished ones before each action."""
+    rng = np.random.default_rng(seed)
+    while len(boards):
+        yield boards
+        boards = _play_some(boards, rng)
+
+
+def _after(game: Game, count: int, plies: int, seed: int = 0) -> Boards:
+    return random_openings(game, np.full(count, plies), np.random.default_rng(seed))
+
+
+def _all_of(boards: Boards) -> dict[str, NDArray[Any]]:
+    """Return everything that boards tell."""
+    observation = boards.observe()
+    told = {name: getattr(boards, name) for name in ("seat", "plies", "over", "returns")}
+    told |= {"planes": observation.planes, "mask": observation.action_mask, "legal": boards.legal()}
+    told["packed"] = boards.pack()
+    told["seat"] = np.where(boards.over, 0, boards.seat)  # arbitrary at the end of a game
+    return {name: array.copy() for name, array in told.items()}
+
+
+def _assert_same(expected: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in expected.items():
+        np.testing.assert_array_equal(array, found[name], err_msg=name)
+        assert array.dtype == found[name].dtype, name
+
+
+@pytest.mark.parametrize("case", WITH_REFERENCE, ids=_id)
+def test_same_as_pettingzoo(case: Case) -> None:
+    """Observations, masks, the agent to move, ends and rewards agree after every action."""
+    game, rng = case.game(), np.random.default_rng(0)
+    results = set()
+    env = case.env()
+    for _ in range(case.games):
+        env.reset()
+        boards, first = game.boards(1), env.agent_selection
+        second = next(agent for agent in env.possible_agents if agent != first)
+        won = np.zeros(2)
+        while not boards.over[0]:
+            mover = env.agent_selection
+            observation, expected = boards.observe(), env.observe(mover)
+            np.testing.assert_array_equal(expected["observation"], observation.planes[0])
+            np.testing.assert_array_equal(expected["action_mask"], observation.action_mask[0])
+            assert observation.planes.dtype == expected["observation"].dtype == game.observation_dtype
+            assert observation.planes.shape[1:] == game.observation_shape
+            assert observation.action_mask.dtype == np.int8
+            assert boards.seat[0] == [first, second].index(mover)
+            assert not boards.returns.any()
+            action = _moves(boards, rng)
+            boards.play(action)
+            env.step(int(action[0]))
+            won += [env.rewards[first], env.rewards[second]]
+            assert boards.over[0] == all(env.terminations.values())
+        np.testing.assert_array_equal(won, boards.returns[0])
+        results.add(tuple(won))
+    assert len(results) > 1, "the games must have several results"
+
+
+@pytest.mark.parametrize("case", ADAPTED, ids=_id)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_environments_pass_the_test_of_pettingzoo(case: Case) -> None:
+    """What the adapter is compared with is sound, and its state can be copied: playing games again is slow."""
+    api_test(case.env(), num_cycles=20)
+    game = case.game()
+    assert isinstance(game, PettingZooGame)
+    assert not game._environments.replays
+
+
+@pytest.mark.parametrize("case", CASES, ids=_id)
+class TestContract:
+    """What the league relies on."""
+
+    def test_a_batch_plays_like_its_boards_one_by_one(self, case: Case) -> None:
+        """A board does not depend on the others."""
+        game, rng = case.game(), np.random.default_rng(1)
+        together, alone = game.boards(6), [game.boards(1) for _ in range(6)]
+        while len(together):
+            actions = _moves(together, rng)
+            together.play(actions)
+            for board, action in zip(alone, actions, strict=True):
+                board.play(np.array([action]))
+            told = _all_of(together)
+            for row, board in enumerate(alone):
+                _assert_same(
+                    {name: array[row] for name, array in told.items()}, {k: v[0] for k, v in _all_of(board).items()}
+                )
+            going = ~together.over
+            together, alone = together[going], [board for board, on in zip(alone, going, strict=True) if on]
+
+    def test_packed_positions_expand_to_what_players_see(self, case: Case) -> None:
+        """Shape and dtype of what is packed are those that the game tells; no boards are fine, too."""
+        game = case.game()
+        for boards in _random_game(game.boards(case.games)):
+            packed, seen = boards.pack(), boards.observe()
+            assert packed.dtype == game.packed.dtype
+            assert packed.shape[1:] == game.packed.shape[1:]
+            packed.setflags(write=False)
+            found = game.expand(packed)
+            _assert_same({"planes": seen.planes}, {"planes": found.planes})
+            _assert_same({"mask": seen.action_mask}, {"mask": found.action_mask})
+            np.testing.assert_array_equal(seen.action_mask != 0, boards.legal())
+        nothing = game.boards(0)
+        assert nothing.pack().shape == (0, *game.packed.shape[1:])
+        assert nothing.observe().planes.shape == (0, *game.observation_shape)
+        assert len(game.expand(nothing.pack())) == 0
+
+    def test_children_are_what_playing_leads_to(self, case: Case) -> None:
+        """Every action in every position of random games; games that cannot be searched say so."""
+        game = case.game()
+        if not game.searchable:
+            assert game.unpack(game.boards(1).pack()) is None
+            with pytest.raises(TypeError, match="cannot be searched"):
+                game.children(game.boards(1).pack())
+            return
+        for boards in _random_game(game.boards(min(case.games, 20))):
+            packed = boards.pack()
+            children = game.children(packed)
+            np.testing.assert_array_equal(boards.legal(), children.legal)
+            assert (children.values[~children.legal] == -1).all()
+            assert not children.goes_on[~children.legal].any()
+            rows, actions = np.nonzero(children.legal)
+            after = boards[rows]
+            movers = after.seat
+            after.play(actions)
+            np.testing.assert_array_equal(~after.over, children.goes_on[rows, actions])
+            np.testing.assert_array_equal(after.returns[np.arange(len(rows)), movers], children.values[rows, actions])
+            going = after[~after.over]
+            np.testing.assert_array_equal(going.pack(), children.packed)
+            np.testing.assert_array_equal(going.seat != movers[~after.over], children.opponent_moves)
+
+    def test_copies_are_independent(self, case: Case) -> None:
+        """Each goes its own way, and goes it as the other one would."""
+        game = case.game()
+        boards = _after(game, 4, 2)
+        before, twin = _all_of(boards), boards.copy()
+        _assert_same(before, _all_of(twin))
+        actions = _moves(boards, np.random.default_rng(3))
+        boards.play(actions)
+        _assert_same(before, _all_of(twin))
+        twin.play(actions)
+        _assert_same(_all_of(boards), _all_of(twin))
+
+    def test_a_repeated_index_makes_independent_boards(self, case: Case) -> None:
+        """One position can be continued with every action."""
+        game = case.game()
+        boards = _after(game, 2, 1)
+        actions = np.flatnonzero(boards.legal()[1])
+        alone = [boards[1:].copy() for _ in actions]
+        many = boards[np.full(len(actions), 1)]
+        many.play(actions)
+        for row, (board, action) in enumerate(zip(alone, actions, strict=True)):
+            board.play(np.array([action]))
+            _assert_same(_all_of(board), _all_of(many[row : row + 1]))
+        assert len(np.unique(many.pack(), axis=0)) == len(actions)
+
+    def test_assigned_boards_take_over(self, case: Case) -> None:
+        """Selected boards are overwritten, by mask, by number and by the mask of finished games, and then go on."""
+        game, rng = case.game(), np.random.default_rng(4)
+        boards, others = game.boards(5), _after(game, 2, 2)
+        boards.play(_moves(boards, rng))
+        before, expected = _all_of(boards), _all_of(others)
+        boards.assign(np.array([3, 1]), others)
+        told = _all_of(boards)
+        _assert_same(
+            {name: array[[0, 2, 4]] for name, array in before.items()}, {k: v[[0, 2, 4]] for k, v in told.items()}
+        )
+        _assert_same(expected, {name: array[[3, 1]] for name, array in told.items()})
+        while not boards.over.any():
+            boards.play(_moves(boards, rng))
+        boards.assign(boards.over, game.boards(int(boards.over.sum())))
+        assert not boards.over.any()
+        assert (boards.plies == 0).any()
+        assert not boards.returns.any()
+        boards.play(_moves(boards, rng))
+        assert (boards.plies > 0).all()
+
+    def test_random_openings_have_the_wanted_length(self, case: Case) -> None:
+        """They follow the seed."""
+        game, plies = case.game(), np.array([0, 1, 2, 3, 2, 1, 2, 3])
+        draws = [random_openings(game, plies, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+        for boards in draws:
+            np.testing.assert_array_equal(plies, boards.plies)
+            assert not boards.over.any()
+        _assert_same(_all_of(draws[0]), _all_of(draws[1]))
+        assert (draws[0].pack() != draws[2].pack()).any()
+        moves = random_opening_moves(game, 5, 3, np.random.default_rng(0))
+        assert moves.shape == (5, 3)
+        played = play_moves(game, moves)
+        assert (played.plies == 3).all()
+        assert not played.over.any()
+
+    def test_a_player_can_act_until_the_game_is_over(self, case: Case) -> None:
+        """Masks, returns and plies of whole games; a finished one accepts no action."""
+        game, rng = case.game(), np.random.default_rng(5)
+        boards, results = game.boards(case.games), set()
+        plies = 0
+        while len(boards):
+            assert boards.legal().any(axis=1).all()
+            assert not boards.returns.any()
+            assert (boards.plies == plies).all()
+            boards.play(_moves(boards, rng))
+            plies += 1
+            assert not boards.legal()[boards.over].any()
+            np.testing.assert_array_equal(boards.returns.sum(axis=1), np.zeros(len(boards)))
+            results |= set(boards.returns[boards.over, 0].tolist())
+            if boards.over.any():
+                with pytest.raises(ValueError, match=FINISHED):
+                    boards.play(np.zeros(len(boards), np.int64))
+            boards = boards[~boards.over]
+        assert plies <= game.max_plies
+        assert len(results) > 1
+
+    def test_actions_can_be_written_and_read(self, case: Case) -> None:
+        """In logs, and by people."""
+        game = case.game()
+        actions = list(range(game.actions))
+        assert game.parse_actions(game.format_actions(actions)) == actions
+        assert game.parse_actions(game.format_actions([])) == []
+        with pytest.raises(NotationError):
+            game.parse_actions("nonsense")
+        assert sorted(game.preference) == actions
+
+    def test_a_game_has_one_object(self, case: Case) -> None:
+        """The same name and options give it; others do not."""
+        assert case.game() is case.game()
+        assert case.game().name == case.name
+        assert dict(case.game().options) == case.options
+        assert case.game().boards(1).seat[0] == 0
+        drawn = case.game().text(case.game().boards(1))
+        assert drawn is None or drawn.strip()
+
+
+@pytest.mark.parametrize("case", SEARCHABLE, ids=_id)
+def test_unpacked_positions_go_on_like_the_original(case: Case) -> None:
+    """Playing on them leaves what was packed alone, which may be read-only."""
+    game = case.game()
+    assert game.searchable
+    for count in (1, 20):
+        boards = _after(game, count, 2)
+        packed = boards.pack()
+        packed.setflags(write=False)
+        unpacked = game.unpack(packed)
+        assert unpacked is not None
+        _assert_same(_all_of(boards), _all_of(unpacked))
+        actions = _moves(boards, np.random.default_rng(2))
+        boards.play(actions)
+        unpacked.play(actions)
+        _assert_same(_all_of(boards), _all_of(unpacked))
+
+
+def _solve(game: Game) -> tuple[int, int, int]:
+    """Return how many unfinished positions can be reached, how many of them have moves of different value, and the
+    value of the first one."""
+    levels = [game.boards(1).pack()]
+    while len(levels[-1]):
+        levels.append(np.unique(game.children(levels[-1]).packed, axis=0))
+    values: dict[tuple[int, ...], float] = {}
+    different = 0
+    for level in reversed(levels[:-1]):
+        children = game.children(level)
+        of_actions = children.values.copy()
+        of_actions[children.goes_on] = [-values[tuple(child)] for child in children.packed.tolist()]
+        for position, legal, scores in zip(level.tolist(), children.legal, of_actions, strict=True):
+            values[tuple(position)] = scores[legal].max()
+            different += len(set(scores[legal].tolist())) > 1
+    return len(values), different, int(values[tuple(levels[0][0].tolist())])
+
+
+def test_tic_tac_toe_is_a_draw_over_4520_positions() -> None:
+    """In 3,191 of them, the choice of the move matters."""
+    assert _solve(TicTacToe()) == (4520, 3191, 0)
+
+
+def test_tic_tac_toe_is_drawn_like_pettingzoo_draws_it() -> None:
+    """Actions count down the columns, and the first player's mark stays the first player's."""
+    game = TicTacToe()
+    assert game.text(play_moves(game, [game.parse_actions("5 1 3")])) == "O 4 7\n2 X 8\nX 6 9"
+    assert game.text(play_moves(game, [game.parse_actions("5 1")])) == "O 4 7\n2 X 8\n3 6 9"
+    with pytest.raises(ValueError, match="1 of 1 marks are on occupied cells"):
+        play_moves(game, [[4, 4]])
+
+
+@pytest.mark.parametrize("seat", [0, 1])
+def test_tic_tac_toe_is_read_from_planes(seat: int) -> None:
+    """Heuristics search positions of which only the observation is at hand."""
+    game = TicTacToe()
+    boards = _after(game, 50, 2 + seat)
+    seen = game.expand(boards.pack())
+    assert seen.boards is None
+    np.testing.assert_array_equal(boards.pack(), game.positions(seen).pack())
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("checkers", {}, "unknown game 'checkers': choose connect_four, tictactoe, pettingzoo:MODULE, or name a class"),
+        ("nim:Checkers", {}, "game nim:Checkers cannot be imported: .*Checkers"),
+        ("nim:NimBoards", {"count": 1, "heaps": [1]}, "game nim:NimBoards is a NimBoards: name a subclass"),
+        ("nim:Nim", {"sticks": 3}, r"cannot be made with options \{'sticks': 3\}: .*unexpected keyword"),
+        ("nim:Nim", {"heaps": []}, r"cannot be made with options \{'heaps': \[\]\}: ValueError"),
+    ],
+)
+def test_games_that_cannot_be_made_are_refused(name: str, options: dict[str, Any], message: str) -> None:
+    """The message shows the name and the options."""
+    with pytest.raises(GameError, match=message):
+        make_game(name, options)
+
+
+def test_the_optimal_player_of_the_template_wins() -> None:
+    """Nim with heaps 3, 4, 5 is won by the first player, and after any random opening by whoever finds a nim-sum."""
+    game, player = make_game("nim:Nim"), import_module("players").Optimal()
+    rng = np.random.default_rng(0)
+    boards, state = game.boards(300), player.initial_state(300)
+    while len(boards):
+        mine = boards.seat[0] == 0
+        actions = player.act(boards.observe(), state, rng)[0] if mine else _moves(boards, rng)
+        assert boards.legal()[np.arange(len(boards)), actions].all()
+        boards.play(actions)
+        assert (boards.returns[boards.over, 0] == 1).all()
+        state, boards = state[~boards.over], boards[~boards.over]
+    assert _solve(game)[2] == 1
+    assert _solve(make_game("nim:Nim", {"heaps": [2, 2]}))[2] == -1
+
+
+def test_the_encoder_of_the_template_fits_its_game() -> None:
+    """It maps observations to ``size`` numbers, whatever the heaps."""
+    import torch
+
+    for heaps in ([3, 4, 5], [2, 6]):
+        game = make_game("nim:Nim", {"heaps": heaps})
+        encoder = import_module("nets").HeapEncoder(game, width=16)
+        seen = torch.from_numpy(game.boards(7).observe().planes).float()
+        assert encoder(seen).shape == (7, encoder.size)
+
+
+class Race(AECEnv):  # type: ignore[misc]  # PettingZoo has no types
+    """Agents take turns to add 1 or 2 to a sum; whoever reaches the goal wins. Tests change what makes it unfit."""
+
+    metadata: Mapping[str, Any] = {"name": "race", "is_parallelizable": False}
+    made: list[Race]
+    agent_names = ("a", "b")
+    rewards_at_end = (1.0, -1.0)
+    dtype: Any = np.int8
+    mask_in = "observation"
+    shape: tuple[int, ...] = (2,)
+
+    def __init__(self, goal: int = 5) -> None:
+        super().__init__()
+        self.goal, self.seen = goal, 0
+        self.possible_agents = list(self.agent_names)
+        self.agents: list[str] = []
+        self.made.append(self)
+
+    def action_space(self, agent: str) -> Any:
+        return spaces.Discrete(2)
+
+    def observation_space(self, agent: str) -> Any:
+        box = spaces.Box(0, 100, self.shape, self.dtype)
+        return spaces.Dict({"observation": box, "action_mask": spaces.Box(0, 1, (2,), np.int8)})
+
+    def reset(self, seed: int | None = None, options: Any = None) -> None:
+        self.agents = list(self.possible_agents)
+        self.sum, self.agent_selection = 0, self.agents[0]
+        self.rewards = dict.fromkeys(self.agents, 0.0)
+        self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
+        self.terminations = dict.fromkeys(self.agents, False)
+        self.truncations = dict.fromkeys(self.agents, False)
+        self.tell()
+
+    def tell(self) -> None:
+        mask = {"action_mask": self.mask()} if self.mask_in == "info" else {}
+        self.infos: dict[str, dict[str, Any]] = {agent: dict(mask) for agent in self.agents}
+
+    def mask(self) -> NDArray[np.int8]:
+        return np.array([1, self.sum + 2 <= self.goal], np.int8)
+
+    def array(self) -> NDArray[Any]:
+        return np.array([self.sum, self.goal], self.dtype)
+
+    def observe(self, agent: str) -> Any:
+        self.seen += 1
+        if self.mask_in == "observation":
+            return {"observation": self.array(), "action_mask": self.mask()}
+        return self.array()
+
+    def step(self, action: int | None) -> None:
+        if self.terminations[self.agent_selection]:
+            self._was_dead_step(action)
+            return
+        assert action is not None
+        self._clear_rewards()
+        self.sum += action + 1
+        mover, other = self.agent_selection, next(each for each in self.agents if each != self.agent_selection)
+        if self.sum >= self.goal:
+            self.rewards = {mover: self.rewards_at_end[0], other: self.rewards_at_end[1]}
+            self.terminations = dict.fromkeys(self.agents, True)
+        self.agent_selection = self.next_agent(mover, other)
+        self.tell()
+
+    def next_agent(self, mover: str, other: str) -> str:
+        return other
+
+
+class CardRace(Race):
+    """Two more numbers are seen: a card that is dealt to each agent at the start. It decides who moves first."""
+
+    shape = (3,)
+
+    def reset(self, seed: int | None = None, options: Any = None) -> None:
+        self.cards = np.random.default_rng(seed).integers(100, size=2)
+        super().reset(seed)
+        self.agent_selection = self.possible_agents[int(self.cards[0] < self.cards[1])]
+
+    def array(self) -> NDArray[Any]:
+        return np.array([self.sum, self.goal, self.cards[self.possible_agents.index(self.agent_selection)]], self.dtype)
+
+
+class LockedRace(CardRace):
+    """It holds something that cannot be copied."""
+
+    def __init__(self, goal: int = 5) -> None:
+        super().__init__(goal)
+        self.lock = threading.Lock()
+
+
+class SharedRace(CardRace):
+    """Its copies are no copies."""
+
+    def __deepcopy__(self, memo: Any) -> SharedRace:
+        return self
+
+
+Make = Callable[..., PettingZooGame]
+
+
+@pytest.fixture
+def adapt(monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Make a game of an environment's class, after changing attributes of the class."""
+
+    def make(kind: type[Race] = Race, options: Mapping[str, Any] | None = None, **changes: Any) -> PettingZooGame:
+        module = ModuleType("race")
+        changed = type("Changed", (kind,), {"made": [], **changes})
+        module.__dict__.update(env=changed, kind=changed)
+        monkeypatch.setitem(sys.modules, "race", module)
+        return PettingZooGame("race", options)
+
+    return make
+
+
+def _envs() -> list[Race]:
+    made: list[Race] = sys.modules["race"].kind.made
+    return made
+
+
+UNFIT: dict[str, tuple[dict[str, Any], str]] = {
+    "three agents": ({"agent_names": ("a", "b", "c")}, r"race has 3 agents \(a, b, c\): choose"),
+    "an array as action": (
+        {"action_space": lambda self, agent: spaces.Box(0, 1, (2,))},
+        r"race has the action space Box.*: number its actions",
+    ),
+    "actions from 1": (
+        {"action_space": lambda self, agent: spaces.Discrete(2, start=1)},
+        r"race has the action space Discrete\(2, start=1\): number its actions",
+    ),
+    "different actions": (
+        {"action_space": lambda self, agent: spaces.Discrete(2 + (agent == "b"))},
+        r"have the action spaces Discrete\(2\) and Discrete\(3\): give both the same",
+    ),
+    "a number as observation": (
+        {"observation_space": lambda self, agent: spaces.Discrete(7)},
+        r"has observations from Discrete\(7\): let agents see an array",
+    ),
+    "different observations": (
+        {"observation_space": lambda self, agent: spaces.Box(0, 1, (2 + (agent == "b"),))},
+        r"have observations from Box.* and Box.*: give both the same",
+    ),
+    "other observations than the space says": (
+        {"array": lambda self: np.zeros(3)},
+        r"have the shapes \(3,\) and \(2,\): make them \(2,\) and \(2,\)",
+    ),
+    "no mask": ({"mask_in": "nothing"}, r"race does not tell which actions are legal: add action_mask"),
+    "no legal action": (
+        {"mask": lambda self: np.array([self.sum < 2, 0], np.int8)},
+        r"has no legal action while the game goes on: give it one to pass",
+    ),
+    "not zero-sum": (
+        {"rewards_at_end": (1.0, 0.5)},
+        r"ended with returns (1 and 0\.5|0\.5 and 1): they must sum to zero",
+    ),
+    "no end": (
+        {"goal": property(lambda self: 9999, lambda self, goal: None), "dtype": np.float32},
+        r"no random game of .* ended within 1000 plies: end games earlier",
+    ),
+    "an error": ({"next_agent": lambda self, *_: 1 // 0}, "race fails in a random game: ZeroDivisionError"),
+    "no seed": ({"reset": lambda self: None}, "race cannot be reset with a seed: TypeError"),
+    "chance without a seed": (
+        {"array": lambda self: np.random.default_rng().integers(100, size=2)},
+        "race plays another game after a reset with the same seed",
+    ),
+    "a mask that changes its shape": (
+        {"mask": lambda self: np.ones(2 + (self.sum > 2), np.int8)},
+        r"of pettingzoo:race change their shape during a game: make them \(2,\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+def test_unfit_environments_are_refused(fault: str, adapt: Make) -> None:
+    """The message names the game, what is wrong, and what to do; without the fault, the game is taken."""
+    changes, message = UNFIT[fault]
+    with pytest.raises(GameError, match=message) as refused:
+        adapt(**changes)
+    assert "pettingzoo:race" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    adapt()
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (None, "there is no module own_race: check its name"),
+        ("import no_such_package.parts", "needs the package no_such_package, which is not installed"),
+        ("raise ImportError('install open_spiel')", "needs a package that is not installed: install open_spiel"),
+        ("raise OSError('no file')", "cannot be imported: OSError: no file"),
+        ("raw_env = None", r"own_race has no function env: define env\(\*\*options\)"),
+        ("def env(): raise ImportError('install rlcard')", "needs a package that is not installed: install rlcard"),
+        ("def env(): raise RuntimeError('no luck')", r"cannot be made with options \{\}: RuntimeError: no luck"),
+        ("def env(): return 7", "makes an object of type int instead of an AECEnv: return"),
+    ],
+)
+def test_modules_that_make_no_environment_are_refused(
+    source: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module is also found in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    monkeypatch.delitem(sys.modules, "own_race", raising=False)
+    if source is not None:
+        (tmp_path / "own_race.py").write_text(source, encoding="utf-8")
+    with pytest.raises(GameError, match=message):
+        make_game("pettingzoo:own_race")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"goals": 3}, r"cannot be made with options \{'goals': 3\}: .*unexpected keyword argument 'goals'"),
+        ({"max_plies": 0}, "option max_plies of pettingzoo:race is 0: give a whole number from 1"),
+        ({"max_plies": "many"}, "is 'many': give a whole number"),
+        ({"max_plies": 2}, "no random game of pettingzoo:race ended within 2 plies"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(options: dict[str, Any], message: str, adapt: Make) -> None:
+    """The message shows the option."""
+    with pytest.raises(GameError, match=message):
+        adapt(options=options)
+
+
+def test_options_reach_the_environment(adapt: Make) -> None:
+    """All but ``max_plies``, which ends games as draws."""
+    game = adapt(options={"goal": 9, "max_plies": 6})
+    assert (game.max_plies, dict(game.options)) == (6, {"goal": 9, "max_plies": 6})
+    boards = game.boards(1)
+    for ply in range(6):
+        assert boards.observe().planes.tolist() == [[ply, 9]]
+        assert not boards.over[0]
+        boards.play(np.array([0]))
+    assert boards.over[0]
+    assert boards.returns.tolist() == [[0, 0]]
+    assert not boards.legal().any()
+
+
+@pytest.mark.parametrize(
+    ("declared", "taken"),
+    [(np.int8, np.int8), (np.uint8, np.uint8), (np.bool_, np.bool_), (np.float64, np.float32), (np.int64, np.float32)],
+)
+def test_observations_keep_small_dtypes(declared: Any, taken: Any, adapt: Make) -> None:
+    """Everything else becomes float32, packed and expanded too."""
+    game = adapt(dtype=declared, observation_space=lambda self, agent: spaces.Box(0, 1, (2,), declared))
+    boards = _after(game, 3, 2)
+    assert game.observation_dtype == boards.observe().planes.dtype == taken
+    expanded = game.expand(boards.pack())
+    assert expanded.planes.dtype == taken
+    np.testing.assert_array_equal(boards.observe().planes, expanded.planes)
+    np.testing.assert_array_equal(boards.observe().action_mask, expanded.action_mask)
+
+
+def test_masks_may_stand_in_the_infos(adapt: Make) -> None:
+    """Observations are plain arrays then."""
+    game = adapt(mask_in="info", observation_space=lambda self, agent: spaces.Box(0, 100, (2,), np.int8))
+    boards = play_moves(game, [[1, 1], [0, 0]])
+    assert boards.observe().planes.tolist() == [[4, 5], [2, 5]]
+    assert boards.legal().tolist() == [[True, False], [True, True]]
+
+
+def test_an_agent_may_move_several_times_in_a_row(adapt: Make) -> None:
+    """The seat to move is that of the agent that the environment selects."""
+    game = adapt(next_agent=lambda self, mover, other: mover if self.sum % 2 else other)
+    boards = game.boards(1)
+    seats = []
+    for action in (0, 0, 1, 0):
+        seats.append(int(boards.seat[0]))
+        boards.play(np.array([action]))
+    assert seats == [0, 0, 1, 0]
+    assert boards.returns.tolist() == [[1, -1]]
+
+
+class SlowDeathRace(Race):
+    """The loser's part ends before the winner's, which must act once more."""
+
+    def step(self, action: int | None) -> None:
+        if action is not None and len(self.agents) == 1:
+            self._clear_rewards()
+            self.terminations = dict.fromkeys(self.agents, True)
+            return
+        super().step(action)
+        if action is not None and all(self.terminations.values()):
+            loser = self.agent_selection
+            winner = next(agent for agent in self.agents if agent != loser)
+            self.terminations[winner] = False
+            self._skip_agent_selection = winner
+
+
+def test_the_game_goes_on_while_an_agent_is_alive(adapt: Make) -> None:
+    """Agents whose part has ended are stepped as PettingZoo demands, and what they lost counts."""
+    game = adapt(SlowDeathRace, options={"goal": 3})
+    boards = play_moves(game, [[1, 0]])
+    assert (bool(boards.over[0]), int(boards.seat[0])) == (False, 1)
+    boards.play(np.array([0]))
+    assert boards.over[0]
+    assert boards.returns.tolist() == [[-1, 1]]
+
+
+@pytest.mark.parametrize(("kind", "replays"), [(CardRace, False), (LockedRace, True), (SharedRace, True)])
+def test_chance_follows_the_seed(kind: type[Race], replays: bool, adapt: Make) -> None:
+    """Cards differ between games, copies have the same cards, and seat 0 moves first whoever it is."""
+    game = adapt(kind)
+    assert game._environments.replays == replays
+    game.seed(3)
+    first = game.boards(30)
+    _envs().clear()
+    cards = first.observe().planes[:, 2]
+    assert (first.seat == 0).all()
+    assert {env.agent_selection for env in _envs()} == {"a", "b"}
+    assert len(set(cards.tolist())) > 10
+    game.seed(3)
+    np.testing.assert_array_equal(cards, game.boards(30).observe().planes[:, 2])
+    assert (game.boards(30).observe().planes[:, 2] != cards).any()
+    twin = first.copy()
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        actions = _moves(first, rng)
+        first.play(actions)
+        twin.play(actions)
+        _assert_same(_all_of(first), _all_of(twin))
+    many = first[np.array([7, 7, 7])]
+    before = _all_of(many[:1])
+    np.testing.assert_array_equal(many.observe().planes[0], many.observe().planes[2])
+    many[1:].play(np.array([0, 0]))
+    _assert_same(before, _all_of(many[:1]))
+
+
+def test_environments_are_made_when_needed_and_used_again(adapt: Make) -> None:
+    """Boards that nobody looks at cost none; games that are over give theirs back."""
+    game = adapt()
+    _envs().clear()
+    boards = game.boards(1000)
+    assert (len(boards), len(boards[:10]), len(_envs())) == (1000, 10, 0)
+    boards[:10].observe()
+    assert len(_envs()) == 10
+    boards = boards[:7]
+    assert len(game.boards(10).legal()) == 10
+    assert len(_envs()) == 10
+    boards.observe()
+    before = len(_envs())
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        boards.play(_moves(boards, rng))
+        boards.assign(boards.over, game.boards(int(boards.over.sum())))
+    assert len(_envs()) <= before + 7
+
+
+def test_an_environment_is_looked_at_once_per_ply(adapt: Make) -> None:
+    """Observing, asking for legal actions, packing and playing share one look."""
+    boards = adapt().boards(3)
+    boards.observe()
+    before = sum(env.seen for env in _envs())
+    for ply in range(1, 4):
+        boards.play(np.array([0, 0, 0]))
+        boards.observe()
+        boards.legal()
+        boards.pack()
+        boards[1:].observe()
+        boards.copy().observe()
+        assert sum(env.seen for env in _envs()) == before + 3 * ply
+
+
+def test_illegal_actions_and_shared_games_are_noticed(adapt: Make) -> None:
+    """They are errors of a program, so they are not played."""
+    game = adapt(options={"goal": 3})
+    boards = play_moves(game, [[1], [0]])
+    with pytest.raises(ValueError, match="1 of 2 actions are illegal, 1 first"):
+        boards.play(np.array([1, 1]))
+    selected = boards[1:]
+    selected.play(np.array([0]))
+    with pytest.raises(RuntimeError, match="a game at ply 1 was continued on other boards: copy the boards first"):
+        boards.play(np.array([0, 0]))
+
+
+def test_games_travel_as_their_names(adapt: Make) -> None:
+    """Their environments do not."""
+    game = adapt(options={"goal": 7})
+    twin = copy.deepcopy(game)
+    assert (twin.name, dict(twin.options)) == (game.name, {"goal": 7})
+    assert twin.boards(1).observe().planes.tolist() == [[0, 7]]
