@@ -27,8 +27,8 @@ app: install ## Play against the newest run in the browser
 test: install ## Run the tests
 	@$(BIN)/python -m pytest -m "not slow and not cluster" -n 2 --dist loadfile --no-loadscope-reorder
 
-test-slow: install ## Run the slow tests: populations of leagues, and processes that are lost
-	@$(BIN)/python -m pytest -m slow
+test-slow: install ## Run the tests that take more than some seconds: whole runs, lost processes, populations
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --timeout=900
 
 test-cluster: install ## Run the tests that start Ray nodes, servers or installations of their own
 	@$(BIN)/python -m pytest -m cluster
@@ -52,6 +52,7 @@ bench: install ## Measure speed
 	@$(BIN)/python -m benchmarks.replay
 	@$(BIN)/python -m benchmarks.overlap
 	@$(BIN)/python -m benchmarks.speed
+	@$(BIN)/python -m benchmarks.games
 
 examples: install ## Run the examples: a maze, and CartPole with Ape-X
 	@mkdir -p runs

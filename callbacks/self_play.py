@@ -70,7 +70,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: StockEnvRunner, **kwargs: Any) -> None:
         """Count how a game ended."""
         match_up = episode.custom_data["match_up"]
-        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat), _final_position(episode))
+        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat), _ending(episode))
 
     @override
     def on_sample_end(self, *, samples: list[MultiAgentEpisode], **kwargs: Any) -> None:
@@ -81,11 +81,10 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
                     del episode.agent_episodes[agent]
 
 
-def _final_position(episode: MultiAgentEpisode) -> bytes:
-    """Return the planes of the last position."""
-    part = next(iter(episode.agent_episodes.values()))
-    planes: bytes = part.get_observations(-1)["observation"].tobytes()
-    return planes
+def _ending(episode: MultiAgentEpisode) -> tuple[tuple[bytes, int], ...]:
+    """Return what each player saw and did last, which tells a game from others."""
+    parts = [part for part in episode.agent_episodes.values() if len(part)]
+    return tuple((part.get_observations(-2)["observation"].tobytes(), int(part.get_actions(-1))) for part in parts)
 
 
 def _result(episode: MultiAgentEpisode, seat: int) -> Result:

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.position import Position
 
 expect.set_options(timeout=30_000)
 
@@ -33,10 +33,10 @@ def turn(page: Page) -> str:
     return page.locator("#board .board").get_attribute("data-turn") or ""
 
 
-def drop(page: Page, column: int) -> str:
-    """Click a column, 0-based, and return the moves after the agent's answer."""
+def drop(page: Page, action: int) -> str:
+    """Click a column or a cell, 0-based, and return the moves after the agent's answer."""
     since = turn(page)
-    page.locator(f'#board .lane[data-column="{column}"]').click(force=True)
+    page.locator(f'#board .lane[data-action="{action}"]').click(force=True)
     return answered(page, since)
 
 
@@ -71,11 +71,11 @@ def choose(page: Page, control: str, text: str) -> str:
     return answered(page, since)
 
 
-def followed(before: ConnectFourPosition, column: int, moves: str) -> ConnectFourPosition:
+def followed(before: Position, column: int, moves: str) -> Position:
     """Return the game of ``moves``: ``before``, the visitor's disc in ``column``, and one more disc."""
-    game = ConnectFourPosition.parse(moves)
-    assert game.upto(len(before.columns) + 1) == before.play(column)
-    assert game.over or len(game.columns) == len(before.columns) + 2
+    game = Position.parse(moves)
+    assert game.upto(len(before.actions) + 1) == before.play(column)
+    assert game.over or len(game.actions) == len(before.actions) + 2
     return game
 
 

@@ -14,11 +14,13 @@ from connectfour.league.manifest import Manifest, read_members, write_manifest
 from connectfour.league.pool import OpponentPool
 from connectfour.league.snapshots import Snapshot, SnapshotStore, encode_snapshot
 from connectfour.learning.guests import read_snapshot
+from connectfour.match_log.lines import PlaySettings
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.arena import BoardGame
 from connectfour.matches.records import GameSpec
 from connectfour.networks.network import make_network
 from connectfour.runs.folder import RunFolder
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 from connectfour.settings.league import LeagueSettings
 from connectfour.settings.network import Architecture
 from connectfour.tournament.entrants import find_entrants, register
@@ -34,12 +36,13 @@ def make_run(
     networks: Sequence[str] = ("v0001", "v0002", "main"),
     guests: Sequence[str] = (),
     first_seed: int = 1,
+    game: GameSettings = CONNECT_FOUR,
 ) -> Path:
     """A run folder with ``networks`` of iterations 1, 2 and 3; the earlier the network, the better its grade.
 
     ``guests`` are policies of other runs, and ``first_seed`` gives the networks other weights.
     """
-    settings = Architecture(encoder=encoder, width=16)
+    settings = Architecture(encoder=encoder, width=16, game=game)
     defaults = LeagueSettings()
     league = LeagueSettings(
         opponents=(*(f"heuristic:{name}" for name in heuristics or defaults.heuristics), *guests),
@@ -63,7 +66,7 @@ def make_run(
     for member in members:
         if member not in mains:
             pool.admit(member)
-    manifest = Manifest(**dict(pool.to_state()), main=mains[0] if mains else None)
+    manifest = Manifest(**dict(pool.to_state()), game=game, main=mains[0] if mains else None)
     write_manifest(run.manifest, manifest)
     return folder
 
@@ -83,6 +86,22 @@ def make_ranked_run(folder: Path) -> Path:
         log.append([register(player) for player in players.values()])
         for one, other in combinations(players, 2):
             games = [GameSpec(log.next_id, one, other, "12"), GameSpec(log.next_id + 1, other, one, "12")]
+            log.append(rules.play((built[one], built[other]), (one, other), games, rng, lambda _: None))
+    rebuild_tables(folder)
+    return folder
+
+
+def make_ranked_tictactoe_run(folder: Path, networks: Sequence[str] = ()) -> Path:
+    """A ranked run of tic-tac-toe with ``networks``: two games of each pair of players."""
+    game = GameSettings(name="tictactoe")
+    make_run(folder, "mlp", ("random", "minimax:2"), networks, game=game)
+    players = find_entrants([str(folder)])
+    rules, rng = BoardGame(game=game), np.random.default_rng(0)
+    built = {name: rules.build(player) for name, player in players.items()}
+    with MatchLog.writing(RunFolder(folder).match_log) as log:
+        log.append([PlaySettings(2, rules.describe()), *(register(player) for player in players.values())])
+        for one, other in combinations(players, 2):
+            games = [GameSpec(log.next_id, one, other, "5 1"), GameSpec(log.next_id + 1, other, one, "5 1")]
             log.append(rules.play((built[one], built[other]), (one, other), games, rng, lambda _: None))
     rebuild_tables(folder)
     return folder

@@ -31,7 +31,7 @@ SETTINGS = ("first", "linear", "linear", 0, "")
 
 def test_a_move_is_answered(server: Visitor) -> None:
     """By the opponent's move."""
-    view = server.view("drop", {"moves": "44"}, *SETTINGS, column=3)
+    view = server.view("drop", {"moves": "44"}, *SETTINGS, action=3)
     assert view["moves"][:3] == "444"
     assert len(view["moves"]) == 4
 
@@ -52,7 +52,7 @@ def test_a_move_is_answered(server: Visitor) -> None:
 )
 def test_an_invalid_game_is_an_empty_board(kept: object, server: Visitor) -> None:
     """The server remembers nothing and checks everything."""
-    view = server.view("drop", kept, *SETTINGS, column=0)
+    view = server.view("drop", kept, *SETTINGS, action=0)
     assert len(view["moves"]) == 2
     assert view["moves"][0] == "1"
 
@@ -60,7 +60,7 @@ def test_an_invalid_game_is_an_empty_board(kept: object, server: Visitor) -> Non
 @pytest.mark.parametrize("column", [None, 7, -1, "3", 3.5, [3], {"x": 1}])
 def test_an_invalid_column_changes_nothing(column: object, server: Visitor) -> None:
     """And gets a sentence."""
-    view = server.view("drop", {"moves": "44"}, *SETTINGS, column=column)
+    view = server.view("drop", {"moves": "44"}, *SETTINGS, action=column)
     assert view["moves"] == "44"
     assert "no column" in view["notice"]
 
@@ -68,7 +68,7 @@ def test_an_invalid_column_changes_nothing(column: object, server: Visitor) -> N
 @pytest.mark.parametrize("player", ["../../etc/passwd", "onnx:/etc/passwd", "models/v0001.onnx", "", None])
 def test_players_are_ids_from_a_fixed_list(player: object, server: Visitor) -> None:
     """Never a path."""
-    refused = server.ask("drop", {"moves": ""}, "first", player, "linear", 0, "", column=3)
+    refused = server.ask("drop", {"moves": ""}, "first", player, "linear", 0, "", action=3)
     assert refused.status_code >= 400
     assert "root:" not in refused.text
 
@@ -131,7 +131,7 @@ def test_a_model_alone_can_be_played(ranked_run: Path, tmp_path: Path) -> None:
         ]
         assert [choice[1] for choice in opponent["choices"]][-2:] == ["minimax:6", "mine"]
         assert opponent["value"] == "mine"
-        view = visitor.view("drop", {}, "first", "mine", "mine", 0, "", column=3)
+        view = visitor.view("drop", {}, "first", "mine", "mine", 0, "", action=3)
         assert view["names"] == ["You", "mine"]
         assert view["policy"]
     with serving(command("app", "--port", free_port()), tmp_path) as (address, _):

@@ -78,13 +78,10 @@ def test_no_imports_run_in_a_circle() -> None:
 
 
 _KNOW_CONNECT_FOUR = (
-    "connectfour.app.",
-    "connectfour.cli.playing",
     "connectfour.games.",
     "connectfour.grading.graded_set.",
     "connectfour.networks.features",
     "connectfour.networks.heads",
-    "connectfour.terminal.",
     "heuristics.",
 )
 """What shows or grades Connect Four, or stands on its lines; everything else follows the game."""

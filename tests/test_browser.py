@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.position import Position
+from connectfour.games.registry import make_game
 from connectfour.standings.table import read_leaderboard
 from tests.board import answered, box, choose, click, drop, followed, moves, paste, press, rest, status, turn, visit
 from tests.commands import command
+from tests.runs import make_ranked_tictactoe_run
 from tests.web import chromium, free_port, serving
 
 
@@ -62,14 +64,16 @@ def page(server: tuple[str, int], browser: Browser) -> Iterator[Page]:
 def test_a_whole_game_by_clicks(page: Page) -> None:
     """Every click gets an answer, the winner is announced and the winning line marked; then a new game starts."""
     choose(page, "opponent", "random")
-    game = ConnectFourPosition()
+    game = Position()
     while not game.over:
         column = 0 if 0 in game.legal else game.legal[-1]
         game = followed(game, column, drop(page, column))
-        assert page.locator("#board .board [class^=disc]").count() == len(game.columns)
+        assert page.locator("#board .board [class^=disc]").count() == len(game.actions)
+    picture = game.picture
+    assert picture is not None
     expected = {0: "You win!", 1: "random wins.", None: "A draw."}[game.winner]
     assert status(page) == expected
-    assert page.locator("#board .ring.four").count() == len(game.winning_cells)
+    assert page.locator("#board .ring.line").count() == len(picture.winning)
     assert page.locator("#board .player.mover").count() == 0
     expect(box(page)).to_have_value(game.moves)
     assert click(page, "restart") == ""
@@ -79,9 +83,9 @@ def test_a_whole_game_by_clicks(page: Page) -> None:
 def test_a_game_by_keyboard(page: Page) -> None:
     """Keys 1 to 7 drop discs, but not while typing into a box."""
     choose(page, "opponent", "linear")
-    game = ConnectFourPosition()
+    game = Position()
     while not game.over:
-        column = game.legal[len(game.columns) % len(game.legal)]
+        column = game.legal[len(game.actions) % len(game.legal)]
         game = followed(game, column, press(page, str(column + 1)))
     assert status(page) in {"You win!", "linear wins.", "A draw."}
     click(page, "restart")
@@ -113,7 +117,7 @@ def test_requests_are_sent_one_at_a_time(page: Page) -> None:
     since = int(turn(page))
     page.evaluate(
         """() => {
-            const lane = document.querySelector('#board .lane[data-column="3"]');
+            const lane = document.querySelector('#board .lane[data-action="3"]');
             for (const _ of [1, 2]) lane.dispatchEvent(new MouseEvent("click", { bubbles: true }));
             document.querySelector("#board [data-ask=swap]").click();
             document.querySelector("#board [data-ask=undo]").click();
@@ -134,7 +138,7 @@ def test_a_column_can_be_reached_by_tab(page: Page) -> None:
 def test_a_full_column_is_refused(page: Page) -> None:
     """With a sentence, and the board does not change."""
     assert paste(page, "444444") == "444444"
-    assert page.locator('#board .lane[data-column="3"]').get_attribute("aria-disabled") == "true"
+    assert page.locator('#board .lane[data-action="3"]').get_attribute("aria-disabled") == "true"
     assert drop(page, 3) == "444444"
     expect(page.locator("#board .notice")).to_have_text("Column 4 is full: choose another one.")
     assert len(drop(page, 2)) == 8
@@ -201,7 +205,7 @@ def test_a_move_string_is_pasted(page: Page) -> None:
         expect(page.locator("#board .notice")).to_contain_text(sentence)
     assert paste(page, "1213141") == "1213141"
     assert status(page).endswith(" wins.")
-    assert page.locator("#board .ring.four").count() == 4
+    assert page.locator("#board .ring.line").count() == 4
     assert page.locator("#board .figures span").first.inner_text() == "100%"
     page.goto(page.url.partition("?")[0] + "?moves=443")
     expect(page.locator("#board .board")).to_have_attribute("data-moves", "443")
@@ -264,7 +268,7 @@ def test_leaderboard_and_recorded_games(page: Page, ranked_run: Path) -> None:
     board = page.locator("#recorded .board")
     expect(board).to_have_attribute("data-moves", re.compile(r"^12\d+"))
     whole = board.get_attribute("data-moves") or ""
-    assert ConnectFourPosition.parse(whole).over
+    assert Position.parse(whole).over
     page.click('#recorded [data-step="first"]')
     expect(board).to_have_attribute("data-moves", "")
     for _ in range(3):
@@ -350,7 +354,7 @@ def test_it_fits_a_phone(browser: Browser, server: tuple[str, int]) -> None:
     phone = browser.new_context(viewport={"width": 360, "height": 740}, is_mobile=True, has_touch=True).new_page()
     visit(phone, server[0])
     assert phone.evaluate("document.documentElement.scrollWidth") <= 360
-    box = phone.locator('#board .lane[data-column="0"]').bounding_box()
+    box = phone.locator('#board .lane[data-action="0"]').bounding_box()
     assert box is not None
     assert box["width"] > 40
     phone.get_by_role("tab", name="Leaderboard").click()
@@ -369,3 +373,95 @@ def test_the_server_has_neither_ray_nor_torch(page: Page, server: tuple[str, int
     assert "onnxruntime" in loaded
     assert "libtorch" not in loaded
     assert "_raylet" not in loaded
+
+
+@pytest.fixture(scope="module")
+def tictactoe(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app, serving a run of tic-tac-toe."""
+    folder = tmp_path_factory.mktemp("tictactoe")
+    run = make_ranked_tictactoe_run(folder / "noughts", ["v0001", "main"])
+    with serving(command("app", "--run", run, "--port", free_port()), folder) as (address, _):
+        yield address
+
+
+@pytest.fixture
+def marks_page(tictactoe: str, browser: Browser) -> Iterator[Page]:
+    """A visitor's page of tic-tac-toe, on which no script fails."""
+    failed: list[str] = []
+    visitor = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce").new_page()
+    visitor.on("pageerror", lambda error: failed.append(str(error)))
+    visit(visitor, tictactoe)
+    yield visitor
+    visitor.context.close()
+    assert failed == []
+
+
+def test_a_game_of_tictactoe(marks_page: Page) -> None:
+    """By clicks and keys: marks lie in their cells, the line of the winner is marked, taken cells are refused."""
+    page, rules = marks_page, make_game("tictactoe")
+    assert page.title() == "Tic-tac-toe league"
+    expect(page.locator("#title h1")).to_have_text("Tic-tac-toe league")
+    choose(page, "opponent", "minimax:9")
+    game = Position((), rules)
+    while not game.over:
+        action = game.legal[len(game.actions) % len(game.legal)]
+        after = press(page, str(action + 1)) if len(game.actions) % 4 else drop(page, action)
+        game, before = Position.parse(after, rules), game
+        assert game.upto(len(before.actions) + 1) == before.play(action)
+        picture = game.picture
+        assert picture is not None
+        marks = [
+            (spot.get_attribute("transform"), spot.locator("g").get_attribute("class"))
+            for spot in page.locator("#board .pieces > g").all()
+        ]
+        assert marks == [
+            (f"translate({70 + 100 * column} {70 + 100 * row})", f"mark{seat}")
+            for (row, column), seat in picture.cells.items()
+        ]
+    assert status(page) in {"minimax:9 wins.", "A draw."}
+    assert page.locator("#board .ring.line").count() == (0 if game.winner is None else 3)
+    assert paste(page, "5 1 3 4 7") == "5 1 3 4 7"
+    assert page.locator("#board .ring.line").count() == 3
+    assert paste(page, "5 1") == "5 1"
+    assert page.locator('#board .lane[data-action="4"]').get_attribute("aria-disabled") == "true"
+    assert drop(page, 4) == "5 1"
+    expect(page.locator("#board .notice")).to_have_text("Cell 5 is taken: choose another one.")
+    page.get_by_role("button", name="Cell 3").focus()
+    assert press(page, "Enter").startswith("5 1 3 ")
+
+
+def test_the_policy_of_tictactoe_is_shown_in_the_cells(marks_page: Page) -> None:
+    """In those that are empty, adding up to 100 %; a hint outlines the best one."""
+    page = marks_page
+    assert paste(page, "5 1") == "5 1"
+    percents = page.locator("#board .percent").all_text_contents()
+    assert (percents[0], percents[4]) == ("", "")
+    assert sum(int(text.rstrip("%")) for text in percents if text) == pytest.approx(100, abs=4)
+    bars = [float(bar.get_attribute("width") or 0) for bar in page.locator("#board .policy").all()]
+    best = bars.index(max(bars))
+    click(page, "hint")
+    hints = page.locator("#board .hint").all()
+    assert [index for index, hint in enumerate(hints) if "shown" in (hint.get_attribute("class") or "")] == [best]
+    expect(page.locator("#board .notice")).to_have_text(f"Hint: cell {best + 1}.")
+    labels = page.locator("#board .label").all()
+    assert [label.is_visible() for label in labels] == [index not in {0, 4} for index in range(9)]
+
+
+def test_a_recorded_game_of_tictactoe(marks_page: Page) -> None:
+    """Step by step; its moves travel to the board on which one plays on."""
+    page = marks_page
+    page.get_by_role("tab", name="Recorded games").click()
+    board = page.locator("#recorded .board")
+    expect(board).to_have_attribute("data-moves", re.compile(r"^5 1 \d \d \d"))
+    page.click('#recorded [data-step="first"]')
+    for _ in range(3):
+        page.click('#recorded [data-step="on"]')
+    page.keyboard.press("ArrowLeft")
+    expect(board).to_have_attribute("data-moves", "5 1")
+    assert "(opening)" in page.locator("#recorded .status").inner_text()
+    assert page.locator("#recorded .pieces [class^=mark]").count() == 2
+    assert _outside(page, page.locator("#recorded button")) == []
+    page.click('#recorded [data-step="play"]')
+    expect(page.locator("#board .board")).to_have_attribute("data-moves", "5 1")
+    expect(page.locator("#board .board")).to_be_visible()
+    assert _outside(page, page.locator("#board button")) == []

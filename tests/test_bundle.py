@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -11,13 +12,15 @@ import pytest
 
 from connectfour.app.bundle import Bundle, BundledPlayer
 from connectfour.app.opponents import Opponents
-from connectfour.errors import ExportError, PlayerError, RankingError
+from connectfour.errors import ExportError, PlayerError, RankingError, ServerError
 from connectfour.export import bundling
 from connectfour.export.bundling import plan_bundle, write_bundle
+from connectfour.settings.game import GameSettings
 from connectfour.standings.best import best_player
 from connectfour.standings.leaderboard import Order
 from connectfour.system.observer import Observer
 from connectfour.tournament.session import rebuild_tables
+from tests.runs import make_ranked_tictactoe_run, make_run
 
 
 def _write(folder: Path, run: Path, top: int | None = None) -> tuple[BundledPlayer, ...]:
@@ -162,6 +165,40 @@ def test_a_folder_that_cannot_be_written_is_refused_first(
     with pytest.raises(ExportError, match="bundle is not writable: change its permissions, or name another folder"):
         write_bundle(tmp_path / "bundle", plan)
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_bundle_records_its_game(ranked_run: Path, tmp_path: Path) -> None:
+    """One without it, of an earlier release, is of Connect Four. A model of another game is refused."""
+    run = make_ranked_tictactoe_run(tmp_path / "run")
+    players = _write(tmp_path / "bundle", run)
+    assert {player.id for player in players} == {"random", "minimax:2", "minimax:9"}
+    bundle = Bundle(tmp_path / "bundle")
+    assert (bundle.game.name, bundle.empty.title) == ("tictactoe", "Tic-tac-toe")
+    assert bundle.pack("minimax:9").game == bundle.game
+    assert len(bundle.games) == 6
+    assert all(recorded.game.moves.startswith("5 1 ") for recorded in bundle.games)
+    shutil.copytree(ranked_run / "app", tmp_path / "old")
+    index = json.loads((tmp_path / "old" / "players.json").read_text())
+    assert index.pop("game")["name"] == "connect_four"
+    (tmp_path / "old" / "players.json").write_text(json.dumps(index))
+    assert Bundle(tmp_path / "old").game.name == "connect_four"
+    assert len(Bundle(tmp_path / "old").games) > 10
+    (tmp_path / "old" / "games.jsonl").unlink()
+    index["game"] = "tictactoe"
+    (tmp_path / "old" / "players.json").write_text(json.dumps(index))
+    with pytest.raises(PlayerError, match=r"v0001.onnx in .* plays connect_four, not tictactoe: write the bundle"):
+        Bundle(tmp_path / "old").pack("v0001")
+    model = ranked_run / "app" / "models" / "v0001.onnx"
+    with pytest.raises(PlayerError, match=r"v0001.onnx plays connect_four, and .*run plays tictactoe: name a model of"):
+        plan_bundle(run, model)
+
+
+def test_a_game_without_a_picture_has_no_page(tmp_path: Path) -> None:
+    """Neither the app nor a bundle of it; one sentence says what to do instead."""
+    zoo = "pettingzoo:pettingzoo.classic.tictactoe_v3"
+    run = make_run(tmp_path / "run", "mlp", ("random",), ("main",), game=GameSettings(name=zoo))
+    with pytest.raises(ServerError, match=f"{zoo} has no picture to show on a page: play in the terminal with connect"):
+        plan_bundle(run)
 
 
 def test_a_damaged_bundle_gets_a_sentence(ranked_run: Path, tmp_path: Path) -> None:

@@ -147,3 +147,14 @@ def test_the_name_of_an_experiment_becomes_a_folder(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("question: Which one?\n")
     with pytest.raises(ConfigError, match=r"'\.\./x' cannot be the name of the experiment"):
         read_experiment(tmp_path / "mine.yaml", name="../x")
+
+
+def test_a_game_with_a_picture_has_example_games(tmp_path: Path) -> None:
+    """Two by default, against the strongest anchor; a game without a picture has none and refuses them."""
+    examples = read(tmp_path, "game: tictactoe\n" + TWO).settings.examples
+    assert (examples.games, examples.opponent) == (2, "heuristic:minimax:9")
+    zoo = "pettingzoo:pettingzoo.classic.tictactoe_v3"
+    text = f"game: {zoo}\nevaluation: {{metric: score}}\n{TWO}"
+    assert read(tmp_path, text).settings.examples.games == 0
+    with pytest.raises(ConfigError, match=rf"examples.games = 1, but {zoo} draws no pictures: set it to 0"):
+        read(tmp_path, f"{text}examples: {{games: 1}}\n")

@@ -265,3 +265,15 @@ def test_players_of_different_games_do_not_meet(tmp_path: Path, ray_session: Non
     with pytest.raises(PlayerError, match=r"plays connect_four, not tictactoe"):
         tiny_ppo(tmp_path / "guest", "game=tictactoe", f"league.opponents=[heuristic:random, '{one}']")
     assert MAIN not in str(refused.stdout)
+
+
+def test_games_of_the_adapter_count(tmp_path: Path, ray_session: None) -> None:
+    """The observation of a game that is over is empty; still, two games are not taken for one."""
+    for runner in ("lockstep", "stock"):
+        folder, extra = tmp_path / runner, [f"rollout.env_runner={runner}", "rollout.mirror_share=0"]
+        algorithm = tiny_ppo(folder, f"game={ZOO}", "rollout.envs_per_runner=16", "ppo.batch_size=512", *extra)
+        try:
+            algorithm.train()
+            assert algorithm.league.pool.recent.score("random").games > 20
+        finally:
+            algorithm.stop()

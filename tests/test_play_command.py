@@ -17,7 +17,7 @@ from rich.console import Console
 
 from connectfour.cli.playing import film
 from connectfour.errors import PictureError
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.position import Position
 from connectfour.standings import recorded
 from connectfour.standings.best import best_player
 from connectfour.standings.recorded import best_games, read_games
@@ -148,7 +148,7 @@ def test_a_recorded_game_becomes_a_picture(suffix: str, ranked_run: Path, tmp_pa
     assert [file.name for file in tmp_path.iterdir()] == [output.name]
     frames = iio.imread(output) if suffix == "png" else iio.imread(output, index=None)
     expected = draw_frame(
-        Film(ConnectFourPosition.parse(game.moves), (game.first, game.second), game.ending, len(game.opening)),
+        Film(Position.parse(game.moves), (game.first, game.second), game.ending, len(game.opening)),
         len(game.moves),
         numbered=suffix == "png",
     )
@@ -166,7 +166,7 @@ def test_a_recorded_game_becomes_a_picture(suffix: str, ranked_run: Path, tmp_pa
 
 def test_frames_show_what_happens() -> None:
     """Both names, each disc in its place and color, the winning line, whose turn it is."""
-    film = Film(ConnectFourPosition.parse("1213141"), ("one", "other"), "one wins", opening=2)
+    film = Film(Position.parse("1213141"), ("one", "other"), "one wins", opening=2)
     empty, first, end = (draw_frame(film, ply).astype(int) for ply in (0, 1, 7))
     amber, blue, mark = (240, 168, 48), (86, 180, 233), (214, 0, 108)
 

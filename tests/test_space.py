@@ -18,9 +18,9 @@ from connectfour.app.bundle import Bundle
 from connectfour.errors import ConnectFourError, ExportError, RunFolderError
 from connectfour.export import space as writing
 from connectfour.export.space import write_space
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.position import Position
 from tests.commands import call
-from tests.runs import make_run
+from tests.runs import make_ranked_tictactoe_run, make_run
 from tests.web import Visitor, free_port, serving
 
 
@@ -73,7 +73,7 @@ def test_every_package_that_its_modules_import_is_required(space: Path) -> None:
     imported |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
     packages = {name.partition(".")[0] for name in imported} - sys.stdlib_module_names
     packages -= {"connectfour", "heuristics", "callbacks", "pyarrow"}  # a Space reads nothing from an object store
-    names = {"google": "protobuf", "yaml": "pyyaml"}
+    names = {"google": "protobuf", "typing_extensions": "typing-extensions", "yaml": "pyyaml"}
     assert {names.get(name, name) for name in packages} == set(writing._LIBRARIES)
 
 
@@ -91,12 +91,12 @@ def test_it_runs_alone_in_a_clean_environment(space: Path, tmp_path: Path) -> No
         visitor = Visitor(address)
         view: dict[str, object] = {}
         strongest = next(reversed(Bundle(space / "bundle").players))
-        game = ConnectFourPosition()
+        game = Position()
         while not game.over:
-            column = game.legal[len(game.columns) % len(game.legal)]
-            view = visitor.view("drop", view, "first", strongest, strongest, 0, "", column=column)
+            column = game.legal[len(game.actions) % len(game.legal)]
+            view = visitor.view("drop", view, "first", strongest, strongest, 0, "", action=column)
             assert not view["notice"]
-            game = ConnectFourPosition.parse(str(view["moves"]))
+            game = Position.parse(str(view["moves"]))
         assert view["over"]
         assert str(view["status"])
 
@@ -190,6 +190,28 @@ def test_a_run_without_networks_is_refused(no_work: None, tmp_path: Path) -> Non
     _refused(tmp_path, tmp_path / "space", RunFolderError, "is not a run folder")
     run = make_run(tmp_path / "young", heuristics=("random", "linear"), networks=())
     _refused(run, tmp_path / "space", ExportError, "young has no network yet: train it until its first checkpoint")
+
+
+def test_a_space_of_tictactoe_has_all_that_it_needs(tmp_path: Path) -> None:
+    """Its page is built from the folder alone; texts and titles name the game."""
+    run = make_ranked_tictactoe_run(tmp_path / "run", ["main"])
+    write_space(run, tmp_path / "space")
+    readme = (tmp_path / "space" / "README.md").read_text()
+    assert "Connect Four" not in readme
+    assert "title: Tic-tac-toe league" in readme
+    assert "short_description: Play Tic-tac-toe against a self-play league" in readme
+    code = (
+        "import sys; from pathlib import Path; from connectfour.app.bundle import Bundle;"
+        "from connectfour.app.serve import build_page; import connectfour;"
+        "page = build_page(Bundle(Path('bundle'))); print(page.title, connectfour.__file__)"
+    )
+    command = [sys.executable, "-c", code]
+    place = {**os.environ, "PYTHONPATH": ""}
+    built = subprocess.run(
+        command, cwd=tmp_path / "space", env=place, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert built.returncode == 0, built.stderr
+    assert built.stdout == f"Tic-tac-toe league {tmp_path}/space/connectfour/__init__.py\n"
 
 
 def test_a_missing_library_is_named_first(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from connectfour.errors import PlayerError
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.position import Position
 from connectfour.players.names import parse_player
 from connectfour.players.policy import PolicyPlayer, sample_actions
 from connectfour.players.turn import advise, choose_action
@@ -18,23 +18,23 @@ from tests.runs import make_run
 
 def test_memory_is_rebuilt_from_the_game() -> None:
     """beat_last answers the last disc, and always_same keeps its column, in either seat."""
-    assert choose_action(BeatLast(), ConnectFourPosition.parse("4436"), seed=0) == 5
-    assert choose_action(BeatLast(), ConnectFourPosition.parse("44367"), seed=0) == 6
+    assert choose_action(BeatLast(), Position.parse("4436"), seed=0) == 5
+    assert choose_action(BeatLast(), Position.parse("44367"), seed=0) == 6
     for seed in range(5):
-        game = ConnectFourPosition()
+        game = Position()
         for _ in range(3):
             game = game.play(choose_action(AlwaysSame(), game, seed))
-            game = game.play(next(column for column in game.legal if column != game.columns[0]))
-        assert len({*game.columns[::2]}) == 1
+            game = game.play(next(column for column in game.legal if column != game.actions[0]))
+        assert len({*game.actions[::2]}) == 1
 
 
 def test_the_same_moves_get_the_same_answer() -> None:
     """Even after moves were taken back. Another seed or another position gets others."""
-    game = ConnectFourPosition.parse("44")
+    game = Position.parse("44")
     answers = [choose_action(Random(), game, seed) for seed in range(20)]
     assert answers == [choose_action(Random(), game, seed) for seed in range(20)]
     assert len(set(answers)) > 3
-    assert len({choose_action(Random(), ConnectFourPosition.parse("44" * length), 0) for length in range(3)}) > 1
+    assert len({choose_action(Random(), Position.parse("44" * length), 0) for length in range(3)}) > 1
 
 
 def test_a_player_without_a_legal_move_is_named() -> None:
@@ -47,31 +47,31 @@ def test_a_player_without_a_legal_move_is_named() -> None:
             return np.full(len(own), 3), state
 
     with pytest.raises(PlayerError, match="stubborn chose an illegal move after '444444': choose another opponent"):
-        choose_action(Stubborn(), ConnectFourPosition.parse("444444"), 0)
+        choose_action(Stubborn(), Position.parse("444444"), 0)
 
 
 def test_advice_of_a_network_is_its_policy_and_value(tmp_path: Path) -> None:
     """The softmax of its logits, the best column, its value; the player's temperature does not matter."""
     network = parse_player(f"snapshot:{make_run(tmp_path / 'run')}/v1")
-    advice = advise(ConnectFourPosition.parse("444444"), network)
+    advice = advise(Position.parse("444444"), network)
     assert advice.probabilities is not None
     assert advice.value is not None
     assert sum(advice.probabilities) == pytest.approx(1)
     assert advice.probabilities[3] == 0
     assert advice.action == int(np.argmax(advice.probabilities))
     assert isinstance(network, PolicyPlayer)
-    logits, value = network.evaluate(ConnectFourPosition.parse("444444").observe())
+    logits, value = network.evaluate(Position.parse("444444").observe())
     ratio = np.exp(logits[0, 0] - logits[0, 6])
     assert advice.probabilities[0] / advice.probabilities[6] == pytest.approx(ratio, rel=1e-5)
     assert advice.value == value[0]
-    assert advise(ConnectFourPosition.parse("444444"), network.at(9.0)) == advice
+    assert advise(Position.parse("444444"), network.at(9.0)) == advice
 
 
 def test_advice_without_a_network_is_a_search() -> None:
     """It takes a win and prevents one."""
-    assert advise(ConnectFourPosition.parse("121213")).action == 0
-    assert advise(ConnectFourPosition.parse("12121"), Linear()).action == 0
-    assert advise(ConnectFourPosition.parse("1212")).probabilities is None
+    assert advise(Position.parse("121213")).action == 0
+    assert advise(Position.parse("12121"), Linear()).action == 0
+    assert advise(Position.parse("1212")).probabilities is None
 
 
 def test_temperature_spreads_a_policy(tmp_path: Path) -> None:
@@ -90,10 +90,8 @@ def test_temperature_spreads_a_policy(tmp_path: Path) -> None:
 
     player = parse_player(f"snapshot:{make_run(tmp_path / 'run')}/v1", greedy=True)
     assert isinstance(player, PolicyPlayer)
-    assert {choose_action(player, ConnectFourPosition(), seed) for seed in range(30)} == {
-        advise(ConnectFourPosition(), player).action
-    }
-    assert len({choose_action(player.at(5.0), ConnectFourPosition(), seed) for seed in range(30)}) > 3
+    assert {choose_action(player, Position(), seed) for seed in range(30)} == {advise(Position(), player).action}
+    assert len({choose_action(player.at(5.0), Position(), seed) for seed in range(30)}) > 3
     assert player.temperature == 0, "another temperature is another player"
     state: State = player.initial_state(1)
     assert state.size == 0

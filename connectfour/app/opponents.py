@@ -9,7 +9,7 @@ from connectfour.players.policy import PolicyPlayer
 
 
 class Opponents:
-    """The players of a bundle, loaded and ready to play."""
+    """The players of a bundle, loaded and ready to play the game ``rules``."""
 
     def __init__(self, bundle: Bundle) -> None:
         """Load all players.
@@ -17,7 +17,7 @@ class Opponents:
         Raises:
             PlayerError: a model is missing or damaged.
         """
-        self._described = bundle.players
+        self._described, self.rules = bundle.players, bundle.game.rules
         self._players = {player_id: build_player(bundle.pack(player_id), greedy=True) for player_id in bundle.players}
 
     @property

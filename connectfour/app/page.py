@@ -13,15 +13,16 @@ import gradio as gr
 
 from connectfour.app.bundle import Bundle
 from connectfour.app.opponents import Opponents
-from connectfour.app.sitting import HIGHEST_TEMPERATURE, Sitting, View
+from connectfour.app.sitting import HIGHEST_TEMPERATURE, Sitting, View, board_view, longest_text
 from connectfour.app.tables import leaderboard_html, picture_html, recorded_label, recorded_view
-from connectfour.games.connect_four.bitboard import CELLS
+from connectfour.games.contract import Game
+from connectfour.games.picture import Picture
+from connectfour.games.position import Position
 
-_TITLE = "Connect Four league"
 _SEATS = [("Move first", "first"), ("Move second", "second"), ("Watch", "watch")]
-_ABOUT = "Click a column of the board or press 1 to 7. The server stores nothing of your games."
-_ABOUT_BARS = """ The bars above the columns are the policy of the strongest network. The bar below the board is its
-estimate of each side's expected points; a draw counts half."""
+_ABOUT = "The server stores nothing of your games."
+_ABOUT_CHANCE = """The bar below the board is its estimate of each side's expected points; a draw counts half."""
+_MOST_KEYS = 9
 _ABOUT_RECORDED = """Games between the strongest players come first. Step through a game with the buttons or the arrow
 keys, and play on from any position."""
 _SILENT: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -48,12 +49,13 @@ def build_page(bundle: Bundle) -> gr.Blocks:
         PlayerError: a model or a recorded game is damaged.
         RankingError: the leaderboard is damaged.
     """
-    page = gr.Blocks(title=_TITLE, analytics_enabled=False)
+    title = f"{bundle.empty.title} league"
+    page = gr.Blocks(title=title, analytics_enabled=False)
     with page:
-        gr.HTML(f"<h1>{_TITLE}</h1><p>{escape(bundle.title)}</p>", elem_id="title")
+        gr.HTML(f"<h1>{escape(title)}</h1><p>{escape(bundle.title)}</p>", elem_id="title")
         with gr.Tabs(selected="play") as tabs:
             with gr.Tab("Play", id="play"):
-                table = _Table(Opponents(bundle))
+                table = _Table(Opponents(bundle), bundle.empty)
             with gr.Tab("Leaderboard", id="leaderboard"):
                 gr.HTML(leaderboard_html(bundle.leaderboard), elem_id="standings")
                 gr.HTML(picture_html(bundle.picture))
@@ -84,7 +86,7 @@ def _recorded_games(bundle: Bundle) -> gr.HTML | None:
     if not games:
         gr.Markdown("No games have been recorded yet: `connectfour rank RUN` plays some.")
         return None
-    choices = [(recorded_label(game.record), number) for number, game in games.items()]
+    choices = [(recorded_label(game), number) for number, game in games.items()]
     with gr.Row(elem_classes="table controls-first"):
         with gr.Column(scale=3, min_width=320):
             board = _board("recorded", recorded_view(next(iter(games.values()))))
@@ -119,13 +121,13 @@ class _Event:
 class _Table:
     """The tab in which games are played. Each event sends the whole sitting, and its answer is the next view."""
 
-    def __init__(self, opponents: Opponents) -> None:
-        """Lay out the board and its controls."""
-        self._opponents = opponents
+    def __init__(self, opponents: Opponents, empty: Picture) -> None:
+        """Lay out the board, ``empty`` at first, and its controls."""
+        self._opponents, rules = opponents, opponents.rules
         strongest = opponents.strongest
         with gr.Row(elem_classes="table"):
             with gr.Column(scale=3, min_width=320):
-                self._board = _board("board", None)
+                self._board = _board("board", {"board": board_view(Position((), rules))["board"]})
             with gr.Column(scale=2, min_width=280):
                 self._seat = gr.Radio(_SEATS, value="first", label="You", elem_id="seat")
                 self._opponent = gr.Dropdown(
@@ -144,20 +146,20 @@ class _Table:
                     value=0,
                     step=0.5,
                     label="Temperature",
-                    info="At 0, networks always play their best column. Higher temperatures add variety and mistakes.",
+                    info="At 0, networks always play their best move. Higher temperatures add variety and mistakes.",
                     visible=opponents.analyst is not None,
                     elem_id="temperature",
                 )
                 self._moves = gr.Textbox(
                     label="Moves",
                     info="Copy them to share this game, or paste some and press Enter.",
-                    placeholder="4435",
-                    max_length=CELLS,
+                    placeholder=_example(rules),
+                    max_length=longest_text(rules),
                     submit_btn="Load",
                     buttons=["copy"],
                     elem_id="moves",
                 )
-                gr.Markdown(_ABOUT + (_ABOUT_BARS if opponents.analyst else ""))
+                gr.Markdown(_about(empty, rules, analyzed=opponents.analyst is not None))
 
     def listen(self, page: gr.Blocks) -> None:
         """Connect the events of this tab. The board sends one at a time."""
@@ -167,7 +169,7 @@ class _Table:
             lambda sitting, event: replace(sitting, seed=_seed()).paste(event.linked_moves),
             changes_seats=True,
         )
-        self.on(self._board.drop, lambda sitting, event: sitting.drop(event.detail("column")))
+        self.on(self._board.drop, lambda sitting, event: sitting.drop(event.detail("action")))
         self.on(self._board.step, lambda sitting, _: sitting.answered(opponents, watching=True))
         self.on(self._board.undo, lambda sitting, _: sitting.undo())
         self.on(self._board.hint, lambda sitting, _: sitting.advised(opponents))
@@ -189,7 +191,7 @@ class _Table:
             changes_seats: also send back who sits where. Other events must not: the visitor may have changed the
                 controls in the meantime.
         """
-        controls = [self._seat, self._opponent, self._other]
+        controls, rules = [self._seat, self._opponent, self._other], self._opponents.rules
 
         def handle(
             view: View,
@@ -207,8 +209,9 @@ class _Table:
                         f"There is no player {player!r} here: choose one from the list.", print_exception=False
                     )
             event = _Event(moves or "", data, request)
-            sitting = answer(Sitting.of(view, seat, opponent, other, temperature), event).answered(self._opponents)
+            sitting = answer(Sitting.of(view, seat, opponent, other, temperature, rules), event)
             seats = _controls(sitting) if changes_seats else []
+            sitting = sitting.answered(self._opponents)
             return [sitting.view(self._opponents), sitting.game.moves, *seats]
 
         trigger(
@@ -226,6 +229,25 @@ def _controls(sitting: Sitting) -> list[Any]:
         gr.update(value=sitting.opponent, label="First player" if watches else "Opponent"),
         gr.update(value=sitting.other, visible=watches),
     ]
+
+
+def _about(empty: Picture, rules: Game, *, analyzed: bool) -> str:
+    """Return how to play, and what the page shows of the policy if there is one."""
+    keys = f" or press 1 to {rules.actions}" if rules.actions <= _MOST_KEYS else ""
+    if empty.kind == "discs":
+        click, policy = f"Click a column of the board{keys}.", "The bars above the columns are"
+    else:
+        click, policy = f"Click a cell of the board{keys}.", "The bars in the cells are"
+    shown = [f"{policy} the policy of the strongest network.", _ABOUT_CHANCE] if analyzed else []
+    return " ".join([click, _ABOUT, *shown])
+
+
+def _example(rules: Game) -> str:
+    """Return a few moves as people write them."""
+    game = Position((), rules)
+    for _ in range(4):
+        game = game if game.over else game.play(game.legal[len(game.legal) // 2])
+    return game.moves
 
 
 def _seed() -> int:

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from connectfour.app.opponents import Opponents
 from connectfour.errors import ConnectFourError, NotationError
-from connectfour.games.connect_four.bitboard import CELLS
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.contract import Game
+from connectfour.games.position import Position
+from connectfour.games.registry import make_game
 from connectfour.games.result import Result
 from connectfour.players.turn import advise, choose_action
 
@@ -37,11 +38,11 @@ class Sitting:
         temperature: at which networks play.
         seed: seed of the agents' chance.
         notice: a sentence for the visitor.
-        hint: the column that was advised, 0-based; None if no hint was asked for.
+        hint: the action that was advised; None if no hint was asked for.
         turn: number of answers so far, which makes each view different from the last one.
     """
 
-    game: ConnectFourPosition
+    game: Position
     seat: Seat
     opponent: str
     other: str
@@ -52,13 +53,25 @@ class Sitting:
     turn: int = 0
 
     @classmethod
-    def of(cls, view: Mapping[str, Any] | None, seat: str, opponent: str, other: str, temperature: float) -> Sitting:
-        """Return the sitting that a browser sends. A ``view`` without a valid game stands for an empty board."""
+    def of(
+        cls,
+        view: Mapping[str, Any] | None,
+        seat: str,
+        opponent: str,
+        other: str,
+        temperature: float,
+        rules: Game | None = None,
+    ) -> Sitting:
+        """Return the sitting that a browser sends, at a board of ``rules`` (default: Connect Four).
+
+        A ``view`` without a valid game stands for an empty board.
+        """
         view = view if isinstance(view, Mapping) else {}
+        rules = rules or make_game()
         try:
-            game = ConnectFourPosition.parse(str(view.get("moves", ""))[:CELLS])
+            game = Position.parse(str(view.get("moves", ""))[: longest_text(rules)], rules)
         except NotationError:
-            game = ConnectFourPosition()
+            game = Position((), rules)
         return cls(
             game,
             _seat(seat),
@@ -83,12 +96,12 @@ class Sitting:
         """Return whether it is an agent's turn."""
         return not self.game.over and self.game.mover != self.visitor
 
-    def drop(self, column: object) -> Sitting:
+    def drop(self, action: object) -> Sitting:
         """Return the sitting after the visitor's move, or with a notice why the move is not possible."""
         if self.agent_to_move():
             return replace(self, notice="It is not your turn.")
         try:
-            return replace(self, game=self.game.play(column if isinstance(column, int) else -1))
+            return replace(self, game=self.game.play(action if isinstance(action, int) else -1))
         except NotationError as error:
             return replace(self, notice=_sentence(error))
 
@@ -98,14 +111,14 @@ class Sitting:
         A visitor who watches keeps watching.
         """
         try:
-            game = ConnectFourPosition.parse(moves)
+            game = Position.parse(moves, self.game.rules)
         except NotationError as error:
             return replace(self, notice=_sentence(error))
         return replace(self, game=game, seat="watch" if self.seat == "watch" else _SEATS[game.mover])
 
     def take_over(self, moves: object) -> Sitting:
         """Return the sitting after the ``moves`` of a recorded game, with the visitor to move."""
-        return replace(self, seat="first").paste(str(moves)[:CELLS])
+        return replace(self, seat="first").paste(str(moves)[: longest_text(self.game.rules)])
 
     def swap(self, seed: int) -> Sitting:
         """Return the sitting with the visitor in the other seat, or with the two agents exchanged."""
@@ -129,7 +142,7 @@ class Sitting:
 
     def restart(self, seed: int) -> Sitting:
         """Return the sitting with an empty board."""
-        return replace(self, game=ConnectFourPosition(), seed=seed)
+        return replace(self, game=self.game.upto(0), seed=seed)
 
     def advised(self, opponents: Opponents) -> Sitting:
         """Return the sitting with a hint from the strongest network, or from a search if there is no network."""
@@ -154,16 +167,16 @@ class Sitting:
     def view(self, opponents: Opponents) -> View:
         """Return what the board shows.
 
-        ``moves``, ``seed`` and ``turn`` are what the browser sends back. ``policy`` (7,) and ``chance`` are the
+        ``moves``, ``seed`` and ``turn`` are what the browser sends back. ``policy`` (actions,) and ``chance`` are the
         analyst's opinion; ``chance`` is the first player's expected points, a draw counting half.
         """
         game = self.game
         shown: View = {
-            "moves": game.moves,
+            **board_view(game),
             "seed": self.seed,
             "turn": self.turn + 1,
-            "winning": sorted(map(list, game.winning_cells)),
             "over": game.over,
+            "mover": game.mover,
             "open": [] if self.agent_to_move() else list(game.legal),
             "auto": self.seat == "watch" and not game.over,
             "watch": self.seat == "watch",
@@ -195,6 +208,35 @@ class Sitting:
         if game.over:
             return "A draw."
         return "Your turn." if game.mover == self.visitor else f"{self._name(game.mover)} to move."
+
+
+def board_view(game: Position) -> View:
+    """Return the part of a view that says what lies on the board, and how the board looks; nothing without a picture.
+
+    ``cells`` holds row, column and seat of each move, in the order of the moves.
+    """
+    picture, rules = game.picture, game.rules
+    if picture is None:
+        return {}
+    return {
+        "moves": game.moves,
+        "board": {
+            "rows": picture.rows,
+            "columns": picture.columns,
+            "kind": picture.kind,
+            "place": picture.place,
+            "places": [list(place) for place in picture.places],
+            "names": [rules.action_name(action) for action in range(rules.actions)],
+        },
+        "cells": [[*cell, seat] for cell, seat in picture.cells.items()],
+        "winning": sorted(map(list, picture.winning)),
+    }
+
+
+def longest_text(rules: Game) -> int:
+    """Return how many characters the moves of a game have at most."""
+    longest = max(range(rules.actions), key=lambda action: len(rules.action_name(action)))
+    return len(rules.format_actions([longest] * rules.max_plies))
 
 
 def _sentence(error: Exception) -> str:

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from html import escape
 
 from connectfour.app.bundle import RecordedGame
-from connectfour.app.sitting import View
+from connectfour.app.sitting import View, board_view
 from connectfour.games.result import Result
-from connectfour.matches.records import GameRecord
 from connectfour.standings.table import LeaderboardRow
 
 _EMPTY = "<p>This run has not been ranked: <code>connectfour rank RUN</code> writes a leaderboard.</p>"
@@ -59,20 +58,23 @@ def picture_html(picture: bytes | None) -> str:
     )
 
 
-def recorded_label(record: GameRecord) -> str:
+def recorded_label(recorded: RecordedGame) -> str:
     """Return the entry of a recorded game in a list."""
-    score = _SCORES[record.result]
-    return f"{record.first} - {record.second}  {score} · {len(record.moves)} moves · no. {record.id}"
+    record, moves = recorded.record, len(recorded.game.actions)
+    return f"{record.first} - {record.second}  {_SCORES[record.result]} · {moves} moves · no. {record.id}"
 
 
 def recorded_view(recorded: RecordedGame) -> View:
-    """Return what the board shows of a recorded game; the browser steps through it by itself."""
+    """Return what the board shows of a recorded game; the browser steps through it by itself.
+
+    ``texts`` holds the moves of each position, from the empty board on.
+    """
     record, game = recorded.record, recorded.game
     return {
+        **board_view(game),
         "recorded": True,
-        "moves": game.moves,
-        "opening": len(record.opening),
-        "winning": sorted(map(list, game.winning_cells)),
+        "texts": [game.upto(ply).moves for ply in range(len(game.actions) + 1)],
+        "opening": len(game.rules.parse_actions(record.opening)),
         "over": True,
         "names": [record.first, record.second],
         "status": "A draw." if record.result is Result.DRAW else f"{record.ending}.",

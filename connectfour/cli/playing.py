@@ -33,10 +33,8 @@ def play(
         int | None, typer.Option(min=0, help="Random seed of the agent.", show_default="a new one each time")
     ] = None,
 ) -> None:
-    """Play in this terminal: 1 to 7 drops a disc, u undo, h hint, n new game, q quit."""
-    from connectfour.games.connect_four.position import ConnectFourPosition
+    """Play in this terminal: 1 to 7 drops a disc in Connect Four; u undo, h hint, n new game, q quit."""
     from connectfour.games.position import Position
-    from connectfour.games.registry import DEFAULT
     from connectfour.players.names import build_player, encode_player
     from connectfour.players.policy import PolicyPlayer
     from connectfour.standings.best import default_opponent
@@ -45,8 +43,7 @@ def play(
     chosen = read_game(game)
     encoded = encode_player(opponent, chosen) if opponent else default_opponent(chosen)
     rules = encoded.game.rules
-    kind: type[Position] = ConnectFourPosition if rules.name == DEFAULT else Position
-    position = kind.parse(moves, rules)
+    position = Position.parse(moves, rules)
     agent = build_player(encoded)
     if isinstance(agent, PolicyPlayer):
         agent = agent.at(temperature)
@@ -62,7 +59,7 @@ def film(
         typer.Option(help="Number of a game in matches.jsonl.", show_default="the newest between the two strongest"),
     ] = None,
 ) -> None:
-    """Draw a recorded game as a GIF or MP4, or its last position with numbered discs as a PNG."""
+    """Draw a recorded game as a GIF or MP4, or its last position with numbered moves as a PNG."""
     from connectfour.standings.recorded import find_game, read_games
     from connectfour.terminal.drawing import check_film_file, write_film
     from connectfour.terminal.films import film_of
@@ -71,7 +68,7 @@ def film(
     log = read_games(run)
     record = find_game(log, game)
     names = record.first, record.second
-    frames = write_film(film_of(record, log.game), output)
+    frames = write_film(film_of(record, log.game, log.settings.options if log.settings else None), output)
     drawn = "1 frame" if frames == 1 else f"{frames} frames"
     ConsoleObserver().say(f"{output}: game {record.id}, {names[0]} against {names[1]}, {record.ending}; {drawn}")
 

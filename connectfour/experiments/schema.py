@@ -138,7 +138,7 @@ class ExperimentSettings(Settings):
     @model_validator(mode="after")
     def _game_fits(self) -> ExperimentSettings:
         game, metric = self.game.rules, self.evaluation.metric
-        if game.name != DEFAULT and self.examples.games:
+        if self.examples.games and game.picture(()) is None:
             raise ValueError(f"examples.games = {self.examples.games}, but {game.name} draws no pictures: set it to 0")
         if metric != "score" and game.name != DEFAULT and not game.solvable:
             raise ValueError(f"evaluation.metric = {metric} needs solved positions, which {game.name} lacks: set score")
@@ -195,7 +195,10 @@ def _defaults_of(game: Game) -> dict[str, Any]:
         return {}
     ladder = ladder_of(game)
     evaluation: dict[str, Any] = {"opponents": ladder, "opening_plies": game.opening_plies}
-    found: dict[str, Any] = {"evaluation": evaluation, "examples": {"games": 0, "opponent": ladder[-1]}}
+    examples: dict[str, Any] = {"opponent": ladder[-1]}
+    if game.picture(()) is None:
+        examples["games"] = 0
+    found: dict[str, Any] = {"evaluation": evaluation, "examples": examples}
     if not game.solvable:
         evaluation["metric"] = "score"
         found["plots"] = ["score", "league_size"]

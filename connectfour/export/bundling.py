@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from connectfour.app.bundle import GAMES, INDEX, MODELS, BundledPlayer, BundleIndex
-from connectfour.errors import ExportError, PlayerError, ServerError
+from connectfour.app.bundle import GAMES, INDEX, MODELS, BundledPlayer, BundleIndex, empty_board
+from connectfour.errors import ExportError, PlayerError
 from connectfour.export.model_files import write_model_files
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord
@@ -20,7 +20,7 @@ from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_heuristic
 from connectfour.players.onnx_model import encode_onnx
 from connectfour.runs.folder import RunFolder
-from connectfour.settings.game import CONNECT_FOUR
+from connectfour.settings.game import CONNECT_FOUR, GameSettings
 from connectfour.standings.best import ratings
 from connectfour.standings.recorded import best_games
 from connectfour.standings.table import LeaderboardRow
@@ -29,7 +29,7 @@ from connectfour.system.observer import Observer
 from connectfour.tournament.entrants import find_entrants
 
 _LADDER = ("random", "always_same", "beat_last", "linear", "tactical", "minimax:2", "minimax:4", "minimax:6")
-"""Heuristics from the weakest to the strongest."""
+"""Heuristics of Connect Four from the weakest to the strongest."""
 
 _MOST_GAMES = 200
 
@@ -40,6 +40,7 @@ class BundlePlan:
 
     Attributes:
         title: what its players are, in a few words.
+        game: the game that they play.
         players: the weakest first.
         rated: rows of the leaderboard by player; players who were not ranked are missing.
         games: recorded games, those between the strongest players first.
@@ -47,6 +48,7 @@ class BundlePlan:
     """
 
     title: str
+    game: GameSettings
     players: Sequence[EncodedPlayer]
     rated: Mapping[str, LeaderboardRow]
     games: Sequence[GameRecord]
@@ -59,7 +61,7 @@ class BundlePlan:
 
 
 def plan_bundle(run: Path | None = None, model: Path | None = None, top: int | None = None) -> BundlePlan:
-    """Read what a bundle of ``run`` and ``model`` will hold; without both, the heuristics.
+    """Read what a bundle of ``run`` and ``model`` will hold; without a run, the heuristics of the model's game.
 
     Args:
         run: a run folder. Its leaderboard, if there is one, orders the players.
@@ -68,26 +70,28 @@ def plan_bundle(run: Path | None = None, model: Path | None = None, top: int | N
 
     Raises:
         RunFolderError, SnapshotError, RankingError: ``run`` is not a run, or its files are damaged.
-        PlayerError: ``model`` is not the model of a player, or has the same name as another player.
+        GameError: the game cannot be made here.
+        PlayerError: ``model`` is not the model of a player, plays another game than the run, or has the same name as
+            another player.
+        ServerError: the game has no picture.
     """
-    found = find_entrants([str(run)]) if run else {name: encode_heuristic(name) for name in _LADDER}
-    other = next((player.game for player in found.values() if player.game != CONNECT_FOUR), None)
-    if other is not None:
-        raise ServerError(
-            f"{other} has no page: the web app shows Connect Four; play in the terminal with connectfour play"
-        )
+    added = encode_onnx(str(model)) if model else None
+    found = find_entrants([str(run)]) if run else _heuristics(added.game if added else CONNECT_FOUR)
+    game = next(player.game for player in found.values())
+    empty_board(game)
     rated = ratings(run, found.values()) if run else {}
     players = _strongest(found.values(), rated, top)
     title = f"Run {run.resolve().name}" if run else "Heuristics"
-    if model:
-        added = encode_onnx(str(model))
+    if added:
+        if added.game != game:
+            raise PlayerError(f"{model} plays {added.game}, and {run} plays {game}: name a model of {game}")
         if added.name in found:
             raise PlayerError(f"{model} has the same name as the player {added.name}: rename the file")
         players.append(added)
         title += f" and {added.name}"
     folder = RunFolder(run) if run else None
     games = best_games(MatchLog.read(folder.match_log), _MOST_GAMES) if folder else []
-    return BundlePlan(title, players, rated, games, folder)
+    return BundlePlan(title, game, players, rated, games, folder)
 
 
 def check_bundle_folder(folder: Path) -> None:
@@ -119,12 +123,19 @@ def write_bundle(folder: Path, plan: BundlePlan, observer: Observer | None = Non
     write_model_files({files[each.name]: each for each in plan.players if each.name in files}, observer or Observer())
     _write_ranking(folder, plan)
     players = tuple(_describe(player, files.get(player.name), plan.rated.get(player.name)) for player in plan.players)
-    index = BundleIndex(title=plan.title, players=players)
+    index = BundleIndex(title=plan.title, game=plan.game, players=players)
     write_atomically(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
     for file in models.iterdir():
         if file not in files.values():
             file.unlink()
     return players
+
+
+def _heuristics(game: GameSettings) -> dict[str, EncodedPlayer]:
+    """Return the heuristics that a page shows without a run, the weakest first."""
+    rules = game.rules
+    names = _LADDER if game == CONNECT_FOUR else dict.fromkeys((*rules.heuristics, *rules.anchors))
+    return {name: encode_heuristic(name, game) for name in names}
 
 
 def _strongest(

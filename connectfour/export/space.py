@@ -23,9 +23,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from connectfour.app.bundle import INDEX, BundledPlayer
+from connectfour.app.bundle import INDEX, BundledPlayer, empty_board
 from connectfour.errors import ExportError
 from connectfour.export.bundling import check_bundle_folder, plan_bundle, write_bundle
+from connectfour.games.registry import BUILT_IN
 from connectfour.system.files import write_atomically
 from connectfour.system.observer import Observer
 
@@ -42,6 +43,7 @@ _LIBRARIES = (
     "pyyaml",
     "safetensors",
     "starlette",
+    "typing-extensions",
 )
 """Packages that the app's modules import."""
 
@@ -64,7 +66,7 @@ if __name__ == "__main__":
 '''
 
 _README = """---
-title: Connect Four league
+title: {game} league
 emoji: 🔵
 colorFrom: blue
 colorTo: yellow
@@ -74,12 +76,12 @@ python_version: "{python}"
 app_file: app.py
 pinned: false
 license: mit
-short_description: Play Connect Four against a self-play league
+short_description: Play {game} against a self-play league
 ---
 
-# Connect Four league
+# {game} league
 
-Play Connect Four against {count} players of the self-play league `{run}`: rule-based players, and neural networks that
+Play {game} against {count} players of the self-play league `{run}`: rule-based players, and neural networks that
 choose each move with a single forward pass, without search. The strongest player is **{strongest}**.
 
 To run it anywhere else: `pip install -r requirements.txt`, then `python app.py`. The networks are ONNX files and run on
@@ -93,6 +95,9 @@ _ATTRIBUTES = "*.onnx filter=lfs diff=lfs merge=lfs -text\n*.png filter=lfs diff
 _LIST_MODULES = """
 import sys
 import connectfour.app.serve
+from connectfour.games.registry import BUILT_IN, make_game
+for game in BUILT_IN:
+    make_game(game)
 names = [name for name in sys.modules if name.partition(".")[0] in {"connectfour", "heuristics"}]
 print("\\n".join(sorted(names)))
 """
@@ -113,18 +118,22 @@ def write_space(
 
     Raises:
         RunFolderError, SnapshotError, RankingError: ``run`` is not a run, or its files are damaged.
-        ExportError: ``output`` cannot be used, a library that the app needs is not installed, or a network cannot be
-            exported.
+        ServerError: the game has no picture.
+        ExportError: ``output`` cannot be used, a library that the app needs is not installed, the game's code is not
+            part of this project, or a network cannot be exported.
     """
     _check_output(output)
     requirements = pinned_requirements(_LIBRARIES)
     plan = plan_bundle(run, top=top)
     if not plan.has_network:
         raise ExportError(f"{run} has no network yet: train it until its first checkpoint")
+    if plan.game.name not in BUILT_IN:
+        raise ExportError(f"{plan.game} is not built in, so a Space lacks its code: use connectfour app instead")
     output.mkdir(exist_ok=True)
     players = write_bundle(output / "bundle", plan, observer)
     _copy_modules(output)
     readme = _README.format(
+        game=empty_board(plan.game).title,
         gradio=importlib.metadata.version("gradio"),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         count=len(players),

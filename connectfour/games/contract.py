@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from connectfour.errors import NotationError
 from connectfour.games.observation import Observation
+from connectfour.games.picture import Picture
 
 Actions = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -65,7 +66,7 @@ class Boards(ABC):
     @property
     @abstractmethod
     def returns(self) -> NDArray[np.float32]:
-        """What each seat has won, (N, 2) float32 that sum to zero; zeros where the game goes on."""
+        """What each seat has won, (N, 2) float32 from -1 to 1 that sum to zero; zeros where the game goes on."""
 
     @abstractmethod
     def observe(self) -> Observation:
@@ -124,6 +125,8 @@ class Game(ABC):
         anchors: the heuristics that take part in every ranking of this game.
         opening_plies: random plies before a game of a match or ranking unless the command says otherwise.
         settings: other settings that have another default in this game, as nested values.
+        has_chance: whether chance plays along, such as cards that are dealt: a list of actions then tells a game only
+            together with the seed of its boards, so games of matches and rankings begin without openings.
         solvable: whether it is small enough to list all positions: they then grade players.
         preference: the actions in the order in which heuristics break ties.
         environment: where the name of its RLlib environment stands, whose module registers it.
@@ -141,6 +144,7 @@ class Game(ABC):
     heuristics: tuple[str, ...] = ("random",)
     anchors: tuple[str, ...] = ("random",)
     opening_plies: int = 2
+    has_chance: bool = False
     solvable: bool = False
     settings: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     environment: ClassVar[str] = "connectfour.games.env:ENV_NAME"
@@ -252,7 +256,11 @@ class Game(ABC):
         return actions
 
     def text(self, boards: Boards) -> str | None:
-        """Draw the first of ``boards`` as text; None if the game has no picture."""
+        """Draw the first of ``boards`` as text; None if the game is not drawn as text."""
+        return None
+
+    def picture(self, actions: Sequence[int]) -> Picture | None:
+        """Draw the position after legal ``actions`` for films and the web app; None if the game has no picture."""
         return None
 
     @staticmethod

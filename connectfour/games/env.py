@@ -69,6 +69,7 @@ class GameEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are untyped
         """
         if seed is not None:
             self._rng = np.random.default_rng((seed, self._worker_index))
+            self.game.seed(int(self._rng.integers(2**31)) if self.game.has_chance else seed)
         self.agents = list(AGENTS)
         plies = int(self._rng.integers(self.opening_plies + 1)) if self.opening_plies else 0
         while not self._play_opening(plies):

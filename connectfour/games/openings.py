@@ -13,7 +13,8 @@ from connectfour.games.moves import pick_legal
 _GAMES_PER_OPENING = 3
 # After so many attempts in a row without a single opening, each starts twice as many games as the one before.
 _PATIENT_ATTEMPTS = 200
-_DOUBLINGS = 14
+# It gives up when one opening takes this many times ``Game.opening_batch`` games.
+_MOST_BATCHES = 8
 
 
 def random_openings(game: Game, plies: NDArray[np.integer], rng: np.random.Generator) -> Boards:
@@ -70,7 +71,7 @@ def _games(attempts: int) -> int:
 
 def _count_attempt(game: Game, attempts: int, wanted: NDArray[np.integer], *, found: bool) -> int:
     attempts = 0 if found else attempts + 1
-    if attempts > _PATIENT_ATTEMPTS + _DOUBLINGS:
+    if _games(attempts) > _MOST_BATCHES * game.opening_batch:
         raise ConfigError(
             f"openings of {int(wanted.max())} random plies leave no game of {game.name} unfinished: choose fewer plies"
         )

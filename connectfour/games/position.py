@@ -12,6 +12,7 @@ from connectfour.errors import NotationError
 from connectfour.games.contract import Boards, Game
 from connectfour.games.moves import play_moves
 from connectfour.games.observation import Observation
+from connectfour.games.picture import Picture
 from connectfour.games.registry import make_game
 
 
@@ -52,6 +53,11 @@ class Position:
         """The position as boards of length 1."""
         return play_moves(self.rules, [self.actions])
 
+    @cached_property
+    def picture(self) -> Picture | None:
+        """The position as people see it; None if the game has no picture."""
+        return self.rules.picture(self.actions)
+
     @property
     def over(self) -> bool:
         """Whether the game has ended."""
@@ -81,10 +87,19 @@ class Position:
         if self.over:
             raise NotationError("the game is over: start a new one or take back a move")
         if action not in self.legal:
-            names = ", ".join(self.rules.action_name(each) for each in self.legal)
-            shown = self.rules.action_name(action) if 0 <= action < self.rules.actions else action
-            raise NotationError(f"{shown} is not legal: choose one of {names}")
+            raise NotationError(self._refusal(action))
         return replace(self, actions=(*self.actions, action))
+
+    def _refusal(self, action: int) -> str:
+        """Return why ``action`` is not legal and what to choose instead."""
+        name, known, picture = self.rules.action_name, 0 <= action < self.rules.actions, self.picture
+        if picture and not known:
+            return f"there is no {picture.place} {action + 1}: choose {name(0)} to {name(self.rules.actions - 1)}"
+        if picture and picture.places[action] in picture.cells:
+            state = "full" if picture.kind == "discs" else "taken"
+            return f"{picture.place} {name(action)} is {state}: choose another one"
+        names = ", ".join(name(each) for each in self.legal)
+        return f"{name(action) if known else action} is not legal: choose one of {names}"
 
     def upto(self, plies: int) -> Self:
         """Return the position after the first ``plies`` actions."""

@@ -71,6 +71,7 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
         self.matchmaker = first_matchmaker(self.settings, self.stream)
         self._rng = np.random.default_rng(self.stream)
         self.game: Game = self.settings.game.rules
+        self.game.seed(int(np.random.SeedSequence(self.stream).generate_state(1)[0]))
         self._spaces = spaces_of(self.game)
         self.num_envs: int = config.num_envs_per_env_runner
         self.make_module()
@@ -149,7 +150,7 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
                 returns[rows, mover],
                 returns[rows, 1 - mover],
             )
-            self._count_results(ended)
+            self._count_results(ended, rollout, ply)
             self._start_games(ended)
 
     @abstractmethod
@@ -199,16 +200,18 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
         from_pool: NDArray[np.bool_] = ~self._is_mirror[ended]
         return from_pool
 
-    def _count_results(self, ended: NDArray[np.int64]) -> None:
-        """Count the games against the pool among ``ended``."""
+    def _count_results(self, ended: NDArray[np.int64], rollout: RolloutT, ply: int) -> None:
+        """Count the games against the pool among ``ended``, which the moves of ``ply`` have ended.
+
+        Two games with the same last position and move are taken for the same game.
+        """
         ended = ended[self._counts(ended)]
-        if not len(ended):
-            return
-        last = self._boards[ended]
-        for board, returns, position in zip(ended.tolist(), last.returns, last.pack(), strict=True):
+        positions, actions = rollout.packed[ply, ended], rollout.action[ply, ended].tolist()
+        returns = self._boards.returns[ended]
+        for row, board in enumerate(ended.tolist()):
             match_up = self._match_ups[board]
-            main_result = Result.of(float(returns[match_up.main_seat]))
-            self.matchmaker.record(match_up, main_result, position.tobytes())
+            main_result = Result.of(float(returns[row, match_up.main_seat]))
+            self.matchmaker.record(match_up, main_result, (positions[row].tobytes(), actions[row]))
 
     def _start_games(self, boards: NDArray[np.int64]) -> None:
         """Draw a match-up and an opening for each of ``boards``."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from connectfour.errors import ConfigError
 from connectfour.games.contract import Actions, Boards, Game
 from connectfour.games.moves import play_moves
 from connectfour.games.openings import random_opening_moves
@@ -195,7 +196,7 @@ def play_match(
         game: the game; Connect Four by default.
 
     Raises:
-        ConfigError: games never last as long as the openings.
+        ConfigError: games never last as long as the openings, or chance plays along.
     """
     return play_recorded_match(player, opponent, games, seed=seed, opening_plies=opening_plies, game=game).scores
 
@@ -211,12 +212,27 @@ def play_recorded_match(
 ) -> Match:
     """Play the games of ``play_match``, and return them with their moves."""
     game = game or make_game()
+    check_openings(game, opening_plies)
     rng = np.random.default_rng(seed)
+    game.seed(seed)
     openings = random_opening_moves(game, (games + 1) // 2, opening_plies, rng)
     number = np.arange(games)
     boards = play_moves(game, openings[number // 2])
     played = play_games(game, (player, opponent), boards, number % 2, rng)
     return Match(game, (player.name, opponent.name), openings, played)
+
+
+def check_openings(game: Game, plies: int) -> None:
+    """Refuse openings of a game with chance.
+
+    Raises:
+        ConfigError: a list of actions does not tell such a game.
+    """
+    if plies and game.has_chance:
+        raise ConfigError(
+            f"games of {game.name} cannot begin with {plies} random plies, because chance plays along: set opening "
+            "plies to 0"
+        )
 
 
 def _score(results: NDArray[np.int8]) -> Score:
@@ -248,6 +264,7 @@ class BoardGame:
     ) -> list[GameRecord]:
         """Play ``games`` between ``players`` with these ``names``; their openings have the same length."""
         start, game = time.perf_counter(), self.game.rules
+        game.seed(games[0].id)
         leads = np.array([names.index(each.first) for each in games])
         openings = [game.parse_actions(each.opening) for each in games]
         played = play_games(game, players, play_moves(game, openings), leads, rng, note_mover)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from connectfour.errors import PictureError
-from connectfour.games.connect_four.position import ConnectFourPosition
-from connectfour.games.registry import DEFAULT
+from connectfour.games.position import Position
+from connectfour.games.registry import DEFAULT, make_game
 from connectfour.matches.records import GameRecord
 from connectfour.system.outputs import folder_fault
 from connectfour.terminal.drawing import Film, is_film, write_film
@@ -29,32 +30,39 @@ def check_films_folder(folder: Path) -> None:
         raise PictureError(f"{fault}: name another folder for the films")
 
 
-def film_of(record: GameRecord, game: str = DEFAULT) -> Film:
-    """Return the film of a recorded game.
+def film_of(record: GameRecord, game: str = DEFAULT, options: Mapping[str, Any] | None = None) -> Film:
+    """Return the film of a recorded game; ``game`` and ``options`` make the game, as for ``make_game``.
 
     Raises:
-        PictureError: the game draws no pictures.
+        GameError: there is no such game.
+        PictureError: the game has no picture.
     """
-    if game != DEFAULT:
-        raise PictureError(f"{game} draws no pictures: only games of {DEFAULT} become films")
-    position = ConnectFourPosition.parse(record.moves)
-    return Film(position, (record.first, record.second), record.ending, len(record.opening))
+    rules = make_game(game, options)
+    position = Position.parse(record.moves, rules)
+    film = Film(position, (record.first, record.second), record.ending, len(rules.parse_actions(record.opening)))
+    film.picture(0)
+    return film
 
 
-def write_films(folder: Path, games: Sequence[GameRecord], game: str = DEFAULT) -> list[Path]:
+def write_films(
+    folder: Path, games: Sequence[GameRecord], game: str = DEFAULT, options: Mapping[str, Any] | None = None
+) -> list[Path]:
     """Write each game as a GIF into ``folder``, which is created, and return the files.
 
     Films that an earlier call left there and that this one does not write again are removed, and nothing else is.
 
     Raises:
-        PictureError: the folder cannot be written, or the game draws no pictures.
+        GameError: there is no such game.
+        PictureError: the folder cannot be written, or the game has no picture.
     """
     check_films_folder(folder)
+    films = [film_of(record, game, options) for record in games]
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for number, record in enumerate(games, start=1):
-        file = folder / f"{number}-{_safe(record.first)}-{_safe(record.second)}.gif"
-        write_film(film_of(record, game), file)
+    for number, film in enumerate(films, start=1):
+        first, second = map(_safe, film.names)
+        file = folder / f"{number}-{first}-{second}.gif"
+        write_film(film, file)
         files.append(file)
     for file in folder.iterdir():
         if file not in files and _FILE_NAME.fullmatch(file.name) and is_film(file):

@@ -8,14 +8,11 @@ from rich.console import Console
 from rich.text import Text
 
 from connectfour.errors import NotationError, PlayerError
-from connectfour.games.connect_four.bitboard import COLUMNS
-from connectfour.games.connect_four.notation import FIRST_DISC, SECOND_DISC
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.picture import MARKS, Picture
 from connectfour.games.position import Position
 from connectfour.players.contract import Player
 from connectfour.players.turn import advise, choose_action
 
-_DISCS = (FIRST_DISC, SECOND_DISC)
 _STYLES = ("bold yellow", "bold cyan")
 _COMMANDS = "u takes your last move back, h gives a hint, n starts a new game, q quits"
 _MOST_NAMES = 12
@@ -37,11 +34,11 @@ class TerminalGame:
             seed: seed of the agent's chance.
         """
         self._agent, self._seat, self._console, self._seed = agent, seat, console, seed
-        self.game: Position = game or ConnectFourPosition()
+        self.game: Position = game or Position()
 
     def run(self, read: Callable[[str], str] = input) -> None:
         """Play until ``q``, the end of the input, or Ctrl-C; ``read`` shows a prompt and returns a line."""
-        marks = _DISCS if self.game.rules.text(self.game.board) else ("first", "second")
+        marks = MARKS if self.game.rules.text(self.game.board) else ("first", "second")
         you, agent = marks[self._seat], marks[1 - self._seat]
         self._say(f"You are {you}, {self._agent.name} is {agent}. {self._help}.")
         self._let_agent_move()
@@ -55,15 +52,21 @@ class TerminalGame:
             self._console.print(f"The game so far: {self.game.moves} (continue it with --moves).", highlight=False)
 
     @property
+    def _drops(self) -> bool:
+        """Whether discs drop into columns whose numbers stand below the board."""
+        return self.game.picture is not None and self.game.picture.kind == "discs"
+
+    @property
     def _help(self) -> str:
-        if isinstance(self.game, ConnectFourPosition):
-            return f"1 to {COLUMNS} drops a disc, {_COMMANDS}"
+        if self._drops:
+            name, actions = self.game.rules.action_name, self.game.rules.actions
+            return f"{name(0)} to {name(actions - 1)} drops a disc, {_COMMANDS}"
         return f"a move is one of those that are listed, {_COMMANDS}"
 
     def _prompt(self) -> str:
         if self.game.over:
             return "n new game, u undo, q quit: "
-        if isinstance(self.game, ConnectFourPosition):
+        if self._drops:
             return "your move: "
         names = [self.game.rules.action_name(action) for action in self.game.legal]
         shown = names if len(names) <= _MOST_NAMES else [*names[: _MOST_NAMES - 1], "...", names[-1]]
@@ -98,11 +101,12 @@ class TerminalGame:
         Raises:
             NotationError: it names none.
         """
-        if isinstance(self.game, ConnectFourPosition):
-            if line.isdecimal():
-                return int(line) - 1
+        rules, number = self.game.rules, int(line) if line.isdecimal() else None
+        if self.game.picture and number is not None and not 0 < number <= rules.actions:
+            return number - 1  # the position says which ones there are
+        if self._drops and number is None:
             raise NotationError(f"{line!r} is not a move: {self._help}")
-        actions = self.game.rules.parse_actions(line)
+        actions = rules.parse_actions(line)
         if len(actions) != 1:
             raise NotationError(f"{line!r} is not a move: {self._help}")
         return actions[0]
@@ -118,8 +122,8 @@ class TerminalGame:
             advice = advise(self.game, self._agent)
         except PlayerError as error:
             return f"There is no hint: {error}."
-        column = "column " if isinstance(self.game, ConnectFourPosition) else ""
-        best = column + self.game.rules.action_name(advice.action)
+        place = f"{self.game.picture.place} " if self.game.picture else ""
+        best = place + self.game.rules.action_name(advice.action)
         if advice.value is None:
             return f"Hint: {best}, found by a short search."
         return f"Hint: {best}. {self._agent.name} expects you to score {(1 + advice.value) / 2:.0%}."
@@ -128,13 +132,13 @@ class TerminalGame:
         self._console.print(text, highlight=False, soft_wrap=True)
 
     def _draw(self) -> None:
-        """Show the position; discs in color, the last one underlined, and the winning line inverted."""
+        """Show the position; discs or marks in color, the last one underlined, and the winning line inverted."""
         text = self.game.rules.text(self.game.board)
         if text is not None:
-            picture = Text(text)
-            if isinstance(self.game, ConnectFourPosition):
-                _paint(picture, self.game)
-            self._console.print(picture)
+            shown = Text(text)
+            if self.game.picture:
+                _paint(shown, self.game.picture)
+            self._console.print(shown)
         if self.game.over:
             winner = self.game.winner
             self._say(
@@ -142,12 +146,16 @@ class TerminalGame:
             )
 
 
-def _paint(picture: Text, game: ConnectFourPosition) -> None:
-    width = 2 * COLUMNS
-    for (row, column), owner in game.cells.items():
+def _paint(text: Text, picture: Picture) -> None:
+    """Color the text of a board that has one character per cell, with spaces between them; leave others as they are."""
+    width = 2 * picture.columns
+    lines = text.plain.split("\n")[: picture.rows]
+    if len(lines) < picture.rows or any(len(line) != width - 1 for line in lines):
+        return
+    for (row, column), owner in picture.cells.items():
         at = row * width + 2 * column
-        picture.stylize(_STYLES[owner], at, at + 1)
-        if (row, column) in game.winning_cells:
-            picture.stylize("reverse", at, at + 1)
-        elif (row, column) == game.last:
-            picture.stylize("underline", at, at + 1)
+        text.stylize(_STYLES[owner], at, at + 1)
+        if (row, column) in picture.winning:
+            text.stylize("reverse", at, at + 1)
+        elif (row, column) == picture.last:
+            text.stylize("underline", at, at + 1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from connectfour.errors import ConfigError, RankingError
 from connectfour.match_log.lines import PlaySettings
 from connectfour.match_log.log import MatchLog
-from connectfour.matches.arena import BoardGame
+from connectfour.matches.arena import BoardGame, check_openings
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import is_player, lost_members, read_run
 from connectfour.runs.folder import RANKING_FILES, RunFolder
@@ -155,6 +155,7 @@ def plan_for(
         found = find_entrants(specs).values() if specs else []
         game = next((player.game for player in found), CONNECT_FOUR)
     plies = game.rules.opening_plies if opening_plies is None else opening_plies
+    check_openings(game.rules, plies)
     return Plan(BoardGame(greedy=greedy, game=game), opening_plies=plies, **others)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from connectfour.games.contract import Game
@@ -23,10 +22,3 @@ class HeapEncoder(nn.Module):
         """Map observations (batch, heaps, largest) to (batch, width)."""
         encoded: Tensor = self.all_heaps(self.heap(observation).flatten(1))
         return encoded
-
-
-if __name__ == "__main__":
-    from nim import Nim
-
-    encoder = HeapEncoder(Nim())
-    print(encoder(torch.zeros(2, *Nim().observation_shape)).shape)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from connectfour.errors import NotationError
 from connectfour.games.connect_four.bitboard import COLUMNS, ROWS, Boards, Outcome, to_planes
+from connectfour.games.picture import MARKS
 
-FIRST_DISC, SECOND_DISC, EMPTY_CELL = "X", "O", "."
+_EMPTY_CELL = "."
 
 
 def format_moves(columns: Sequence[int] | NDArray[np.integer]) -> str:
@@ -76,10 +77,10 @@ def ascii_board(boards: Boards, index: int = 0) -> str:
     """
     one = boards[index : index + 1]
     planes = to_planes(one.own, one.occupied)[0]
-    own_disc, opponent_disc = (FIRST_DISC, SECOND_DISC) if one.seat[0] == 0 else (SECOND_DISC, FIRST_DISC)
+    own_disc, opponent_disc = MARKS if one.seat[0] == 0 else MARKS[::-1]
     rows = [
         " ".join(
-            own_disc if planes[row, column, 0] else opponent_disc if planes[row, column, 1] else EMPTY_CELL
+            own_disc if planes[row, column, 0] else opponent_disc if planes[row, column, 1] else _EMPTY_CELL
             for column in range(COLUMNS)
         )
         for row in range(ROWS)

@@ -29,8 +29,10 @@ from connectfour.games.connect_four.bitboard import (
     to_planes,
 )
 from connectfour.games.connect_four.notation import ascii_board, format_moves, parse_columns, parse_moves
+from connectfour.games.connect_four.picture import draw_position
 from connectfour.games.contract import Actions, Children, Game
 from connectfour.games.observation import Observation
+from connectfour.games.picture import Picture
 
 
 class ConnectFour(Game):
@@ -102,3 +104,7 @@ class ConnectFour(Game):
     @override
     def text(self, boards: Boards) -> str:  # type: ignore[override]  # its own boards
         return ascii_board(boards)
+
+    @override
+    def picture(self, actions: Sequence[int]) -> Picture:
+        return draw_position(actions)

@@ -19,10 +19,13 @@ from connectfour.games.pettingzoo.environments import Environments, Episode
 from connectfour.games.registry import look_here
 
 _GAMES = 4
+_SEEDS_TO_COMPARE = 6
 _KEPT = (np.bool_, np.int8, np.uint8)
 
 
-def examine(name: str, module: str, options: Mapping[str, Any], max_plies: Any) -> Environments:
+def examine(
+    name: str, module: str, options: Mapping[str, Any], max_plies: Any, largest_return: Any = 1.0
+) -> Environments:
     """Return the environments of ``module``.
 
     Raises:
@@ -30,6 +33,8 @@ def examine(name: str, module: str, options: Mapping[str, Any], max_plies: Any) 
     """
     if not isinstance(max_plies, int) or max_plies < 1:
         raise GameError(f"option max_plies of {name} is {max_plies!r}: give a whole number from 1")
+    if not isinstance(largest_return, int | float) or not largest_return > 0:
+        raise GameError(f"option largest_return of {name} is {largest_return!r}: give a number above 0")
     make = partial(_make, name, _find(name, module), options)
     env = make()
     try:
@@ -37,7 +42,7 @@ def examine(name: str, module: str, options: Mapping[str, Any], max_plies: Any) 
     except Exception as error:  # noqa: BLE001  # whatever the user's environment raises
         raise GameError(f"{name} cannot be reset with a seed: {type(error).__name__}: {error}") from None
     _check_agents(name, env)
-    trial = Environments(name, make, _actions(name, env), *_observation(name, env), max_plies)
+    trial = Environments(name, make, _actions(name, env), *_observation(name, env), max_plies, largest_return)
     try:
         _check_first_sight(trial)
         _check_ends(trial)
@@ -47,7 +52,17 @@ def examine(name: str, module: str, options: Mapping[str, Any], max_plies: Any) 
     except Exception as error:  # the same
         raise GameError(f"{name} fails in a random game: {type(error).__name__}: {error}") from error
     # Without the environments of the trial, which copies may have damaged.
-    return Environments(name, make, trial.actions, trial.shape, trial.dtype, max_plies, replays=trial.replays)
+    return Environments(
+        name,
+        make,
+        trial.actions,
+        trial.shape,
+        trial.dtype,
+        max_plies,
+        largest_return,
+        replays=trial.replays,
+        has_chance=_has_chance(trial),
+    )
 
 
 def _find(name: str, module: str) -> Callable[..., Any]:
@@ -180,6 +195,17 @@ def _check_copies(environments: Environments) -> None:
             f"{environments.name} plays another game after a reset with the same seed and the same actions: draw all "
             "chance from the seed of reset"
         )
+
+
+def _has_chance(environments: Environments) -> bool:
+    """Tell whether the same choices lead to another game under another seed."""
+
+    def played(seed: int) -> NDArray[Any]:
+        rng = np.random.default_rng(0)
+        return _play_on(environments, environments.start(seed), rng, environments.max_plies)
+
+    first = played(0)
+    return not all(np.array_equal(first, played(seed)) for seed in range(1, _SEEDS_TO_COMPARE))
 
 
 def _continues(environments: Environments, copy: Callable[[Episode], Episode]) -> bool:

@@ -105,6 +105,8 @@ class Environments:
         actions: number of actions.
         shape, dtype: shape and dtype of observations.
         max_plies: number of actions after which a game is a draw.
+        largest_return: the largest return of a game, by which returns are divided.
+        has_chance: whether other seeds lead to other games.
         replays: whether an environment is copied by playing its actions again, because its state cannot be copied.
     """
 
@@ -116,13 +118,15 @@ class Environments:
         shape: tuple[int, ...],
         dtype: Any,
         max_plies: int,
+        largest_return: float = 1.0,
         *,
         replays: bool = False,
+        has_chance: bool = False,
     ) -> None:
         """Describe environments that ``make`` makes."""
         self.name, self._make = name, make
         self.actions, self.shape, self.dtype, self.max_plies = actions, shape, np.dtype(dtype), max_plies
-        self.replays = replays
+        self.largest_return, self.replays, self.has_chance = largest_return, replays, has_chance
         self._idle: list[Any] = []
 
     @property
@@ -171,10 +175,10 @@ class Environments:
         return planes.astype(self.dtype, copy=False), legal
 
     def returns(self, episode: Episode) -> tuple[float, float]:
-        """Return what seats 0 and 1 have won.
+        """Return what seats 0 and 1 have won, from -1 to 1.
 
         Raises:
-            GameError: they do not sum to zero.
+            GameError: their returns do not sum to zero, or are larger than ``largest_return``.
         """
         first, second = episode.won
         if abs(first + second) > _ROUNDING * max(1.0, abs(first)):
@@ -182,7 +186,12 @@ class Environments:
                 f"a game of {self.name} ended with returns {first:g} and {second:g}: they must sum to zero, so change "
                 "the environment's rewards"
             )
-        return first, second
+        if abs(first) > self.largest_return + _ROUNDING:
+            raise GameError(
+                f"a game of {self.name} ended with the return {abs(first):g}: set the option largest_return, now "
+                f"{self.largest_return:g}, to the largest with which a game can end"
+            )
+        return first / self.largest_return, second / self.largest_return
 
 
 def _without_guards(env: Any) -> Any:

@@ -41,7 +41,8 @@ class PettingZooGame(Game):
         Args:
             module: import path of a module with a function ``env``, such as ``pettingzoo.classic.go_v5``; it may lie in
                 the working directory.
-            options: keyword arguments of ``env``, and ``max_plies`` (default 1,000), after which a game is a draw.
+            options: keyword arguments of ``env``; ``max_plies`` (default 1,000), after which a game is a draw; and
+                ``largest_return`` (default 1), by which returns are divided.
 
         Raises:
             GameError: the environment does not fit a league.
@@ -49,11 +50,13 @@ class PettingZooGame(Game):
         self.name = f"pettingzoo:{module}"
         self.options = MappingProxyType(dict(options or {}))
         rest = dict(self.options)
-        self.max_plies = rest.pop("max_plies", MAX_PLIES)
-        self._environments = examine(self.name, module, rest, self.max_plies)
+        self.max_plies, largest = rest.pop("max_plies", MAX_PLIES), rest.pop("largest_return", 1.0)
+        self._environments = examine(self.name, module, rest, self.max_plies, largest)
         self.actions = self._environments.actions
         self.observation_shape = self._environments.shape
         self.observation_dtype = self._environments.dtype.type
+        self.has_chance = self._environments.has_chance
+        self.opening_plies = 0 if self.has_chance else PettingZooGame.opening_plies
         self.seed(0)
 
     def __reduce__(self) -> tuple[type[PettingZooGame], tuple[str, dict[str, Any]]]:

@@ -12,7 +12,7 @@ marks. There are only 512 words, so tables say which of them contain a line and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -23,6 +23,8 @@ from typing_extensions import override
 
 from connectfour.games.contract import Actions, Boards, Children, Game, Index, Mask
 from connectfour.games.observation import Observation
+from connectfour.games.picture import MARKS, Picture
+from connectfour.games.tictactoe.picture import draw_position
 
 SIDE = 3
 CELLS = SIDE * SIDE
@@ -42,7 +44,6 @@ BOARD = np.uint16((1 << CELLS) - 1)
 """Word with the bits of all nine cells."""
 
 _CENTER_FIRST: Actions = np.array([4, 0, 2, 6, 8, 1, 3, 5, 7])
-_FIRST_MARK, _SECOND_MARK = "X", "O"
 
 
 def has_line(marks: Bits) -> Mask:
@@ -162,7 +163,8 @@ class TicTacToe(Game):
     solvable = True
     settings: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {
-            "rollout": {"mirror_opening_plies": 6, "pool_opening_plies": 3},
+            "rollout": {"mirror_share": 0.95, "mirror_opening_plies": 7, "pool_opening_plies": 3},
+            "lookahead": {"share": 1.0},
             "network": {"width": 128, "layers": 2},
         }
     )
@@ -221,6 +223,10 @@ class TicTacToe(Game):
         one = boards[:1]
         assert isinstance(one, TicTacToeBoards)  # noqa: S101  # its own boards
         own, opponent = to_planes(one.own, one.occupied)[0].reshape(CELLS, 2).T
-        own_mark, opponent_mark = (_FIRST_MARK, _SECOND_MARK) if one.seat[0] == 0 else (_SECOND_MARK, _FIRST_MARK)
+        own_mark, opponent_mark = MARKS if one.seat[0] == 0 else MARKS[::-1]
         cells = np.where(own, own_mark, np.where(opponent, opponent_mark, [str(cell + 1) for cell in range(CELLS)]))
         return "\n".join(" ".join(row) for row in cells.reshape(SIDE, SIDE).T.tolist())
+
+    @override
+    def picture(self, actions: Sequence[int]) -> Picture:
+        return draw_position(actions)
