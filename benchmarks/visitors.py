@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from connectfour.games.connect_four.position import ConnectFourPosition
+from connectfour.games.position import Position
 
 
 class Visitor:
@@ -50,7 +50,7 @@ class Visitor:
     def play(self, until: float, think: float) -> None:
         """Play game after game against the strongest player."""
         while time.monotonic() < until:
-            game = ConnectFourPosition.parse(self._view.get("moves", ""))
+            game = Position.parse(self._view.get("moves", ""))
             if game.over:
                 self._view = {}
                 continue
@@ -59,13 +59,13 @@ class Visitor:
             self.seconds.append(time.perf_counter() - start)
             time.sleep(think * self._random.uniform(0.5, 1.5))
 
-    def _drop(self, column: int) -> dict[str, Any]:
+    def _drop(self, action: int) -> dict[str, Any]:
         strongest = self._players[-1]
         answer = self._http.post(
             "gradio_api/run/predict",
             json={
                 "data": [self._view, "first", strongest, strongest, 0, ""],
-                "event_data": {"column": column},
+                "event_data": {"action": action},
                 "fn_index": self._events["drop"],
                 "trigger_id": self._board,
                 "session_hash": f"visitor{id(self)}",

@@ -54,6 +54,9 @@ def process_id(env_runner: Any) -> int:
     return os.getpid()
 
 
+OWN = "heuristic:random, heuristic:always_same, heuristic:linear"
+
+
 @pytest.fixture(scope="module")
 def ppo_run(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> TrainingResult:
     """A short PPO run with one snapshot."""
@@ -66,7 +69,12 @@ def apex_run(ppo_run: TrainingResult, tmp_path_factory: pytest.TempPathFactory) 
     """A short Ape-X run whose pool has a guest that PPO trained."""
     # A path that is relative to this process, not to the one that trains.
     guest = f"snapshot:{os.path.relpath(ppo_run.run.path)}/v1"
-    limits = (f"league.guests=[{guest}]", "stop.minutes=null", "stop.env_steps=20000", "league.freeze_every=8000")
+    limits = (
+        f"league.opponents=[{OWN}, {guest}]",
+        "stop.minutes=null",
+        "stop.env_steps=20000",
+        "league.freeze_every=8000",
+    )
     settings = apex_config(Path("unused"), *limits, "rollout.mirror_share=0.2").settings
     return train(settings, tmp_path_factory.mktemp("apex") / "apex", observer=Observer())
 
@@ -282,7 +290,9 @@ def test_a_resumed_run_needs_only_its_own_copy_of_a_guest(apex_run: TrainingResu
 
 def test_ppo_has_a_guest_that_apex_trained(apex_run: TrainingResult, build: Build) -> None:
     """In another network."""
-    algorithm = build(*LOCKSTEP, f"league.guests=[snapshot:{apex_run.run.path}/main]", "rollout.mirror_share=0.0")
+    algorithm = build(
+        *LOCKSTEP, f"league.opponents=[{OWN}, snapshot:{apex_run.run.path}/main]", "rollout.mirror_share=0.0"
+    )
     assert "apex-main" in algorithm.train()["opponent_scores"]
     found = hashes_on_learner(algorithm)
     assert len(set(found.values())) > 1

@@ -89,6 +89,8 @@ def test_tictactoe_is_filmed(tmp_path: Path) -> None:
             top, left = 112 + 128 * row, 48 + 128 * column
             cell = frame[top : top + 128, left : left + 128].reshape(-1, 3).astype(int)
             seen = [int((np.abs(cell - color).max(axis=1) < 12).sum()) > 200 for color in (amber, blue, highlight)]
+            middle = frame[top + 64, left + 64].astype(int)
+            assert (np.abs(middle - amber).max() < 12) == seen[0], "an X is closed in the middle, an O is open"
             found[name] = "".join(letter for letter, there in zip("XO!", seen, strict=True) if there)
         assert found == {"5": "X!", "1": "O", "3": "X!", "4": "O", "7": "X!", **dict.fromkeys("2689", "")}
     other = drawing.draw_frame(Film(Position.parse("5 1 3 7", rules), ("a", "b"), "a wins"), 3)

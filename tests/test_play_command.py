@@ -18,6 +18,9 @@ from rich.console import Console
 from connectfour.cli.playing import film
 from connectfour.errors import PictureError
 from connectfour.games.position import Position
+from connectfour.games.registry import make_game
+from connectfour.players.names import parse_player
+from connectfour.settings.game import GameSettings
 from connectfour.standings import recorded
 from connectfour.standings.best import best_player
 from connectfour.standings.recorded import best_games, read_games
@@ -112,6 +115,23 @@ def test_the_last_disc_stands_out_and_a_hint_has_a_value() -> None:
     assert ". . . \x1b[1;33mX\x1b[0m \x1b[1;4;36mO\x1b[0m . ." in board
     assert "Hint: column 5. sure expects you to score 75%." in board
     assert "The game so far: 45 " in board
+
+
+def test_marks_are_colored_and_taken_cells_refused() -> None:
+    """In tic-tac-toe as well; wrong numbers get the sentences of its board."""
+    written = StringIO()
+    console = Console(file=written, force_terminal=True, color_system="standard", markup=False)
+    lines = iter(["5", "10", "7", "h", "q"])
+    game = Position.parse("5 1", make_game("tictactoe"))
+    TerminalGame(parse_player("heuristic:minimax:9", game=GameSettings(name="tictactoe")), 0, console, game=game).run(
+        lambda _: next(lines)
+    )
+    shown = written.getvalue()
+    assert "cell 5 is taken: choose another one." in shown
+    assert "there is no cell 10: choose 1 to 9." in shown
+    assert "minimax:9 plays 3." in shown
+    assert "\x1b[1;36mO\x1b[0m 4 \x1b[1;33mX\x1b[0m\n2 \x1b[1;33mX\x1b[0m 8\n\x1b[1;4;36mO\x1b[0m 6 9" in shown
+    assert "Hint: cell 2, found by a short search." in shown
 
 
 def test_temperature_and_new_games_vary(ranked_run: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import typer
 from connectfour.cli import ranking_output
 from connectfour.cli.games import GameOption, read_game
 from connectfour.cli.training import DashboardOption
-from connectfour.errors import ConfigError
+from connectfour.errors import ConfigError, PictureError
 from connectfour.standings.leaderboard import Order
 from connectfour.system.observer import ConsoleObserver, plain_console
 from connectfour.system.outputs import check_output
@@ -69,6 +69,8 @@ def match(
         raise ConfigError("--film-count has no effect without --films: name a folder for the films, or leave it out")
     encoded = encode_players([player, opponent], read_game(game))
     settings = encoded[0].game
+    if films and settings.rules.picture(()) is None:
+        raise PictureError(f"{settings} draws no pictures: leave out --films")
     one, other = (build_player(each, greedy=greedy) for each in encoded)
     played = play_recorded_match(one, other, games, seed=seed, opening_plies=opening_plies, game=settings.rules)
     if output:
@@ -76,7 +78,7 @@ def match(
     plain_console().print(ranking_output.match_table(one.name, other.name, played.scores))
     if films:
         drawn = [played.record(row) for row in range(min(games, film_count or _FILMS))]
-        for file, record in zip(write_films(films, drawn, settings.name), drawn, strict=True):
+        for file, record in zip(write_films(films, drawn, settings.name, settings.options), drawn, strict=True):
             ConsoleObserver().say(f"{file}: {record.ending}")
 
 
