@@ -45,7 +45,7 @@ def test_players_alone_are_ranked_and_the_leaderboard_printed(ranking: tuple[Pat
         "matches.jsonl",
     ]
     assert sorted(games(folder)) == list(range(1, 41))
-    assert "greedy=True" in (folder / "matches.jsonl").read_text().splitlines()[0]
+    assert '"greedy":true' in (folder / "matches.jsonl").read_text().splitlines()[0]
     assert "40 games" in printed
     for name in ("random", "linear", "tactical", "minimax:2", "minimax:4", "v0001"):
         (line,) = [line for line in printed.splitlines() if f" {name} " in line]
