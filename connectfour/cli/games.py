@@ -41,31 +41,23 @@ def games(
         list[str] | None, typer.Argument(help="Games to describe.", show_default="the built-in ones")
     ] = None,
 ) -> None:
-    """List games: actions, what a player sees, the longest game, and what they bring along."""
+    """List games: actions, what a player sees, the most plies, and whether lookahead and grades work."""
+    import numpy as np
     from rich.table import Table
 
-    from connectfour.games.registry import BUILT_IN, make_game
+    from connectfour.games.registry import BUILT_IN, DEFAULT, make_game
 
-    table = Table("game", "actions", "observation", "longest", "heuristics", "encoder", "lookahead", "solved")
+    table = Table("game", "actions", "observation", "plies", "encoder", "lookahead", "solved")
     for name in names or BUILT_IN:
         game = make_game(name)
         shape = " x ".join(map(str, game.observation_shape))
-        solved = "positions" if name in BUILT_IN or game.solvable else "-"
         table.add_row(
             name,
             str(game.actions),
-            f"{shape} {np_name(game.observation_dtype)}",
+            f"{shape} {np.dtype(game.observation_dtype).name}",
             str(game.max_plies),
-            ", ".join(game.heuristics),
             game.encoder,
             "yes" if game.searchable else "no",
-            solved,
+            "partly" if name == DEFAULT else "yes" if game.solvable else "no",
         )
     plain_console().print(table)
-
-
-def np_name(dtype: object) -> str:
-    """Return the name of a dtype."""
-    import numpy as np
-
-    return str(np.dtype(dtype).name)  # type: ignore[call-overload]

@@ -230,20 +230,20 @@ class Game(ABC):
         """Return the actions in a text that ``format_actions`` wrote; whether they are legal is up to the rules.
 
         Raises:
-            NotationError: a word is no action.
+            NotationError: a word is not an action.
         """
         names = {self.action_name(action): action for action in range(self.actions)}
         words = text.split()
         wrong = next((word for word in words if word not in names), None)
         if wrong is not None:
-            raise NotationError(f"{wrong!r} is no action of {self.name}: write them as {self._example(names)}")
+            raise NotationError(f"{wrong!r} is not an action of {self.name}: choose from {self._example(names)}")
         return [names[word] for word in words]
 
     def parse_game(self, text: str) -> list[int]:
         """Return the actions of a game from its start, which may go on or be over.
 
         Raises:
-            NotationError: a word is no action, an action is illegal, or actions follow the end of the game.
+            NotationError: a word is not an action, an action is illegal, or actions follow the end of the game.
         """
         board = self.boards(1)
         actions = self.parse_actions(text)

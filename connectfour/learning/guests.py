@@ -5,7 +5,6 @@ from __future__ import annotations
 from connectfour.errors import ConfigError
 from connectfour.league.manifest import read_members
 from connectfour.league.snapshots import Snapshot, decode_snapshot
-from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import encode_player
 from connectfour.runs.folder import RunFolder
 from connectfour.settings.game import GameSettings
@@ -14,19 +13,9 @@ from connectfour.settings.network import Architecture
 from connectfour.settings.schema import RunSettings
 
 
-def read_guest(spec: str, game: GameSettings | None = None) -> EncodedPlayer:
-    """Read the policy that ``spec`` names: ``snapshot:RUN/vN``, ``checkpoint:PATH`` or ``onnx:FILE``.
-
-    Raises:
-        PlayerError, RunFolderError, SnapshotError: there is no such policy, its file is damaged, or it plays another
-            game.
-    """
-    return encode_player(spec, game)
-
-
 def read_snapshot(spec: str, game: GameSettings | None = None) -> Snapshot:
-    """Read the weights that ``spec`` names: ``snapshot:RUN/vN`` or ``checkpoint:PATH``; errors as in ``read_guest``."""
-    return decode_snapshot(read_guest(spec, game).data, spec)
+    """Read the weights of ``snapshot:RUN/vN`` or ``checkpoint:PATH``; errors as in ``encode_player``."""
+    return decode_snapshot(encode_player(spec, game).data, spec)
 
 
 def read_start(spec: str, network: Architecture) -> Snapshot:
@@ -34,7 +23,7 @@ def read_start(spec: str, network: Architecture) -> Snapshot:
 
     Raises:
         ConfigError: they are those of another network.
-        PlayerError, RunFolderError, SnapshotError: as in ``read_guest``.
+        PlayerError, RunFolderError, SnapshotError: as in ``encode_player``.
     """
     start = read_snapshot(spec, network.game)
     if start.network != network:

@@ -37,8 +37,9 @@ from connectfour.league.snapshots import (
     weights_sha256,
 )
 from connectfour.learning.exchange import Exchange, RunnerExchange
-from connectfour.learning.guests import read_guest, read_start
+from connectfour.learning.guests import read_start
 from connectfour.learning.sync import load_module, module_weights, push_roster, push_weights
+from connectfour.players.names import encode_player
 from connectfour.players.network_player import NetworkPlayer, build_network
 from connectfour.rllib.part import Part
 from connectfour.rllib.parted_algorithm import PartedAlgorithm
@@ -151,7 +152,7 @@ class League(Part):
     def _welcome_guests(self) -> None:
         """Copy the guests' policies into the league's folder, and the weights of networks into their modules."""
         for spec, member in zip(self.settings.league.guests, self.pool.guests, strict=True):
-            guest = read_guest(spec, self.settings.game)
+            guest = encode_player(spec, self.settings.game)
             if guest.kind == "onnx":
                 saved = self.store.adopt(member, guest.data, suffix=".onnx")
             else:

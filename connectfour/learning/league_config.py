@@ -161,7 +161,7 @@ class LeagueConfig(PartedConfig):
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
         game = settings.game.rules
-        config.environment(load_name(game.environment), env_config=_env_config(settings))
+        config.environment(load_name(game.environment), env_config={"game": game.name, "options": dict(game.options)})
         config.disable_env_checking = True  # RLlib's check plays a move on every environment; a test does it instead
         config.env_runners(
             env_runner_cls=config.lockstep_runner if rollout.env_runner == "lockstep" else StockEnvRunner,
@@ -249,11 +249,6 @@ class LeagueConfig(PartedConfig):
         for name, value in new.items():
             if value != old[name]:
                 setattr(self, name, value)
-
-
-def _env_config(settings: RunSettings) -> dict[str, Any]:
-    """Return what RLlib's own env runner makes its environments of."""
-    return {"game": settings.game.name, "options": settings.game.options}
 
 
 def _trial(algorithm: Any) -> Path:

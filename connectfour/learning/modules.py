@@ -14,11 +14,10 @@ from connectfour.games.spaces import spaces_of
 from connectfour.league.matchmaking import MatchUp
 from connectfour.league.members import MAIN, guest_module, heuristic_module, slot_module
 from connectfour.league.snapshots import decode_snapshot
-from connectfour.learning.guests import read_guest
 from connectfour.learning.player_module import PlayerRLModule
 from connectfour.learning.rl_module import module_class
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.players.names import encode_heuristic
+from connectfour.players.names import encode_heuristic, encode_player
 from connectfour.settings.schema import RunSettings
 
 
@@ -41,7 +40,7 @@ def module_specs(settings: RunSettings) -> dict[str, RLModuleSpec]:
             module_class=module_class(settings.architecture), model_config=network, **spaces
         )
     for number, spec in enumerate(settings.league.guests):
-        specs[guest_module(number)] = _guest(read_guest(spec, settings.game), game, spaces)
+        specs[guest_module(number)] = _guest(encode_player(spec, settings.game), game, spaces)
     for name in settings.league.heuristics:
         try:
             player = encode_heuristic(name, settings.game)

@@ -105,7 +105,7 @@ def _policies(run: RunFolder, moments: dict[int, dict[str, Any]]) -> list[Encode
 
 
 def _positions(game: Game, source: str) -> GradedPositions | None:
-    """Return solved positions of the game; None if it has none, and ``source`` is no file."""
+    """Return the solved positions that ``source`` names; None if the game is not solved."""
     return solved_positions(game, source) if source in HALVES else load_positions(source, game)
 
 
