@@ -17,11 +17,13 @@ from connectfour.players.names import (
     encode_guests,
     encode_heuristic,
     encode_members,
+    encode_player,
     encode_players,
     is_player,
     read_run,
 )
 from connectfour.settings.game import CONNECT_FOUR, GameSettings
+from connectfour.settings.league import HEURISTIC
 
 
 def find_entrants(
@@ -43,15 +45,13 @@ def find_entrants(
     """
     specs = list(specs)
     runs = [read_run(spec) for spec in specs if not is_player(spec)]
+    game = game or game_of_specs(specs)
     for run in runs:
-        game = game or game_of(run)
         if game_of(run) != game:
             raise PlayerError(f"{run} plays {game_of(run)}, and others play {game}: rank players of one game")
     prefixes = {run: f"{run.path.resolve().name}/" if len(runs) > 1 else "" for run in runs}
     found = [member for run in runs for member in encode_members(run, prefixes[run])]
-    named = encode_players([spec for spec in specs if is_player(spec)], game)
-    found += named
-    game = game or next((player.game for player in named), CONNECT_FOUR)
+    found += encode_players([spec for spec in specs if is_player(spec)], game)
     found += [encode_heuristic(name, game) for name in game.rules.anchors]
     found += [guest for run in runs for guest in encode_guests(run, prefixes[run])]
     by_identity: dict[str, EncodedPlayer] = {}
@@ -64,6 +64,20 @@ def find_entrants(
         if by_name.setdefault(player.name, player) is not player:
             raise RankingError(f"two different players have the name {player.name}: rename the folder of one of them")
     return by_name
+
+
+def game_of_specs(specs: Iterable[str]) -> GameSettings:
+    """Return the game of the first run that ``specs`` name, else that of the first network, else Connect Four.
+
+    Raises:
+        PlayerError, RunFolderError, SnapshotError: as ``find_entrants``.
+    """
+    specs = list(specs)
+    run = next((spec for spec in specs if not is_player(spec)), None)
+    if run is not None:
+        return game_of(read_run(run))
+    network = next((spec for spec in specs if not spec.startswith(HEURISTIC)), None)
+    return encode_player(network).game if network else CONNECT_FOUR
 
 
 def named_as_in(log: MatchLog, players: Mapping[str, EncodedPlayer]) -> dict[str, EncodedPlayer]:

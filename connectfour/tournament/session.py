@@ -16,7 +16,7 @@ from connectfour.matches.arena import BoardGame, check_openings
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.players.names import is_player, lost_members, read_run
 from connectfour.runs.folder import RANKING_FILES, RunFolder
-from connectfour.settings.game import CONNECT_FOUR, GameSettings
+from connectfour.settings.game import GameSettings
 from connectfour.settings.resources import MatchDemand
 from connectfour.standings.figures import draw_leaderboard
 from connectfour.standings.leaderboard import Order, Standing, write_tables
@@ -26,7 +26,7 @@ from connectfour.storage.working_copy import writable
 from connectfour.system.observer import ConsoleObserver, Observer
 from connectfour.system.signals import stop_signals
 from connectfour.tournament.display import LiveRanking, last_line, status_line
-from connectfour.tournament.entrants import find_entrants, named_as_in, register
+from connectfour.tournament.entrants import find_entrants, game_of_specs, named_as_in, register
 from connectfour.tournament.outputs import check_folder
 from connectfour.tournament.plan import Limits, Plan
 from connectfour.tournament.tournament import Progress, Tournament
@@ -151,9 +151,7 @@ def plan_for(
     Raises:
         PlayerError, RunFolderError, SnapshotError: as in ``rank``.
     """
-    if game is None:
-        found = find_entrants(specs).values() if specs else []
-        game = next((player.game for player in found), CONNECT_FOUR)
+    game = game or game_of_specs(specs)
     plies = game.rules.opening_plies if opening_plies is None else opening_plies
     check_openings(game.rules, plies)
     return Plan(BoardGame(greedy=greedy, game=game), opening_plies=plies, **others)
