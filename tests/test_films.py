@@ -116,7 +116,7 @@ def test_a_game_without_a_picture_becomes_no_film(tmp_path: Path) -> None:
         "match", "heuristic:random", "heuristic:random", "--game", game, "--games", 2, "--films", tmp_path / "films"
     )
     assert (done.returncode, done.stderr.count("\n")) == (12, 1)
-    assert f"{game} draws no pictures: only games that do become films" in done.stderr
+    assert f"{game} draws no pictures: leave out --films" in done.stderr
     assert not (tmp_path / "films").exists()
 
 
