@@ -251,6 +251,9 @@ def test_opponents_of_earlier_releases_are_read() -> None:
         (["game=tictactoe", "game.options.size=4"], r"game tictactoe cannot be made with options {'size': 4}"),
         (["game=collections:OrderedDict"], r"game collections:OrderedDict is a OrderedDict: name a subclass of"),
         (["game=pettingzoo:no.such.module"], r"pettingzoo:no\.such\.module"),
+        (["game=tictactoe(size=4)"], r"game tictactoe cannot be made with options {'size': 4}"),
+        (["game=tictactoe(size)"], r"cannot read the options of game 'tictactoe\(size\)': write them as"),
+        (["game=tictactoe([)"], r"cannot read the options of game 'tictactoe\(\[\)': write them as"),
     ],
 )
 def test_games_that_do_not_exist_are_refused(overrides: list[str], complaint: str) -> None:
@@ -274,6 +277,18 @@ def test_settings_that_do_not_fit_the_game_are_refused(overrides: list[str], com
     """With the game and what to choose."""
     with pytest.raises(ConfigError, match=complaint):
         load_settings(None, ["game=tictactoe", *overrides])
+
+
+def test_options_may_follow_the_name_of_a_game() -> None:
+    """In parentheses, as messages write them; further ones join them."""
+    text = "pettingzoo:pettingzoo.classic.go_v5(board_size=5, max_plies=99)"
+    game = load_settings(None, [f"game={text}"]).game
+    assert (game.name, game.options) == (text.partition("(")[0], {"board_size": 5, "max_plies": 99})
+    assert str(game) == text
+    settings = load_settings(
+        {"game": "pettingzoo:pettingzoo.classic.go_v5(board_size=5)"}, ["game.options.max_plies=99"]
+    )
+    assert settings.game == game
 
 
 def test_defaults_follow_the_game() -> None:

@@ -587,6 +587,28 @@ UNFIT: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_all_actions_may_be_legal_without_a_mask(adapt: Make) -> None:
+    """The option says so; what is no answer to it is refused."""
+    game = adapt(mask_in="nothing", options={"always_legal": True})
+    boards = game.boards(3)
+    assert boards.legal().tolist() == [[True, True]] * 3
+    boards.play(np.array([0, 1, 0]))
+    assert boards.observe().action_mask.tolist() == [[1, 1]] * 3
+    with pytest.raises(GameError, match="option always_legal of pettingzoo:race is 'yes': give true or false"):
+        adapt(mask_in="nothing", options={"always_legal": "yes"})
+
+
+@pytest.mark.parametrize("always_legal", [False, True])
+def test_a_mask_that_is_missing_later_is_refused(adapt: Make, always_legal: bool) -> None:
+    """Unless all actions are legal without one."""
+    mask = lambda self: None if self.sum > 2 else np.ones(2, np.int8)  # noqa: E731  # replaces a method
+    if always_legal:
+        adapt(mask=mask, options={"always_legal": True})
+    else:
+        with pytest.raises(GameError, match="change their shape during a game"):
+            adapt(mask=mask)
+
+
 @pytest.mark.parametrize("fault", UNFIT)
 def test_unfit_environments_are_refused(fault: str, adapt: Make) -> None:
     """The message names the game, what is wrong, and what to do; without the fault, the game is taken."""

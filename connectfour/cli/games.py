@@ -15,7 +15,8 @@ GameOption = Annotated[
     str | None,
     typer.Option(
         "--game",
-        help="Game of heuristics: connect_four, tictactoe, pettingzoo:MODULE, or a class as my_package.nim:Nim.",
+        help="Game of heuristics: connect_four, tictactoe, pettingzoo:MODULE, or a class as my_package.nim:Nim; "
+        "options follow in parentheses, as in pettingzoo:pettingzoo.classic.go_v5(board_size=5).",
         show_default="that of the first network, else connect_four",
     ),
 ]
@@ -31,7 +32,7 @@ def read_game(name: str | None) -> GameSettings | None:
 
     if name is None:
         return None
-    game = GameSettings(name=name)
+    game = GameSettings.model_validate(name)
     game.rules  # noqa: B018  # refuses what is no game
     return game
 
@@ -45,11 +46,12 @@ def games(
     import numpy as np
     from rich.table import Table
 
-    from connectfour.games.registry import BUILT_IN, DEFAULT, make_game
+    from connectfour.games.registry import BUILT_IN, DEFAULT
+    from connectfour.settings.game import GameSettings
 
     table = Table("game", "actions", "observation", "plies", "encoder", "lookahead", "solved")
     for name in names or BUILT_IN:
-        game = make_game(name)
+        game = GameSettings.model_validate(name).rules
         shape = " x ".join(map(str, game.observation_shape))
         table.add_row(
             name,

@@ -30,7 +30,7 @@ _RATINGS: dict[Order, str] = {
 _LEGEND = """\
 {}
 > next: probability of being better than the next player, in the joint posterior. 1st, 2nd: points per game by seat.
-graded: share of solved positions in which the best column keeps the result."""
+graded: share of solved positions in which the best action keeps the result."""
 
 _ENDS = {
     "stalled": "Stopped: more games of this kind would not make the skills more certain.",

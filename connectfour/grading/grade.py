@@ -69,7 +69,7 @@ class Grades:
     optimal: Mask
     plies: NDArray[np.int64]
     winning: Mask
-    longest: int = 42
+    longest: int
 
     @property
     def overall(self) -> Grade:

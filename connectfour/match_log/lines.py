@@ -82,7 +82,7 @@ class RankedPlayer:
         kind: ``heuristic``, ``snapshot``, ``main``, ``onnx``.
         iteration: training iteration in which it was frozen.
         sha256: hash of its file.
-        graded: share of solved positions (dev half) in which its best column keeps the result.
+        graded: share of solved positions (dev half) in which its best action keeps the result.
         weights_sha256: hash of a network's weights, the same in every run that holds a copy.
     """
 

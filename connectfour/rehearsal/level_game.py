@@ -33,7 +33,7 @@ _ILLEGAL = make_game().actions - 1
 _BOARD = make_game().boards(1).observe()
 
 Misbehavior = Callable[[np.random.Generator], Any]
-"""What an agent does instead of answering with a column."""
+"""What an agent does instead of answering with an action."""
 
 INVALID_ANSWERS: tuple[Any, ...] = ("", -10, 0.5, {}, float("nan"))
 
@@ -44,7 +44,7 @@ class ErrorRates:
 
     Attributes:
         error: the machinery around the players raises; the game is retried.
-        invalid: a player answers with nonsense, plays a full column, or raises.
+        invalid: a player answers with nonsense, plays an illegal action, or raises.
         crash: a player takes its process down.
         hang: a player does not answer.
         lost: the worker that plays the game is lost.
@@ -131,7 +131,7 @@ class LevelGame:
 
 @dataclass(frozen=True)
 class Agent:
-    """A player with a known level; the columns it plays are meaningless.
+    """A player with a known level; the actions it plays are meaningless.
 
     Attributes:
         name: unique in a ranking.
@@ -154,7 +154,7 @@ class Agent:
         return np.zeros((boards, 0), dtype=np.int64)
 
     def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Any, State]:
-        """Play the first column, or misbehave."""
+        """Play the first action, or misbehave."""
         time.sleep(self.pause)
         if self.misbehavior:
             return self.misbehavior(rng), state

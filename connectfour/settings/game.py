@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+import yaml
 from pydantic import Field, model_validator
 
+from connectfour.errors import GameError
 from connectfour.games.contract import Game
 from connectfour.games.registry import DEFAULT, make_game
 from connectfour.settings.base import Settings
 
+_WITH_OPTIONS = re.compile(r"(?P<name>[^()]+)\((?P<options>.*)\)")
+_EQUALS = re.compile(r"(\w+)\s*=\s*")
+
+
+def parse_game(text: str) -> dict[str, Any]:
+    """Return the settings in ``"name"`` or ``"name(option=value, other=value)"``; values are YAML.
+
+    Raises:
+        GameError: the options cannot be read.
+    """
+    match = _WITH_OPTIONS.fullmatch(text.strip())
+    if not match:
+        return {"name": text}
+    try:
+        options = yaml.safe_load("{" + _EQUALS.sub(r"\1: ", match["options"]) + "}")
+    except yaml.YAMLError:
+        options = None
+    if not isinstance(options, dict) or None in options.values():
+        raise GameError(f"cannot read the options of game {text!r}: write them as {match['name']}(option=value)")
+    return {"name": match["name"], "options": options}
+
 
 class GameSettings(Settings):
-    """The game that is played; ``game: tictactoe`` is short for its name alone."""
+    """The game that is played, also as text: ``game: tictactoe``, ``game: pettingzoo:MODULE(board_size=5)``."""
 
     name: str = Field(
         DEFAULT,
@@ -23,7 +47,7 @@ class GameSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _read_name(cls, values: Any) -> Any:
-        return {"name": values} if isinstance(values, str) else values
+        return parse_game(values) if isinstance(values, str) else values
 
     @property
     def rules(self) -> Game:
@@ -35,9 +59,9 @@ class GameSettings(Settings):
         return make_game(self.name, self.options)
 
     def __str__(self) -> str:
-        """Return the game as part of a sentence."""
+        """Return the game as ``parse_game`` reads it."""
         options = ", ".join(f"{name}={value}" for name, value in self.options.items())
-        return f"{self.name} ({options})" if options else self.name
+        return f"{self.name}({options})" if options else self.name
 
 
 CONNECT_FOUR = GameSettings()

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from connectfour.errors import ConfigError
 from connectfour.settings.base import Settings, section_of
 from connectfour.settings.describing import describe
+from connectfour.settings.game import parse_game
 from connectfour.settings.resources import MatchDemand
 from connectfour.settings.schema import RunSettings
 from connectfour.system.names import load_name
@@ -251,7 +252,7 @@ def set_value(values: dict[str, Any], name: str, value: Any) -> None:
     """
     *parents, leaf = name.split(".")
     if parents[:1] == ["game"] and isinstance(values.get("game"), str):  # the short form of game.name
-        values["game"] = {"name": values["game"]}
+        values["game"] = parse_game(values["game"])
     for parent in parents:
         if values.get(parent) is None:
             values[parent] = {}

@@ -23,7 +23,7 @@ def standings_table(
 
     Its columns are the rating by which ``lines`` are sorted with its 95 % interval, the probability of being better
     than the next player, the games, points per game by seat, and the share of solved positions in which the best
-    column keeps the result.
+    action keeps the result.
     """
     table = Table(title=title, box=SIMPLE, padding=(0, 1, 0, 0))
     with_faults = any(line.faults for line in lines)

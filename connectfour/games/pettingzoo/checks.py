@@ -24,9 +24,15 @@ _KEPT = (np.bool_, np.int8, np.uint8)
 
 
 def examine(
-    name: str, module: str, options: Mapping[str, Any], max_plies: Any, largest_return: Any = 1.0
+    name: str,
+    module: str,
+    options: Mapping[str, Any],
+    *,
+    max_plies: Any,
+    largest_return: Any = 1.0,
+    always_legal: Any = False,
 ) -> Environments:
-    """Return the environments of ``module``.
+    """Return the environments of ``module``; see ``PettingZooGame`` for the options.
 
     Raises:
         GameError: they do not fit a league; the message says why.
@@ -35,6 +41,8 @@ def examine(
         raise GameError(f"option max_plies of {name} is {max_plies!r}: give a whole number from 1")
     if not isinstance(largest_return, int | float) or not largest_return > 0:
         raise GameError(f"option largest_return of {name} is {largest_return!r}: give a number above 0")
+    if not isinstance(always_legal, bool):
+        raise GameError(f"option always_legal of {name} is {always_legal!r}: give true or false")
     make = partial(_make, name, _find(name, module), options)
     env = make()
     try:
@@ -42,7 +50,15 @@ def examine(
     except Exception as error:  # noqa: BLE001  # whatever the user's environment raises
         raise GameError(f"{name} cannot be reset with a seed: {type(error).__name__}: {error}") from None
     _check_agents(name, env)
-    trial = Environments(name, make, _actions(name, env), *_observation(name, env), max_plies, largest_return)
+    trial = Environments(
+        name,
+        make,
+        _actions(name, env),
+        *_observation(name, env),
+        max_plies,
+        largest_return,
+        always_legal=always_legal,
+    )
     try:
         _check_first_sight(trial)
         _check_ends(trial)
@@ -60,6 +76,7 @@ def examine(
         trial.dtype,
         max_plies,
         largest_return,
+        always_legal=always_legal,
         replays=trial.replays,
         has_chance=_has_chance(trial),
     )
@@ -158,12 +175,14 @@ def _is_dict(space: Any) -> bool:
 def _check_first_sight(environments: Environments) -> None:
     """Look at one observation and its action mask."""
     planes, mask = environments.start(0).observe()
-    if mask is None:
+    if mask is None and not environments.always_legal:
         raise GameError(
             f"{environments.name} does not tell which actions are legal: add action_mask to the observations, as a "
-            "Dict of observation and action_mask, or to the infos"
+            "Dict of observation and action_mask, or to the infos; if all actions always are, set the option "
+            "always_legal"
         )
-    found, wanted = (np.shape(planes), np.shape(mask)), (environments.shape, (environments.actions,))
+    seen = (environments.actions,) if mask is None else np.shape(mask)
+    found, wanted = (np.shape(planes), seen), (environments.shape, (environments.actions,))
     if found != wanted:
         raise GameError(
             f"an observation and action mask of {environments.name} have the shapes {found[0]} and {found[1]}: make "

@@ -106,6 +106,7 @@ class Environments:
         shape, dtype: shape and dtype of observations.
         max_plies: number of actions after which a game is a draw.
         largest_return: the largest return of a game, by which returns are divided.
+        always_legal: whether every action is legal where an environment shows no action mask.
         has_chance: whether other seeds lead to other games.
         replays: whether an environment is copied by playing its actions again, because its state cannot be copied.
     """
@@ -120,13 +121,17 @@ class Environments:
         max_plies: int,
         largest_return: float = 1.0,
         *,
+        always_legal: bool = False,
         replays: bool = False,
         has_chance: bool = False,
     ) -> None:
         """Describe environments that ``make`` makes."""
         self.name, self._make = name, make
         self.actions, self.shape, self.dtype, self.max_plies = actions, shape, np.dtype(dtype), max_plies
-        self.largest_return, self.replays, self.has_chance = largest_return, replays, has_chance
+        self.largest_return, self.always_legal = largest_return, always_legal
+        self.replays, self.has_chance = replays, has_chance
+        # Without a mask, all actions are legal, or the empty array is found to have the wrong shape.
+        self._no_mask = np.ones(actions if always_legal else 0, np.int8)
         self._idle: list[Any] = []
 
     @property
@@ -164,7 +169,8 @@ class Environments:
         seen = [episode.observe() for episode in episodes]
         try:
             planes = np.concatenate([planes for planes, _ in seen]).reshape(count, *self.shape)
-            legal = np.concatenate([mask for _, mask in seen]).reshape(count, self.actions) != 0
+            masks = [self._no_mask if mask is None else mask for _, mask in seen]
+            legal = np.concatenate(masks).reshape(count, self.actions) != 0
         except ValueError:
             raise GameError(
                 f"observations or action masks of {self.name} change their shape during a game: make them {self.shape} "

@@ -17,6 +17,7 @@ from connectfour.games.pettingzoo.boards import PettingZooBoards
 from connectfour.games.pettingzoo.checks import examine
 
 MAX_PLIES = 1000
+_OURS = ("max_plies", "largest_return", "always_legal")
 _SEEDS = 2**31
 
 
@@ -41,17 +42,19 @@ class PettingZooGame(Game):
         Args:
             module: import path of a module with a function ``env``, such as ``pettingzoo.classic.go_v5``; it may lie in
                 the working directory.
-            options: keyword arguments of ``env``; ``max_plies`` (default 1,000), after which a game is a draw; and
-                ``largest_return`` (default 1), by which returns are divided.
+            options: keyword arguments of ``env``; ``max_plies`` (default 1,000), after which a game is a draw;
+                ``largest_return`` (default 1), by which returns are divided; and ``always_legal`` (default false),
+                with which every action is legal in an environment without an action mask.
 
         Raises:
             GameError: the environment does not fit a league.
         """
         self.name = f"pettingzoo:{module}"
         self.options = MappingProxyType(dict(options or {}))
-        rest = dict(self.options)
-        self.max_plies, largest = rest.pop("max_plies", MAX_PLIES), rest.pop("largest_return", 1.0)
-        self._environments = examine(self.name, module, rest, self.max_plies, largest)
+        ours = {"max_plies": MAX_PLIES} | {name: self.options[name] for name in _OURS if name in self.options}
+        rest = {name: value for name, value in self.options.items() if name not in _OURS}
+        self._environments = examine(self.name, module, rest, **ours)
+        self.max_plies = self._environments.max_plies
         self.actions = self._environments.actions
         self.observation_shape = self._environments.shape
         self.observation_dtype = self._environments.dtype.type
