@@ -270,6 +270,14 @@ def test_games_that_do_not_exist_are_refused(overrides: list[str], complaint: st
             r"network\.encoder = lines knows Connect Four, not tictactoe: choose mlp or resnet",
         ),
         (["rollout.mirror_opening_plies=8"], r"rollout\.mirror_opening_plies = 8 is not allowed: .* choose 0 to 7"),
+        (
+            ["game=pettingzoo:pettingzoo.classic.tictactoe_v3", "network.symmetric=true"],
+            r"network\.symmetric needs symmetries, and pettingzoo:.*tictactoe_v3 names none",
+        ),
+        (
+            ["game=connect_four", "network.symmetric=true"],
+            r"network\.symmetric is for other encoders: lines is symmetric",
+        ),
         (["network.encoder=mlp", "network.options.a=1"], r"network\.options are for an encoder of your own"),
     ],
 )

@@ -211,6 +211,29 @@ class TestContract:
             np.testing.assert_array_equal(going.pack(), children.packed)
             np.testing.assert_array_equal(going.seat != movers[~after.over], children.opponent_moves)
 
+    def test_an_image_of_a_game_is_the_same_game(self, case: Case) -> None:
+        """Each symmetry shows what its boards show, and leads to the same end; two in a row are a third."""
+        game = case.game()
+        for symmetry in game.symmetries:
+            rng = np.random.default_rng(2)
+            boards, images = game.boards(case.games), game.boards(case.games)
+            while len(boards):
+                seen, image = boards.observe(), images.observe()
+                flat = seen.planes.reshape(len(boards), -1)
+                np.testing.assert_array_equal(flat[:, symmetry.observation], image.planes.reshape(len(boards), -1))
+                np.testing.assert_array_equal(seen.action_mask[:, symmetry.actions], image.action_mask)
+                actions = _moves(images, rng)
+                images.play(actions)
+                boards.play(symmetry.actions[actions])
+                np.testing.assert_array_equal(boards.returns, images.returns)
+                boards, images = boards[~boards.over], images[~images.over]
+        pairs = {(each.observation.tobytes(), each.actions.tobytes()) for each in game.symmetries}
+        assert len(pairs) == len(game.symmetries)
+        for one in game.symmetries:
+            for other in game.symmetries:
+                both = one.observation[other.observation], one.actions[other.actions]
+                assert tuple(each.tobytes() for each in both) in pairs
+
     def test_copies_are_independent(self, case: Case) -> None:
         """Each goes its own way, and goes it as the other one would."""
         game = case.game()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,11 +13,13 @@ from ray.rllib.core.distribution.torch.torch_distribution import TorchCategorica
 from connectfour.games.connect_four.bitboard import Boards, Outcome, four_lines
 from connectfour.games.connect_four.env import ConnectFourEnv
 from connectfour.games.connect_four.notation import parse_board
+from connectfour.games.contract import Boards as AnyBoards
 from connectfour.games.moves import pick_legal
+from connectfour.games.openings import random_openings
 from connectfour.learning.rl_module import ActionMaskingRLModule
 from connectfour.networks.features import LineFeatures, MirrorFeatures
 from connectfour.networks.masks import ILLEGAL_LOGIT
-from connectfour.networks.network import Precision, make_network
+from connectfour.networks.network import GameNetwork, Precision, make_network
 from connectfour.players.network_player import NetworkPlayer
 from connectfour.settings.network import Architecture
 
@@ -47,7 +49,7 @@ PARAMETERS = {
 """Parameters of each encoder with one layer."""
 
 
-def _tensors(boards: Boards) -> tuple[torch.Tensor, torch.Tensor]:
+def _tensors(boards: AnyBoards) -> tuple[torch.Tensor, torch.Tensor]:
     observation = boards.observe()
     return torch.from_numpy(observation.planes), torch.from_numpy(observation.action_mask)
 
@@ -72,6 +74,34 @@ def test_logits_are_masked_and_values_bounded(settings: Architecture) -> None:
     assert (logits[mask == 0] == ILLEGAL_LOGIT).all()
     assert (torch.softmax(logits, dim=1)[mask == 0] == 0).all()
     assert (value.abs() <= 1).all()
+
+
+@pytest.mark.parametrize("head", ["policy", "dueling"])
+@pytest.mark.parametrize(
+    "shape",
+    [{"encoder": "mlp", "width": 32}, {"encoder": "resnet", "width": 4}, {"encoder": "mlp", "game": "tictactoe"}],
+    ids=["mlp", "resnet", "tictactoe"],
+)
+def test_a_symmetric_network_answers_alike_in_all_images(shape: dict[str, Any], head: str) -> None:
+    """Whatever its encoder and its head; without the setting, it does not."""
+    settings = Architecture.model_validate({**shape, "head": head})
+    game = settings.game.rules
+    boards = random_openings(game, np.full(50, 3), np.random.default_rng(0))
+    observation, mask = _tensors(boards)
+
+    def differences(network: GameNetwork) -> list[float]:
+        logits, value = (each.detach() for each in network(observation, mask))
+        found = []
+        for symmetry in game.symmetries:
+            flat = observation.flatten(1)[:, symmetry.observation]
+            image = network(flat.reshape(observation.shape), mask[:, symmetry.actions])
+            wrong = (image.logits - logits[:, symmetry.actions]).abs().max(), (image.value - value).abs().max()
+            found += [each.item() for each in wrong]
+        return found
+
+    assert len(game.symmetries) == (8 if "game" in shape else 2)
+    assert max(differences(make_network(settings.model_copy(update={"symmetric": True})))) < 1e-4
+    assert max(differences(make_network(settings))) > 1e-3
 
 
 @pytest.mark.parametrize("settings", ENCODERS, ids=IDS)

@@ -109,6 +109,19 @@ class Children:
     opponent_moves: Mask
 
 
+@dataclass(frozen=True)
+class Symmetry:
+    """An image of all positions in which the game is the same, such as the board turned upside down.
+
+    Attributes:
+        observation: the number of the flattened observation that each number of the image is, (numbers,) int64.
+        actions: the action that each action of the image is, (actions,) int64.
+    """
+
+    observation: NDArray[np.int64]
+    actions: Actions
+
+
 class Game(ABC):
     """A two-player, zero-sum game.
 
@@ -128,6 +141,8 @@ class Game(ABC):
         has_chance: whether chance plays along, such as cards that are dealt: a list of actions then tells a game only
             together with the seed of its boards, so games of matches and rankings begin without openings.
         solvable: whether it is small enough to list all positions: they then grade players.
+        symmetries: all images in which the game is the same, itself first; empty where they are unknown or there are
+            none.
         preference: the actions in the order in which heuristics break ties.
         environment: where the name of its RLlib environment stands, whose module registers it.
         opening_batch: how many openings are drawn at once, where a few cost as much as many.
@@ -207,6 +222,11 @@ class Game(ABC):
     def packed(self) -> Packed:
         """A packed position, (1, ...): its shape and dtype are those of all."""
         return self.boards(1).pack()
+
+    @cached_property
+    def symmetries(self) -> Sequence[Symmetry]:
+        """All images in which the game is the same, itself first; empty where they are unknown or there are none."""
+        return ()
 
     @cached_property
     def preference(self) -> Actions:

@@ -24,6 +24,7 @@ from connectfour.networks.encoders import DenseEncoder, MirrorEncoder, ResidualE
 from connectfour.networks.features import MirrorFeatures, RawPlanes
 from connectfour.networks.heads import MirrorPolicyHead, MirrorValueHead, linear_heads
 from connectfour.networks.masks import mask_logits
+from connectfour.networks.symmetric import SymmetricEncoder, SymmetricPolicyHead, SymmetricValueHead
 from connectfour.settings.network import Architecture
 
 Prepared = tuple[Tensor, ...]
@@ -86,14 +87,19 @@ class GameNetwork(nn.Module):
         game = settings.game.rules
         self.features = RawPlanes()
         encoder: Any
+        policy_head: nn.Module
+        value_head: nn.Module
         if settings.encoder == "mlp":
             encoder = DenseEncoder(game, settings)
         elif settings.encoder == "resnet":
             encoder = ResidualEncoder(game, settings)
         else:
             encoder = _own_encoder(game, settings)
-        self.encoder = encoder
-        self.policy_head, self.value_head = linear_heads(encoder.size, game.actions)
+        policy_head, value_head = linear_heads(encoder.size, game.actions)
+        if settings.symmetric:
+            encoder = SymmetricEncoder(game, encoder)
+            policy_head, value_head = SymmetricPolicyHead(game, policy_head), SymmetricValueHead(game, value_head)
+        self.encoder, self.policy_head, self.value_head = encoder, policy_head, value_head
 
     def forward(self, observation: Tensor, action_mask: Tensor) -> NetworkOutput:
         """Evaluate positions as the player to move sees them.

@@ -29,6 +29,11 @@ class NetworkShape(Settings):
     width: int = Field(512, ge=1, description="units per layer, or channels per residual block")
     layers: int = Field(2, ge=1, description="number of layers, or of residual blocks")
     options: dict[str, Any] = Field({}, description="keyword arguments of an encoder of your own")
+    symmetric: bool = Field(
+        False,
+        description="average over the symmetries of the game, at one pass through the encoder each; lines is symmetric "
+        "without it",
+    )
 
     @property
     def has_own_encoder(self) -> bool:
@@ -44,6 +49,12 @@ class NetworkShape(Settings):
             )
         if self.options and self.encoder in _ENCODERS:
             raise ValueError(f"network.options are for an encoder of your own, not for {self.encoder}: leave them out")
+        return self
+
+    @model_validator(mode="after")
+    def _lines_are_symmetric(self) -> NetworkShape:
+        if self.symmetric and self.encoder == "lines":
+            raise ValueError("network.symmetric is for other encoders: lines is symmetric by itself, so leave it out")
         return self
 
     @model_validator(mode="after")
@@ -82,4 +93,5 @@ class Architecture(NetworkShape):
 
     def __str__(self) -> str:
         """Return the architecture as part of a sentence."""
-        return f"{self.encoder} {self.layers} x {self.width} for {self.game}"
+        symmetric = "symmetric " if self.symmetric else ""
+        return f"{symmetric}{self.encoder} {self.layers} x {self.width} for {self.game}"

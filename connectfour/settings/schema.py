@@ -195,6 +195,8 @@ class RunSettings(Settings):
                 f"network.encoder = resnet needs planes of rows and columns, and {game.name} has observations of shape "
                 f"{game.observation_shape}: choose mlp"
             )
+        if network.symmetric and not game.symmetries:
+            raise ValueError(f"network.symmetric needs symmetries, and {game.name} names none: set it to false")
         return self
 
     @property

@@ -30,7 +30,7 @@ from connectfour.games.connect_four.bitboard import (
 )
 from connectfour.games.connect_four.notation import ascii_board, format_moves, parse_columns, parse_moves
 from connectfour.games.connect_four.picture import draw_position
-from connectfour.games.contract import Actions, Children, Game
+from connectfour.games.contract import Actions, Children, Game, Symmetry
 from connectfour.games.observation import Observation
 from connectfour.games.picture import Picture
 
@@ -79,6 +79,17 @@ class ConnectFour(Game):
         if isinstance(observation.boards, Boards):
             return observation.boards
         return self.unpack(np.stack(from_planes(observation.planes), axis=1))
+
+    @cached_property
+    @override
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """The board and its mirror image."""
+        numbers = np.arange(2 * CELLS).reshape(self.observation_shape)
+        columns = np.arange(COLUMNS)
+        return (
+            Symmetry(numbers.ravel(), columns),
+            Symmetry(numbers[:, ::-1].ravel(), columns[::-1].copy()),
+        )
 
     @cached_property
     @override

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from connectfour.games.contract import Actions, Boards, Children, Game, Index, Mask
+from connectfour.games.contract import Actions, Boards, Children, Game, Index, Mask, Symmetry
 from connectfour.games.observation import Observation
 from connectfour.games.picture import MARKS, Picture
 from connectfour.games.tictactoe.picture import draw_position
@@ -199,6 +199,15 @@ class TicTacToe(Game):
         if isinstance(observation.boards, TicTacToeBoards):
             return observation.boards
         return self.unpack(from_planes(observation.planes))
+
+    @cached_property
+    @override
+    def symmetries(self) -> tuple[Symmetry, ...]:
+        """The board turned and flipped in all eight ways."""
+        flipped = [grid for turns in range(4) for grid in (np.rot90(_GRID, turns), np.rot90(_GRID, turns).T)]
+        return tuple(
+            Symmetry((2 * cells[:, None] + np.arange(2)).ravel(), cells) for cells in (grid.ravel() for grid in flipped)
+        )
 
     @cached_property
     @override
