@@ -62,6 +62,7 @@ def algorithm() -> Iterator[Apex]:
     built.stop()
 
 
+@pytest.mark.slow
 def test_it_learns_the_values_of_a_task_that_needs_bootstrapping(algorithm: Apex) -> None:
     """From the reward at the end back to the beginning, each step right is worth a discount more."""
     cells = torch.eye(10)[:9]

@@ -118,6 +118,7 @@ def test_transitions_are_those_of_the_games(build_apex: BuildApex) -> None:
         assert {int(bits).bit_count() for bits in next_occupied ^ occupied} == {1}
 
 
+@pytest.mark.slow
 def test_every_board_has_its_own_exploration(build_apex: BuildApex) -> None:
     """Spread over the boards of all runners."""
     algorithm = build_apex("rollout.env_runners=2", "rollout.envs_per_runner=8")
@@ -125,6 +126,7 @@ def test_every_board_has_its_own_exploration(build_apex: BuildApex) -> None:
     np.testing.assert_allclose(found, 0.4 ** (1 + 7 * np.arange(16) / 15))
 
 
+@pytest.mark.slow
 def test_results_of_boards_that_explore_do_not_count(build_apex: BuildApex) -> None:
     """They would measure the exploration."""
     algorithm = build_apex("apex.epsilon=1", "apex.epsilon_alpha=0", "rollout.mirror_share=0")
@@ -142,6 +144,7 @@ def test_results_of_boards_that_explore_do_not_count(build_apex: BuildApex) -> N
     assert measured > 0
 
 
+@pytest.mark.slow
 def test_main_and_its_frozen_copy_choose_alike_where_it_counts(build_apex: BuildApex) -> None:
     """The same network scores half against itself, in the same kind of games as those in the pool."""
     algorithm = build_apex("rollout.mirror_share=0", "rollout.envs_per_runner=512", "apex.epsilon=0.01")
@@ -241,6 +244,7 @@ def test_a_checkpoint_brings_everything_back(build_apex: BuildApex, tmp_path: Pa
     learn(other, 8)
 
 
+@pytest.mark.slow
 def test_restoring_a_running_league_forgets_what_is_under_way(build_apex: BuildApex, tmp_path: Path) -> None:
     """No order, batch, report or transition of before counts, and the first order carries the restored weights."""
     algorithm = build_apex()
@@ -262,6 +266,7 @@ def test_restoring_a_running_league_forgets_what_is_under_way(build_apex: BuildA
     learn(algorithm, 8)
 
 
+@pytest.mark.slow
 def test_a_run_has_a_guest_of_the_other_learner(apex_run: TrainingResult, ppo_run: TrainingResult) -> None:
     """It is played against, and its copy in the run is what it was."""
     manifest = apex_run.run.manifest.read_text()
@@ -288,6 +293,7 @@ def test_a_resumed_run_needs_only_its_own_copy_of_a_guest(apex_run: TrainingResu
         moved.rename(ppo_run.run.path)
 
 
+@pytest.mark.slow
 def test_ppo_has_a_guest_that_apex_trained(apex_run: TrainingResult, build: Build) -> None:
     """In another network."""
     algorithm = build(
@@ -301,11 +307,13 @@ def test_ppo_has_a_guest_that_apex_trained(apex_run: TrainingResult, build: Buil
     )
 
 
+@pytest.mark.slow
 def test_guests_never_leave_and_are_never_the_best_of_the_run(apex_run: TrainingResult) -> None:
     """``snapshot:RUN/best`` is a policy that the run trained."""
     assert encode_player(f"snapshot:{apex_run.run.path}/best").name != "apex/ppo-v1"
 
 
+@pytest.mark.slow
 def test_a_q_network_is_exported_and_plays_like_torch(apex_run: TrainingResult, tmp_path: Path) -> None:
     """The export checks it against Torch; the file is a player."""
     export_onnx(apex_run.run.path, tmp_path / "model.onnx")
@@ -321,12 +329,14 @@ def test_an_unknown_guest_is_refused_before_anything_is_written(tmp_path: Path) 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_cannot_change_its_learner(ppo_run: TrainingResult) -> None:
     """Whatever else is overridden."""
     with pytest.raises(RunFolderError, match=r"is a run of algorithm=ppo and cannot be resumed with algorithm=apex"):
         resume(ppo_run.run.path, ["algorithm=apex"], observer=Observer())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_the_other_learner_is_refused(build_apex: BuildApex, ppo_run: TrainingResult) -> None:
     """Before anything is loaded."""
     algorithm = build_apex()
@@ -342,6 +352,7 @@ def test_settings_of_the_other_learner_are_refused() -> None:
         SelfPlayPPOConfig.from_settings(load_settings(None, ["algorithm=apex"]))
 
 
+@pytest.mark.slow
 def test_shards_end_with_the_algorithm(tmp_path: Path) -> None:
     """Nothing is left behind on the cluster."""
     algorithm = apex_config(tmp_path).build_algo()

@@ -144,6 +144,7 @@ def start(config: dict[str, Any], kind: str, count: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_the_cluster_comes_and_goes_and_the_rights_are_those_that_it_used(aws: Calls) -> None:
     """Set up, ``ray up``, autoscaling, ``ray down``, and the checklist: nothing stays."""
     key = set_up()

@@ -68,6 +68,7 @@ def tiny(ray_session: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return folder / "runs" / "tiny", done
 
 
+@pytest.mark.slow
 def test_one_command_leads_from_nothing_to_a_report(tiny: tuple[Path, Finished]) -> None:
     """It says what it needs, names each step as it ends, and every table names its game."""
     folder, done = tiny
@@ -98,6 +99,7 @@ def test_one_command_leads_from_nothing_to_a_report(tiny: tuple[Path, Finished])
     assert (receipt["seed"], receipt["exit_code"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_second_command_does_nothing_but_what_has_changed(tiny: tuple[Path, Finished]) -> None:
     """Another question makes a new report, and another ladder all that follows from it; training stays."""
     folder, _ = tiny
@@ -113,6 +115,7 @@ def test_a_second_command_does_nothing_but_what_has_changed(tiny: tuple[Path, Fi
     assert "Does anything else happen?" in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_folder_of_something_else_is_refused(tiny: tuple[Path, Finished], tmp_path: Path) -> None:
     """Another experiment's, a run's, anybody's: nothing in it is touched."""
     folder, _ = tiny
@@ -257,6 +260,7 @@ def test_steps_may_join_the_ray_that_runs_the_experiment(tmp_path: Path) -> None
     assert "Report:" in done.stdout
 
 
+@pytest.mark.slow
 def test_receipts_are_read_by_their_names(tiny: tuple[Path, Finished]) -> None:
     """Every step of the finished experiment has one."""
     folder = ExperimentFolder(tiny[0])

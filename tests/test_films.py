@@ -71,6 +71,7 @@ def test_a_match_is_filmed_from_both_seats(tmp_path: Path) -> None:
     assert (folder / names[0]).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_tictactoe_is_filmed(tmp_path: Path) -> None:
     """Each mark in its cell, the line of the winner, the place of the last move; openings are counted in moves."""
     done = call("match", *("heuristic:minimax:9", "heuristic:random", "--game", "tictactoe"), "--films", tmp_path)

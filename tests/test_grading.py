@@ -38,6 +38,7 @@ def _score(own: int, occupied: int, plies: int) -> int:
     return best
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", HALVES)
 def test_committed_scores_are_those_of_an_exhaustive_search(half: str) -> None:
     """The last plies can be searched here, without the solver that made the file."""

@@ -205,6 +205,7 @@ def test_a_runner_that_dies_while_it_samples_ahead_is_replaced(tmp_path: Path) -
     algorithm.stop()
 
 
+@pytest.mark.slow
 def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path: Path) -> None:
     """A batch begun with the weights from before a restore is not learned from after it."""
     algorithm = build("rollout.env_runner=lockstep", "rollout.env_runners=1", "rollout.mirror_share=0.0")
@@ -220,6 +221,7 @@ def test_what_was_sampled_ahead_of_a_restore_is_forgotten(build: Build, tmp_path
     assert _games(algorithm) > games
 
 
+@pytest.mark.slow
 def test_what_is_sampled_ahead_is_sampled_with_the_newest_weights(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,6 +94,7 @@ def test_a_checkpoint_restored_into_another_league_brings_its_archive(build: Bui
     assert "v0006" not in names, "main had not learned since v0005"
 
 
+@pytest.mark.slow
 def test_an_archive_that_is_gone_is_reported_and_left_out(build: Build, tmp_path: Path) -> None:
     """Members that play have their weights in the checkpoint; the files of retired ones are lost with their folder."""
     algorithm = _long_league(build)

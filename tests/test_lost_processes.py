@@ -157,6 +157,7 @@ def test_an_actor_that_hangs_is_restarted_while_the_others_go_on(
         algorithm.train()
 
 
+@pytest.mark.slow
 def test_training_ends_when_every_actor_hangs(build_gym: BuildGym, tmp_path: Path) -> None:
     """And stops in spite of them."""
     algorithm = build_gym(patience=3.0)
@@ -166,6 +167,7 @@ def test_training_ends_when_every_actor_hangs(build_gym: BuildGym, tmp_path: Pat
         train_to_the_end(algorithm)
 
 
+@pytest.mark.slow
 def test_rewards_that_are_not_numbers_are_refused_by_the_replay(build_gym: BuildGym, tmp_path: Path) -> None:
     """So nothing is learned from them, and what is in the replay stays usable."""
     algorithm = build_gym()

@@ -44,6 +44,7 @@ def _on_learners(algorithm: SelfPlayPPO, function: Callable[[Any], Any]) -> set[
     return {result.get() for result in algorithm.learner_group.foreach_learner(function)}
 
 
+@pytest.mark.slow
 def test_several_learners_stay_the_same(two_learners: SelfPlayPPO) -> None:
     """Two remote learners share each batch and hold the same new weights afterwards."""
     before = weights_sha256(module_weights(two_learners))
@@ -53,6 +54,7 @@ def test_several_learners_stay_the_same(two_learners: SelfPlayPPO) -> None:
     assert before not in hashes
 
 
+@pytest.mark.slow
 def test_learners_with_unequal_shares_take_as_many_minibatches(two_learners: SelfPlayPPO) -> None:
     """One sample more could mean one minibatch more, and learners that wait for each other would wait forever."""
     samples = Samples.join(two_learners.env_runner_group.foreach_env_runner(lambda runner: runner.sample()))

@@ -192,6 +192,7 @@ def test_a_run_without_networks_is_refused(no_work: None, tmp_path: Path) -> Non
     _refused(run, tmp_path / "space", ExportError, "young has no network yet: train it until its first checkpoint")
 
 
+@pytest.mark.slow
 def test_a_space_of_tictactoe_has_all_that_it_needs(tmp_path: Path) -> None:
     """Its page is built from the folder alone; texts and titles name the game."""
     run = make_ranked_tictactoe_run(tmp_path / "run", ["main"])
