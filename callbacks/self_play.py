@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from ray.rllib.callbacks.callbacks import RLlibCallback
@@ -70,7 +71,7 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: StockEnvRunner, **kwargs: Any) -> None:
         """Count how a game ended."""
         match_up = episode.custom_data["match_up"]
-        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat), _ending(episode))
+        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat), _history(episode))
 
     @override
     def on_sample_end(self, *, samples: list[MultiAgentEpisode], **kwargs: Any) -> None:
@@ -81,10 +82,14 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
                     del episode.agent_episodes[agent]
 
 
-def _ending(episode: MultiAgentEpisode) -> tuple[tuple[bytes, int], ...]:
-    """Return what each player saw and did last, which tells a game from others."""
-    parts = [part for part in episode.agent_episodes.values() if len(part)]
-    return tuple((part.get_observations(-2)["observation"].tobytes(), int(part.get_actions(-1))) for part in parts)
+def _history(episode: MultiAgentEpisode) -> bytes:
+    """Return a hash of what each player saw and did, which tells a game from others."""
+    found = blake2b(digest_size=8)
+    for part in episode.agent_episodes.values():
+        for step in range(len(part)):
+            found.update(part.get_observations(step)["observation"].tobytes())
+            found.update(int(part.get_actions(step)).to_bytes(4))
+    return found.digest()
 
 
 def _result(episode: MultiAgentEpisode, seat: int) -> Result:

@@ -1,4 +1,4 @@
-"""``AlwaysSame``: the same column until it is full."""
+"""``AlwaysSame``: the same action as long as it is legal."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ class Minimax(Heuristic):
     """Negamax that evaluates unfinished games as 0. Ties go to the first action in the game's ``preference``.
 
     Sooner wins and later losses are worth more, so it does not postpone a win it has found. The search is
-    breadth-first: each level expands all positions of a chunk in one NumPy call.
+    breadth-first: each level expands its positions in chunks, a chunk in one NumPy call.
     """
 
     MAX_DEPTH = 9
@@ -42,12 +42,7 @@ class Minimax(Heuristic):
         rng.random(len(observation))  # as every player does
         game, legal = self._game, observation.action_mask != 0
         packed = game.positions(observation).pack()
-        chunk = max(1, _NODES_AT_ONCE // game.actions**self.depth)
-        values = [
-            self._action_values(packed[start : start + chunk], self.depth) for start in range(0, len(packed), chunk)
-        ]
-        found = np.concatenate([np.zeros((0, game.actions), dtype=np.int8), *values])
-        return best_action(found, legal, game.preference), state
+        return best_action(self._action_values(packed, self.depth), legal, game.preference), state
 
     def _action_values(self, packed: Packed, depth: int) -> NDArray[np.int8]:
         """Return the value of each action (N, actions) for the player to move, searching ``depth`` plies.
@@ -55,6 +50,10 @@ class Minimax(Heuristic):
         A win with the first of these plies is worth ``depth``, a loss as much less than 0; illegal actions are worth
         less than any loss.
         """
+        most = max(1, _NODES_AT_ONCE // self._game.actions)
+        if len(packed) > most:
+            chunks = (packed[start : start + most] for start in range(0, len(packed), most))
+            return np.concatenate([self._action_values(chunk, depth) for chunk in chunks])
         after = self._game.children(packed)
         values = np.where(after.legal, np.sign(after.values) * depth, -depth - 1).astype(np.int8)
         if depth > 1 and len(after.packed):

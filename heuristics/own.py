@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from connectfour.games.contract import Game
+from connectfour.games.contract import Actions, Game
+from connectfour.games.observation import Observation
 from connectfour.games.registry import load_own
-from heuristics.base import Heuristic
+from heuristics.base import Heuristic, State
 
 _BOARDS = 3
 
@@ -39,10 +40,25 @@ def make_own(name: str, game: Game) -> Heuristic:
     missing = [method for method in ("initial_state", "act") if not callable(getattr(player, method, None))]
     if missing:
         raise ValueError(f"heuristic {name!r} has no method {missing[0]}: write one, as heuristics.Heuristic has")
-    player.name = name
     _try(name, player, game)
-    found: Heuristic = player
-    return found
+    return OwnHeuristic(name, player)
+
+
+class OwnHeuristic(Heuristic):
+    """A player of a user's own, whose answers become arrays."""
+
+    def __init__(self, name: str, player: Any) -> None:
+        """Let ``player`` choose, under ``name``."""
+        self.name, self._player = name, player
+
+    def initial_state(self, boards: int) -> State:
+        """Return its memory at the start of ``boards`` games, (boards, k)."""
+        return np.asarray(self._player.initial_state(boards), np.int64)
+
+    def act(self, observation: Observation, state: State, rng: np.random.Generator) -> tuple[Actions, State]:
+        """Return its actions (N,) and its memory."""
+        actions, state = self._player.act(observation, state, rng)
+        return np.asarray(actions), np.asarray(state)
 
 
 def _try(name: str, player: Any, game: Game) -> None:

@@ -137,13 +137,26 @@ def test_an_interrupted_ranking_does_not_prevent_a_bundle(ranked_run: Path, tmp_
 def test_a_plan_refuses_what_cannot_be_bundled(ranked_run: Path, tmp_path: Path) -> None:
     """Reading finds every fault of a run or model, so that no network is exported in vain."""
     shutil.copyfile(ranked_run / "app" / "models" / "v0001.onnx", tmp_path / "v0002.onnx")
-    with pytest.raises(PlayerError, match=r"v0002.onnx has the same name as the player v0002: rename the file"):
+    with pytest.raises(PlayerError, match=r"v0002.onnx has the same name as another player, v0002: leave it out or"):
         plan_bundle(ranked_run, tmp_path / "v0002.onnx")
     shutil.copytree(ranked_run, tmp_path / "demo")
     with (tmp_path / "demo" / "matches.jsonl").open("a") as log:
         log.write("{}\n")
     with pytest.raises(RankingError, match=r"line \d+ of .*matches.jsonl is damaged"):
         plan_bundle(tmp_path / "demo")
+
+
+def test_players_join_a_bundle_by_name(tmp_path: Path) -> None:
+    """With a run or without one; then the game, unless it is Connect Four, must be named."""
+    tictactoe = GameSettings(name="tictactoe")
+    plan = plan_bundle(game=tictactoe, players=["heuristic:minimax:4", "heuristic:minimax:2"])
+    assert plan.game == tictactoe
+    assert [player.name for player in plan.players][-2:] == ["minimax:4", "minimax:2"]
+    assert plan.title == "Heuristics and minimax:4 and minimax:2"
+    write_bundle(tmp_path / "bundle", plan)
+    assert Opponents(Bundle(tmp_path / "bundle")).strongest == "minimax:2"
+    with pytest.raises(PlayerError, match=r"heuristic 'linear' does not play tictactoe"):
+        plan_bundle(game=tictactoe, players=["heuristic:linear"])
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(
@@ -189,7 +202,7 @@ def test_a_bundle_records_its_game(ranked_run: Path, tmp_path: Path) -> None:
     with pytest.raises(PlayerError, match=r"v0001.onnx in .* plays connect_four, not tictactoe: write the bundle"):
         Bundle(tmp_path / "old").pack("v0001")
     model = ranked_run / "app" / "models" / "v0001.onnx"
-    with pytest.raises(PlayerError, match=r"v0001.onnx plays connect_four, and .*run plays tictactoe: name a model of"):
+    with pytest.raises(PlayerError, match=r"v0001.onnx plays connect_four, not tictactoe: name a player of"):
         plan_bundle(run, model)
 
 

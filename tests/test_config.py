@@ -249,7 +249,7 @@ def test_opponents_of_earlier_releases_are_read() -> None:
         (["game=chess"], r"unknown game 'chess': choose connect_four, tictactoe, pettingzoo:MODULE"),
         (["game=no_such_module:Game"], r"game no_such_module:Game cannot be imported: No module named"),
         (["game=tictactoe", "game.options.size=4"], r"game tictactoe cannot be made with options {'size': 4}"),
-        (["game=collections:OrderedDict"], r"game collections:OrderedDict is a OrderedDict: name a subclass of"),
+        (["game=collections:OrderedDict"], r"game collections:OrderedDict is OrderedDict: name a subclass of"),
         (["game=pettingzoo:no.such.module"], r"pettingzoo:no\.such\.module"),
         (["game=tictactoe(size=4)"], r"game tictactoe cannot be made with options {'size': 4}"),
         (["game=tictactoe(size)"], r"cannot read the options of game 'tictactoe\(size\)': write them as"),
@@ -285,6 +285,13 @@ def test_settings_that_do_not_fit_the_game_are_refused(overrides: list[str], com
     """With the game and what to choose."""
     with pytest.raises(ConfigError, match=complaint):
         load_settings(None, ["game=tictactoe", *overrides])
+
+
+@pytest.mark.parametrize("name", ["main", "v0001", "v12"])
+def test_an_opponent_cannot_take_the_name_of_main_or_of_a_snapshot(name: str) -> None:
+    """A model is called by its file."""
+    with pytest.raises(ConfigError, match=rf"league\.opponents has one with the name {name}, which is main's"):
+        load_settings(None, [f"league.opponents=[heuristic:random, 'onnx:{name}.onnx']"])
 
 
 def test_options_may_follow_the_name_of_a_game() -> None:

@@ -17,6 +17,10 @@ from connectfour.grading.solved import solved_positions
 from connectfour.league.snapshots import decode_snapshot, weights_sha256
 from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig
 from connectfour.learning.sync import module_weights
+from connectfour.match_log.lines import PlaySettings, RankedPlayer
+from connectfour.match_log.log import MatchLog
+from connectfour.matches.arena import BoardGame
+from connectfour.matches.records import GameRecord, GameSpec
 from connectfour.players.names import encode_player, parse_player
 from connectfour.settings.game import GameSettings
 from connectfour.settings.reading import load_settings
@@ -188,7 +192,7 @@ def test_opponents_may_be_files_of_any_kind(tmp_path: Path, build: Build) -> Non
         (["league.opponents=[heuristic:linear]", "game=tictactoe"], ConfigError, r"'linear' does not play tictactoe"),
         (["league.opponents=['onnx:none.onnx']"], PlayerError, r"none\.onnx is not a file"),
         (["network.encoder=nowhere:Net"], GameError, r"encoder nowhere:Net cannot be imported"),
-        (["network.encoder=json:JSONDecoder"], ConfigError, r"json:JSONDecoder cannot be built with"),
+        (["network.encoder=json:JSONDecoder"], ConfigError, r"json:JSONDecoder is no torch\.nn\.Module: name a class"),
     ],
 )
 def test_what_cannot_play_is_refused_before_training(
@@ -275,3 +279,109 @@ def test_games_of_the_adapter_count(tmp_path: Path, ray_session: None) -> None:
             assert algorithm.league.pool.recent.score("random").games > 20
         finally:
             algorithm.stop()
+
+
+@pytest.mark.parametrize("game", ["tests.games:Dots", "tests.games:HighCard"])
+def test_ppo_learns_games_of_another_kind(game: str, tmp_path: Path, ray_session: None) -> None:
+    """Several moves in a row and margins; chance, hidden cards and numbers that are no zeros and ones."""
+    algorithm = tiny_ppo(tmp_path, f"game={game}")
+    try:
+        result = algorithm.train()
+        assert np.isfinite(result["learners"]["main"]["total_loss"])
+        assert algorithm.league.pool.recent.score("random").games >= 5
+    finally:
+        algorithm.stop()
+
+
+def test_different_games_that_end_alike_all_count(template: Path, tmp_path: Path, ray_session: None) -> None:
+    """Nim has 72 last positions with a move, and thousands of games."""
+    algorithm = tiny_ppo(tmp_path / "run", "game=nim:Nim", "rollout.mirror_share=0", "ppo.batch_size=2048")
+    try:
+        algorithm.train()
+        assert algorithm.league.pool.recent.score("random").games > 150
+    finally:
+        algorithm.stop()
+
+
+class Bare:
+    """What a user may write: a name that cannot be set, and lists as answers."""
+
+    @property
+    def name(self) -> str:
+        return "bare"
+
+    def initial_state(self, boards: int) -> list[list[int]]:
+        return [[] for _ in range(boards)]
+
+    def act(self, observation: Any, state: Any, rng: Any) -> tuple[list[int], Any]:
+        return [int(mask.argmax()) for mask in observation.action_mask], state
+
+
+def test_a_class_may_answer_with_lists(tmp_path: Path, ray_session: None) -> None:
+    """In matches and in training."""
+    name = f"heuristic:{__name__}:Bare"
+    done = call("match", name, "heuristic:random", "--game", "tictactoe", "--games", 4)
+    assert (done.returncode, done.stderr) == (0, "")
+    algorithm = tiny_ppo(tmp_path, "game=tictactoe", f"league.opponents=['{name}']", "rollout.mirror_share=0")
+    try:
+        assert algorithm.train()["opponent_scores"].keys() == {name.removeprefix("heuristic:")}
+    finally:
+        algorithm.stop()
+
+
+class Cheat(Bare):
+    """Plays by the rules at the start of a game only."""
+
+    def act(self, observation: Any, state: Any, rng: Any) -> tuple[list[int], Any]:
+        masks = observation.action_mask
+        return [int(mask.argmax() if mask.all() else mask.argmin()) for mask in masks], state
+
+
+def test_an_opponent_that_cheats_on_an_env_runner_ends_training(tmp_path: Path, ray_session: None) -> None:
+    """At once: a restart of the env runner would not help."""
+    opponents = f"league.opponents=['heuristic:{__name__}:Cheat']"
+    algorithm = tiny_ppo(tmp_path, "game=tictactoe", opponents, "rollout.env_runners=1", "rollout.mirror_share=0")
+    try:
+        with pytest.raises(GameError, match=r"Cheat chose the illegal action \d: let it choose where"):
+            algorithm.train()
+    finally:
+        algorithm.stop()
+
+
+def test_players_that_search_need_the_lockstep_runner(template: Path) -> None:
+    """RLlib's own shows observations, which do not tell the positions of every game."""
+    stock = ("rollout.env_runner=stock", "league.opponents=[heuristic:random, 'heuristic:minimax:2']")
+    settings = load_settings(None, ["game=nim:Nim", *stock])
+    with pytest.raises(ConfigError, match=r"heuristic:minimax:2 needs the position, and rollout\.env_runner = stock"):
+        SelfPlayPPOConfig.from_settings(settings)
+    SelfPlayPPOConfig.from_settings(load_settings(None, ["game=tictactoe", *stock]))
+
+
+def test_an_encoder_that_is_not_there_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    """So is one that is no module, before it is called."""
+    run = tmp_path / "run"
+    for name, complaint in (("nowhere:Net", "encoder nowhere:Net cannot be imported"), ("os:mkdir", "is no torch.nn")):
+        done = call("train", "-p", "game=tictactoe", "-p", f"network.encoder={name}", "--run-dir", run)
+        assert done.returncode in {2, 18}
+        assert complaint in done.stderr
+        assert not run.exists()
+
+
+def test_games_of_chance_are_ranked_by_all_games() -> None:
+    """The same moves with other cards are another game; the seed of a batch deals them."""
+    rules = BoardGame(game=GameSettings(name="tests.games:HighCard"))
+    player = parse_player("heuristic:random", game=rules.game)
+    games = [GameSpec(number, "one", "other", "") for number in range(64)]
+
+    def played(seed: int) -> list[GameRecord]:
+        rng = np.random.default_rng(seed)
+        return rules.play((player, player), ("one", "other"), games, rng, lambda _: None)
+
+    records = played(0)
+    assert [record.result for record in records] == [record.result for record in played(0)]
+    assert [record.result for record in records] != [record.result for record in played(1)]
+    assert len({record.moves for record in records}) < len(records)
+    joined = [RankedPlayer(name, "heuristic") for name in ("one", "other")]
+    for described, repeated in ((rules.describe(), False), ({**rules.describe(), "chance": False}, True)):
+        log = MatchLog(Path("matches.jsonl"), [PlaySettings(0, described), *joined, *records])
+        assert bool(log.repeated) == repeated

@@ -28,7 +28,8 @@ from connectfour.terminal import drawing
 from connectfour.terminal.drawing import Film, draw_frame
 from connectfour.terminal.prompt import TerminalGame
 from tests.commands import call, call_process
-from tests.doubles import Sure
+from tests.doubles import First, Sure
+from tests.games import Dots
 from tests.runs import make_run
 
 
@@ -132,6 +133,20 @@ def test_marks_are_colored_and_taken_cells_refused() -> None:
     assert "minimax:9 plays 3." in shown
     assert "\x1b[1;36mO\x1b[0m 4 \x1b[1;33mX\x1b[0m\n2 \x1b[1;33mX\x1b[0m 8\n\x1b[1;4;36mO\x1b[0m 6 9" in shown
     assert "Hint: cell 2, found by a short search." in shown
+
+
+def test_moves_are_named_as_the_game_names_them() -> None:
+    """Capital letters, numbers from 0, and names of commands: moves come first."""
+    written = StringIO()
+    names = {"action_name": lambda self, action: ("U", "E1", "0", *"cdefghijk")[action]}
+    rules = type("Named", (Dots,), names)()
+    lines = iter(["E1", "e1", "U", "0", "q"])
+    TerminalGame(First(), 1, Console(file=written), game=Position((), rules)).run(lambda _: next(lines))
+    shown = written.getvalue()
+    assert "first plays U." in shown
+    assert "'e1' is not an action of dots" in shown
+    assert "U is not legal" in shown
+    assert "The game so far: U E1 0 (continue" in shown
 
 
 def test_temperature_and_new_games_vary(ranked_run: Path, tmp_path: Path) -> None:

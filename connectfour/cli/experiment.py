@@ -265,7 +265,7 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     output: Annotated[Path, typer.Option(help="CSV file to write.")] = Path("eval.csv"),
     positions: Annotated[
-        str, typer.Option(help="test or dev, the packaged halves, or a CSV file with the columns moves,s1,...,s7.")
+        str, typer.Option(help="test or dev, the packaged halves, or a CSV file of moves and a score per action.")
     ] = "test",
     opponent: Annotated[
         list[str] | None,

@@ -27,13 +27,14 @@ def play(
     first: Annotated[Literal["human", "agent"], typer.Option(help="Who moves first.")] = "human",
     moves: Annotated[str, typer.Option(help="Start after these moves, such as 4435.")] = "",
     temperature: Annotated[
-        float, typer.Option(min=0, max=100, help="At 0, a network plays its best column; above 0, it samples.")
+        float, typer.Option(min=0, max=100, help="At 0, a network plays its best action; above 0, it samples.")
     ] = 0.0,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Random seed of the agent.", show_default="a new one each time")
     ] = None,
 ) -> None:
     """Play in this terminal: 1 to 7 drops a disc in Connect Four; u undo, h hint, n new game, q quit."""
+    from connectfour.errors import ConfigError
     from connectfour.games.position import Position
     from connectfour.players.names import build_player, encode_player
     from connectfour.players.policy import PolicyPlayer
@@ -43,6 +44,8 @@ def play(
     chosen = read_game(game)
     encoded = encode_player(opponent, chosen) if opponent else default_opponent(chosen)
     rules = encoded.game.rules
+    if moves and rules.has_chance:
+        raise ConfigError(f"moves do not tell a game of {encoded.game}, because chance plays along: leave out --moves")
     position = Position.parse(moves, rules)
     agent = build_player(encoded)
     if isinstance(agent, PolicyPlayer):
@@ -77,10 +80,15 @@ def app(
     run: Annotated[
         Path | None,
         typer.Option(
-            help="Run folder whose league to play against.", show_default="the newest in runs/, unless --model is given"
+            help="Run folder whose league to play against.",
+            show_default="the newest in runs/, unless --model, --player or --game is given",
         ),
     ] = None,
     model: Annotated[Path | None, typer.Option(help="ONNX model to add as the strongest player.")] = None,
+    player: Annotated[
+        list[str] | None, typer.Option(help="Player to add, such as heuristic:minimax:6; may be given several times.")
+    ] = None,
+    game: GameOption = None,
     host: Annotated[str, typer.Option(help="Interface to listen on; 0.0.0.0 for all.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 7860,
 ) -> None:
@@ -94,8 +102,8 @@ def app(
         if find_spec(library) is None:
             raise ServerError(f"the web app needs {library}: install it with pip install 'connectfour-league[web]'")
     check_free(host, port)
-    league = RunFolder(run) if run else None if model else newest_run()
-    plan = plan_bundle(league.path if league else None, model)
+    league = RunFolder(run) if run else None if model or player or game else newest_run()
+    plan = plan_bundle(league.path if league else None, model, game=read_game(game), players=player or ())
     with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(1) as background:
         folder = league.bundle if league else Path(temporary)
         server = background.submit(import_module, "connectfour.app.serve")  # Gradio loads while networks are exported

@@ -28,7 +28,7 @@ OpeningPliesOption = Annotated[
     int, typer.Option(min=0, max=30, help="Random plies before each game; two games with swapped seats share them.")
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Random seed.")]
-SampleOption = Annotated[bool, typer.Option(help="Networks sample their columns instead of playing the best.")]
+SampleOption = Annotated[bool, typer.Option(help="Networks sample their actions instead of playing the best.")]
 CsvOption = Annotated[Path | None, typer.Option("--output", help="Also write the result into this CSV file.")]
 PairingOption = Annotated[Pairing, typer.Option(help="Scheme that decides who plays whom.")]
 
@@ -41,7 +41,7 @@ def match(
     games: Annotated[int, typer.Option(min=1, help="Number of games, half of them from each seat.")] = 400,
     game: GameOption = None,
     opening_plies: OpeningPliesOption = 0,
-    greedy: Annotated[bool, typer.Option(help="Networks play their most probable column instead of sampling.")] = False,
+    greedy: Annotated[bool, typer.Option(help="Networks play their most probable action instead of sampling.")] = False,
     seed: SeedOption = 0,
     output: CsvOption = None,
     films: Annotated[
@@ -74,7 +74,7 @@ def match(
     one, other = (build_player(each, greedy=greedy) for each in encoded)
     played = play_recorded_match(one, other, games, seed=seed, opening_plies=opening_plies, game=settings.rules)
     if output:
-        write_csv(output, ranking_output.match_rows(settings.name, one.name, other.name, played.scores))
+        write_csv(output, ranking_output.match_rows(str(settings), one.name, other.name, played.scores))
     plain_console().print(ranking_output.match_table(one.name, other.name, played.scores))
     if films:
         drawn = [played.record(row) for row in range(min(games, film_count or _FILMS))]
@@ -87,7 +87,7 @@ def grade(
     positions: Annotated[
         str,
         typer.Option(
-            help="test or dev, the halves of the solved positions, or a CSV file with the columns moves,s1,...,s7."
+            help="test or dev, the halves of the solved positions, or a CSV file of moves and a score per action."
         ),
     ] = "test",
     game: GameOption = None,
@@ -98,7 +98,7 @@ def grade(
 ) -> None:
     """Grade a player against the solved game: how often its move keeps the result, and the exact score.
 
-    The player moves once in each position, without search. Positions in which every column leads to the same result
+    The player moves once in each position, without search. Positions in which every action leads to the same result
     are left out.
     """
     from connectfour.grading.grade import grade as grade_player
@@ -111,7 +111,7 @@ def grade(
     graded = build_player(encoded, greedy=not sample)
     grades = grade_player(graded, graded_positions(encoded.game.rules, positions), seed).by_part()
     if output:
-        write_csv(output, ranking_output.grade_rows(encoded.game.name, graded.name, positions, grades))
+        write_csv(output, ranking_output.grade_rows(str(encoded.game), graded.name, positions, grades))
     if as_json:
         shares = {part: each.to_json() for part, each in grades.items()}
         typer.echo(json.dumps({"player": graded.name, "positions": positions, "shares": shares}))
@@ -229,7 +229,7 @@ def rehearse(
     ] = 0.1,
     invalid_rate: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Share of games lost to an invalid answer, a full column or an exception."),
+        typer.Option(min=0, max=1, help="Share of games lost to an invalid answer, an illegal action or an exception."),
     ] = 0.01,
     hang_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost because a player hangs.")] = 0.001,
     crash_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of games lost to a crash.")] = 0.0,

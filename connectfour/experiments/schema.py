@@ -28,7 +28,8 @@ class EvaluationSettings(Settings):
     """How runs are evaluated after training."""
 
     positions: str = Field(
-        "test", description="graded positions: test or dev, the packaged halves, or a CSV file with moves,s1,...,s7"
+        "test",
+        description="graded positions: test or dev, the packaged halves, or a CSV file of moves and a score per action",
     )
     points: int = Field(10, ge=2, le=1000, description="how many policies of main are evaluated, evenly over the run")
     opponents: tuple[str, ...] = Field(
@@ -142,6 +143,12 @@ class ExperimentSettings(Settings):
             raise ValueError(f"examples.games = {self.examples.games}, but {game.name} draws no pictures: set it to 0")
         if metric != "score" and game.name != DEFAULT and not game.solvable:
             raise ValueError(f"evaluation.metric = {metric} needs solved positions, which {game.name} lacks: set score")
+        plies = self.evaluation.opening_plies
+        if plies and game.has_chance:
+            raise ValueError(
+                f"evaluation.opening_plies = {plies} is not allowed, because chance plays along in {game.name}: set it "
+                "to 0"
+            )
         return self
 
     @field_validator("question")

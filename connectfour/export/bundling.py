@@ -17,8 +17,7 @@ from connectfour.export.model_files import write_model_files
 from connectfour.match_log.log import MatchLog
 from connectfour.matches.records import GameRecord
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.players.names import encode_heuristic
-from connectfour.players.onnx_model import encode_onnx
+from connectfour.players.names import encode_heuristic, encode_players
 from connectfour.runs.folder import RunFolder
 from connectfour.settings.game import CONNECT_FOUR, GameSettings
 from connectfour.standings.best import ratings
@@ -60,38 +59,49 @@ class BundlePlan:
         return any(player.is_network for player in self.players)
 
 
-def plan_bundle(run: Path | None = None, model: Path | None = None, top: int | None = None) -> BundlePlan:
-    """Read what a bundle of ``run`` and ``model`` will hold; without a run, the heuristics of the model's game.
+def plan_bundle(
+    run: Path | None = None,
+    model: Path | None = None,
+    top: int | None = None,
+    *,
+    game: GameSettings | None = None,
+    players: Sequence[str] = (),
+) -> BundlePlan:
+    """Read what a bundle of ``run``, ``players`` and ``model`` will hold; without a run, the heuristics of the game.
 
     Args:
         run: a run folder. Its leaderboard, if there is one, orders the players.
         model: an ONNX model to add as the strongest player.
         top: number of the run's networks to keep, the strongest ones; all by default.
+        game: the game, unless the run, a player or the model tells it; Connect Four by default.
+        players: names of players to add as stronger ones, such as "heuristic:minimax:9".
 
     Raises:
         RunFolderError, SnapshotError, RankingError: ``run`` is not a run, or its files are damaged.
         GameError: the game cannot be made here.
-        PlayerError: ``model`` is not the model of a player, plays another game than the run, or has the same name as
-            another player.
+        PlayerError: ``model`` is not the model of a player, or one to add cannot be resolved, plays another game than
+            the others, or has the same name.
         ServerError: the game has no picture.
     """
-    added = encode_onnx(str(model)) if model else None
-    found = find_entrants([str(run)]) if run else _heuristics(added.game if added else CONNECT_FOUR)
-    game = next(player.game for player in found.values())
+    of_run = find_entrants([str(run)]) if run else {}
+    known = game or next((player.game for player in of_run.values()), None)
+    specs = [*players, *([f"onnx:{model}"] if model else [])]
+    added = encode_players(specs, known)
+    game = known or next((player.game for player in added), CONNECT_FOUR)
     empty_board(game)
+    found = of_run or _heuristics(game)
     rated = ratings(run, found.values()) if run else {}
-    players = _strongest(found.values(), rated, top)
+    strongest = _strongest(found.values(), rated, top)
     title = f"Run {run.resolve().name}" if run else "Heuristics"
-    if added:
-        if added.game != game:
-            raise PlayerError(f"{model} plays {added.game}, and {run} plays {game}: name a model of {game}")
-        if added.name in found:
-            raise PlayerError(f"{model} has the same name as the player {added.name}: rename the file")
-        players.append(added)
-        title += f" and {added.name}"
+    for spec, player in zip(specs, added, strict=True):
+        strongest = [each for each in strongest if run or each.name != player.name or player.is_network]
+        if player.name in {each.name for each in strongest}:
+            raise PlayerError(f"{spec} has the same name as another player, {player.name}: leave it out or rename it")
+        strongest.append(player)
+        title += f" and {player.name}"
     folder = RunFolder(run) if run else None
     games = best_games(MatchLog.read(folder.match_log), _MOST_GAMES) if folder else []
-    return BundlePlan(title, game, players, rated, games, folder)
+    return BundlePlan(title, game, strongest, rated, games, folder)
 
 
 def check_bundle_folder(folder: Path) -> None:

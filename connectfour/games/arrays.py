@@ -90,16 +90,19 @@ class ArrayGame(Game):
     """A game whose boards are ``ArrayBoards``."""
 
     @override
-    def unpack(self, packed: Packed) -> Any:
+    def unpack(self, packed: Packed) -> ArrayBoards | None:
+        """Return packed positions as boards; override it to return None if players must not know them."""
+        return self._filled(packed)
+
+    @override
+    def expand(self, packed: Packed) -> Observation:
+        return self._filled(packed).observe()
+
+    def _filled(self, packed: Packed) -> ArrayBoards:
         boards = self.boards(len(packed))
         assert isinstance(boards, ArrayBoards)  # noqa: S101  # what the class is for
         boards.fill(packed)
         return boards
-
-    @override
-    def expand(self, packed: Packed) -> Observation:
-        observation: Observation = self.unpack(packed).observe()
-        return observation
 
 
 def _row_bytes(array: NDArray[Any]) -> int:

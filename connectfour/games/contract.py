@@ -153,7 +153,7 @@ class Game(ABC):
     observation_shape: tuple[int, ...]
     max_plies: int
     observation_dtype: Any = np.int8
-    observation_range: ClassVar[tuple[float, float]] = (0, 1)
+    observation_range: tuple[float, float] = (0, 1)
     options: Mapping[str, Any] = MappingProxyType({})
     encoder: ClassVar[str] = "mlp"
     heuristics: tuple[str, ...] = ("random",)
@@ -161,7 +161,7 @@ class Game(ABC):
     opening_plies: int = 2
     has_chance: bool = False
     solvable: bool = False
-    settings: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    settings: Mapping[str, Any] = MappingProxyType({})
     environment: ClassVar[str] = "connectfour.games.env:ENV_NAME"
     opening_batch: ClassVar[int] = 1024
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
 from ray.tune.registry import register_env
 
-from connectfour.games.moves import pick_legal
+from connectfour.games.openings import random_openings
 from connectfour.games.registry import make_game
 from connectfour.games.spaces import spaces_of
 
@@ -66,25 +66,18 @@ class GameEnv(MultiAgentEnv):  # type: ignore[misc]  # Ray's classes are untyped
         """Start a game and return the observation of the agent to move.
 
         Workers with the same ``seed`` draw different sequences of openings.
+
+        Raises:
+            ConfigError: random games never last as long as an opening.
         """
         if seed is not None:
             self._rng = np.random.default_rng((seed, self._worker_index))
             self.game.seed(int(self._rng.integers(2**31)) if self.game.has_chance else seed)
         self.agents = list(AGENTS)
         plies = int(self._rng.integers(self.opening_plies + 1)) if self.opening_plies else 0
-        while not self._play_opening(plies):
-            pass
+        self._board = random_openings(self.game, np.array([plies]), self._rng)
         agent = AGENTS[int(self._board.seat[0])]
         return {agent: self._observe()}, {agent: {}}
-
-    def _play_opening(self, plies: int) -> bool:
-        """Play ``plies`` random moves from the start and return whether the game goes on."""
-        self._board = self.game.boards(1)
-        for _ in range(plies):
-            self._board.play(pick_legal(self._board.legal(), self._rng.random(1)))
-            if self._board.over[0]:
-                return False
-        return True
 
     def step(
         self, action_dict: Mapping[str, int]

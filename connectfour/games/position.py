@@ -23,10 +23,12 @@ class Position:
     Attributes:
         actions: the actions.
         rules: the game; Connect Four by default.
+        chance: seed of what chance does in the game, such as the cards that are dealt.
     """
 
     actions: tuple[int, ...] = ()
     rules: Game = field(default_factory=make_game)
+    chance: int = 0
 
     @classmethod
     def parse(cls, moves: str, rules: Game | None = None) -> Self:
@@ -51,6 +53,8 @@ class Position:
     @cached_property
     def board(self) -> Boards:
         """The position as boards of length 1."""
+        if self.rules.has_chance:
+            self.rules.seed(self.chance)
         return play_moves(self.rules, [self.actions])
 
     @cached_property

@@ -12,6 +12,7 @@ from typing import Any
 
 from connectfour.errors import ConnectFourError, GameError
 from connectfour.games.contract import Game
+from connectfour.games.trial import check_game
 from connectfour.system.names import load_name
 
 BUILT_IN: Mapping[str, str] = MappingProxyType(
@@ -47,6 +48,10 @@ def _make_game(name: str, options: str) -> Game:
         game: Game = load_name(_PETTINGZOO_CLASS)(name.removeprefix(PETTINGZOO), values)
         return game
     kind = _class_of(name)
+    # Checked before it is called: the name may come from a file of a stranger.
+    if not (isinstance(kind, type) and issubclass(kind, Game)):
+        what = kind.__name__ if isinstance(kind, type) else f"of type {type(kind).__name__}"
+        raise GameError(f"game {name} is {what}: name a subclass of connectfour.games.contract.Game")
     try:
         made = kind(**values)
     except TypeError as error:
@@ -55,11 +60,11 @@ def _make_game(name: str, options: str) -> Game:
         raise
     except Exception as error:
         raise GameError(f"game {name} cannot be made with options {values}: {type(error).__name__}: {error}") from error
-    if not isinstance(made, Game):
-        raise GameError(f"game {name} is a {type(made).__name__}: name a subclass of connectfour.games.contract.Game")
-    if made.name != name and name in BUILT_IN:
-        raise GameError(f"game {name} calls itself {made.name}: rename it")
     made.name, made.options = name, values
+    if made.has_chance:
+        made.opening_plies = 0  # actions alone do not tell such a game
+    if name not in BUILT_IN:
+        check_game(made)
     return made
 
 

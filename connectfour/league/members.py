@@ -26,7 +26,7 @@ class Member(BaseModel):
         joined: training iteration in which it joined the pool the last time; 0 at the start.
         retired: training iteration in which it left the pool; None while it is in it, or was never there.
         slot: the opponent slot that it plays from while it is active; a guest has its own module, with this number.
-        graded: share of solved positions (dev half) in which its best column keeps the result.
+        graded: share of solved positions (dev half) in which its best action keeps the result.
         origin: id of the league that froze it.
     """
 

@@ -26,7 +26,7 @@ class MemberReport(BaseModel):
         retired: iteration in which it left the pool; None while it is in it, or if that was not noted.
         games: training games that the score counts: the latest ones while it is in the pool, else all of them.
         score: main's points per game against it, None without games.
-        graded: share of solved positions in which its best column keeps the result.
+        graded: share of solved positions in which its best action keeps the result.
     """
 
     model_config = ConfigDict(frozen=True)

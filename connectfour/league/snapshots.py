@@ -25,7 +25,6 @@ from safetensors.numpy import load, save
 from connectfour.errors import SnapshotError
 from connectfour.league.members import Member
 from connectfour.runs.folder import MANIFEST
-from connectfour.settings.game import GameSettings
 from connectfour.settings.network import Architecture
 from connectfour.system.files import write_atomically
 
@@ -82,15 +81,14 @@ def recorded_weights_sha256(data: bytes, source: str) -> str:
         raise _not_a_snapshot(source) from None
 
 
-def recorded_game(data: bytes, source: str) -> GameSettings:
-    """Return the game that a file's ``data`` records; ``source`` names it in errors.
+def recorded_network(data: bytes, source: str) -> Architecture:
+    """Return the network that a file's ``data`` records; ``source`` names it in errors.
 
     Raises:
         SnapshotError: it is not a snapshot.
     """
     try:
-        # Earlier releases played one game and did not say which.
-        return GameSettings.model_validate(_metadata(data)["network"].get("game", {}))
+        return Architecture.model_validate(_metadata(data)["network"])
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _not_a_snapshot(source) from None
 

@@ -35,6 +35,7 @@ from connectfour.games.spaces import spaces_of
 from connectfour.league.matchmaking import MIRROR, MatchUp
 from connectfour.league.members import MAIN
 from connectfour.league.pool import first_matchmaker
+from connectfour.learning.histories import Histories
 from connectfour.learning.player_module import PlayerRLModule
 from connectfour.learning.rollout import Rollout
 from connectfour.networks.network import NetworkOutput, Prepared
@@ -90,6 +91,7 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
         self._match_ups: list[MatchUp] = []
         self._player_in_seat = np.zeros((self.num_envs, 2), dtype=np.int64)
         self._is_mirror = np.zeros(self.num_envs, dtype=np.bool_)
+        self._histories = Histories(self.game, self.num_envs)
         self._all_boards = np.arange(self.num_envs)
 
     @abstractmethod
@@ -140,6 +142,7 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
         self._ask_players(observation, player, action)
         self._slip(observation, action, rollout, ply)
         rollout.action[ply] = action
+        self._histories.add(rollout.packed[ply], action)
         boards.play(action)
         rollout.ended[ply] = boards.over
         ended = np.flatnonzero(boards.over)
@@ -150,7 +153,7 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
                 returns[rows, mover],
                 returns[rows, 1 - mover],
             )
-            self._count_results(ended, rollout, ply)
+            self._count_results(ended)
             self._start_games(ended)
 
     @abstractmethod
@@ -200,21 +203,18 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
         from_pool: NDArray[np.bool_] = ~self._is_mirror[ended]
         return from_pool
 
-    def _count_results(self, ended: NDArray[np.int64], rollout: RolloutT, ply: int) -> None:
-        """Count the games against the pool among ``ended``, which the moves of ``ply`` have ended.
-
-        Two games with the same last position and move are taken for the same game.
-        """
+    def _count_results(self, ended: NDArray[np.int64]) -> None:
+        """Count the games against the pool among ``ended``."""
         ended = ended[self._counts(ended)]
-        positions, actions = rollout.packed[ply, ended], rollout.action[ply, ended].tolist()
-        returns = self._boards.returns[ended]
+        returns, histories = self._boards.returns[ended], self._histories.hashes[ended].tolist()
         for row, board in enumerate(ended.tolist()):
             match_up = self._match_ups[board]
             main_result = Result.of(float(returns[row, match_up.main_seat]))
-            self.matchmaker.record(match_up, main_result, (positions[row].tobytes(), actions[row]))
+            self.matchmaker.record(match_up, main_result, histories[row])
 
     def _start_games(self, boards: NDArray[np.int64]) -> None:
         """Draw a match-up and an opening for each of ``boards``."""
+        self._histories.restart(boards)
         is_mirror = self.matchmaker.draw_mirrors(len(boards))
         self._is_mirror[boards] = is_mirror
         self._player_in_seat[boards] = _MAIN

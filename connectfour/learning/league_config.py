@@ -18,7 +18,7 @@ from typing_extensions import override
 from connectfour.errors import ConfigError
 from connectfour.league.members import MAIN
 from connectfour.learning.league import League
-from connectfour.learning.modules import module_of_agent, module_specs
+from connectfour.learning.modules import check_players_see_enough, module_of_agent, module_specs
 from connectfour.learning.placement import check_gpu, place
 from connectfour.learning.stock_env_runner import StockEnvRunner
 from connectfour.learning.store_copy import StoreCopy
@@ -149,7 +149,8 @@ class LeagueConfig(PartedConfig):
         are those of the Ray that runs; before Ray runs, those of this machine.
 
         Raises:
-            ConfigError: a heuristic is unknown, or the settings are those of another algorithm.
+            ConfigError: a heuristic is unknown or needs what the stock env runner does not have, or the settings are
+                those of another algorithm.
         """
         settings = settings or validate_settings({"algorithm": cls.algorithm})
         if settings.algorithm != cls.algorithm:
@@ -158,6 +159,8 @@ class LeagueConfig(PartedConfig):
                 f"algorithm={cls.algorithm}"
             )
         rollout = settings.rollout
+        if rollout.env_runner == "stock":
+            check_players_see_enough(settings)
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
         game = settings.game.rules

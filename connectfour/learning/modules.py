@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from connectfour.errors import ConfigError, PlayerError
 from connectfour.games.contract import Game
 from connectfour.games.env import AGENTS
+from connectfour.games.observation import Observation
 from connectfour.games.spaces import spaces_of
 from connectfour.league.matchmaking import MatchUp
 from connectfour.league.members import MAIN, guest_module, heuristic_module, slot_module
@@ -17,7 +19,7 @@ from connectfour.league.snapshots import decode_snapshot
 from connectfour.learning.player_module import PlayerRLModule
 from connectfour.learning.rl_module import module_class
 from connectfour.players.encoded import EncodedPlayer
-from connectfour.players.names import encode_heuristic, encode_player
+from connectfour.players.names import build_player, encode_heuristic, encode_player
 from connectfour.settings.schema import RunSettings
 
 
@@ -72,3 +74,21 @@ def module_of_agent(agent_id: str, episode: Any, **kwargs: Any) -> str:
         # the modules from the first part and ignores the result.
         return MAIN
     return match_up.module_in(AGENTS.index(agent_id))
+
+
+def check_players_see_enough(settings: RunSettings) -> None:
+    """Let heuristics choose by observations alone, as RLlib's own env runner shows them.
+
+    Raises:
+        ConfigError: one of them needs the position.
+    """
+    seen = settings.game.rules.boards(1).observe()
+    for name in settings.league.heuristics:
+        player = build_player(encode_heuristic(name, settings.game))
+        try:
+            player.act(Observation(seen.planes, seen.action_mask), player.initial_state(1), np.random.default_rng(0))
+        except Exception:  # noqa: BLE001  # whatever a user's player raises
+            raise ConfigError(
+                f"heuristic:{name} needs the position, and rollout.env_runner = stock shows {settings.game} as "
+                "observations: set it to lockstep, or choose other opponents"
+            ) from None

@@ -15,7 +15,7 @@ from connectfour.settings.schema import RunSettings
 
 
 class StockEnvRunner(MultiAgentEnvRunner):  # type: ignore[misc]  # Ray's classes are untyped here
-    """Plays on PettingZoo's environment, one Python environment per game.
+    """Plays on the game's RLlib environment, one Python environment per game.
 
     ``SelfPlayCallback`` draws a match-up for each episode and counts how it ended.
 

@@ -40,6 +40,11 @@ class PlaySettings:
         options: Mapping[str, Any] = self.rules.get("options", {})
         return options
 
+    @property
+    def has_chance(self) -> bool:
+        """Whether chance plays along, so that games with the same moves are not the same games."""
+        return bool(self.rules.get("chance", False))
+
     def to_json(self) -> dict[str, Any]:
         """Return its line of a log."""
         fields = {"schema_version": SCHEMA_VERSION, "opening_plies": self.opening_plies, **self.rules}

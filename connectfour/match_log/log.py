@@ -41,7 +41,7 @@ class MatchLog:
         set_aside: reasons by player.
         ended: how the ranking ended; None if a player joined or a game was played since.
         seconds: how long games had been played when it ended last; what was killed since is not counted.
-        repeated: ids of games that repeat an earlier one move for move; they do not count.
+        repeated: ids of games that repeat an earlier one move for move, without chance; they do not count.
         scores: scores of the player who moved first, by seating; only games that count.
         seat_scores: the same games by player.
         faults: number of games lost by faults, by player and kind.
@@ -193,7 +193,7 @@ class MatchLog:
         if game.result is None:
             return
         # A fault on the first move after the opening leaves the same moves each time without repeating a game.
-        if len(game.moves) > len(game.opening):
+        if len(game.moves) > len(game.opening) and not (self.settings and self.settings.has_chance):
             move_list = (game.first, game.second, game.moves)
             if move_list in self._move_lists:
                 self.repeated.add(game.id)

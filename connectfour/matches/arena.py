@@ -247,8 +247,9 @@ class BoardGame:
     game: GameSettings = CONNECT_FOUR
 
     def describe(self) -> Mapping[str, Any]:
-        """Return the game, its options, and how networks play."""
-        return {"game": self.game.name, "options": self.game.options, "greedy": self.greedy}
+        """Return the game, its options, how networks play, and whether chance plays along."""
+        chance = {"chance": True} if self.game.rules.has_chance else {}
+        return {"game": self.game.name, "options": self.game.options, "greedy": self.greedy, **chance}
 
     def build(self, encoded: EncodedPlayer) -> Player:
         """Build a player."""
@@ -264,7 +265,8 @@ class BoardGame:
     ) -> list[GameRecord]:
         """Play ``games`` between ``players`` with these ``names``; their openings have the same length."""
         start, game = time.perf_counter(), self.game.rules
-        game.seed(games[0].id)
+        if game.has_chance:
+            game.seed(int(rng.integers(2**31)))
         leads = np.array([names.index(each.first) for each in games])
         openings = [game.parse_actions(each.opening) for each in games]
         played = play_games(game, players, play_moves(game, openings), leads, rng, note_mover)

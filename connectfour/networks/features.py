@@ -63,9 +63,9 @@ def _in_mirror_order(lines: Bits) -> Bits:
 class RawPlanes(nn.Module):
     """The observation itself."""
 
-    def forward(self, planes: Tensor, dtype: torch.dtype) -> tuple[Tensor]:
-        """Return ``planes`` (batch, *observation_shape) in ``dtype``."""
-        return (planes.to(dtype),)
+    def forward(self, planes: Tensor, dtype: torch.dtype) -> tuple[Tensor]:  # as others have it
+        """Return ``planes`` (batch, *observation_shape) as they are: networks of another precision read them, too."""
+        return (planes,)
 
 
 class MirrorFeatures(nn.Module):

@@ -180,6 +180,9 @@ def _own_encoder(game: Game, settings: Architecture) -> nn.Module:
     """
     name = f"network.encoder = {settings.encoder}"
     kind = load_own(settings.encoder, "encoder")
+    # Checked before it is called: the name may come from a file of a stranger.
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise ConfigError(f"{name} is no torch.nn.Module: name a class that is one, with an attribute size")
     try:
         encoder = kind(game, **settings.options)
     except Exception as error:  # noqa: BLE001  # whatever the user's code raises
@@ -187,8 +190,8 @@ def _own_encoder(game: Game, settings: Architecture) -> nn.Module:
             f"{name} cannot be built with (game, **{settings.options}): {type(error).__name__}: {error}"
         ) from None
     size = getattr(encoder, "size", None)
-    if not isinstance(encoder, nn.Module) or not isinstance(size, int):
-        raise ConfigError(f"{name} must be a torch.nn.Module with an attribute size, its number of features")
+    if not isinstance(size, int):
+        raise ConfigError(f"{name} has no attribute size: set it to its number of features")
     try:
         with torch.no_grad():
             shape = tuple(encoder(torch.zeros(2, *game.observation_shape)).shape)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from connectfour.errors import PlayerError, SnapshotError
+from connectfour.games.registry import load_own
 from connectfour.league.history import kept_policies, read_policy
 from connectfour.league.manifest import game_of, read_members
 from connectfour.league.members import MAIN, Member
-from connectfour.league.snapshots import SnapshotStore, decode_snapshot, recorded_game
+from connectfour.league.snapshots import SnapshotStore, decode_snapshot, recorded_network
 from connectfour.players.contract import Player
 from connectfour.players.encoded import EncodedPlayer
 from connectfour.runs.checkpoints import CHECKPOINT_POLICY, read_checkpoint
@@ -135,7 +136,10 @@ def encode_member(run: RunFolder, member: Member, name: str) -> EncodedPlayer:
 def _encode_network(
     name: str, kind: str, data: bytes, iteration: int | None = None, graded: float | None = None
 ) -> EncodedPlayer:
-    return EncodedPlayer(name, kind, data, iteration, graded, recorded_game(data, name))
+    network = recorded_network(data, name)
+    if network.has_own_encoder:
+        load_own(network.encoder, "encoder")  # here, so that it is refused early, and sent to other nodes
+    return EncodedPlayer(name, kind, data, iteration, graded, network.game)
 
 
 def encode_members(run: RunFolder, prefix: str = "") -> list[EncodedPlayer]:

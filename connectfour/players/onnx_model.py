@@ -1,7 +1,7 @@
 """ONNX models as players: ``onnx:model.onnx``. Needs onnxruntime, but neither Torch nor Ray.
 
 A model must be a single file with the inputs and outputs that ``connectfour.export`` writes; anything else is refused.
-Loading it runs no code from the file and unpickles nothing.
+Loading it unpickles nothing, and runs no code but that of the game that the model names, which must be installed here.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from connectfour.players.policy import PolicyPlayer, probabilities
 from heuristics import Minimax
 
 _SEARCHED_PLIES = 6
+_SEARCHED_POSITIONS = 600_000
 
 
 def choose_action(player: Player, position: Position, seed: int) -> int:
@@ -57,16 +58,23 @@ class Advice:
 def advise(position: Position, adviser: Player | None = None) -> Advice:
     """Return advice on ``position``, in which the game must not be over.
 
-    The advice comes from ``adviser`` if it is a network, and otherwise from a search of 6 plies.
+    The advice comes from ``adviser`` if it is a network, and otherwise from a search of at most 6 plies, fewer where
+    there are many actions.
 
     Raises:
         PlayerError: there is no network, and the game cannot be searched.
     """
     if not isinstance(adviser, PolicyPlayer):
         try:
-            search = Minimax(_SEARCHED_PLIES, position.rules)
+            search = Minimax(_depth(position.rules.actions), position.rules)
         except ValueError as error:
             raise PlayerError(str(error)) from None
         return Advice(choose_action(search, position, seed=0))
     logits, value = adviser.evaluate(position.observe())
     return Advice(int(logits[0].argmax()), tuple(map(float, probabilities(logits)[0])), float(value[0]))
+
+
+def _depth(actions: int) -> int:
+    """Return the plies that a search of ``_SEARCHED_POSITIONS`` positions can see."""
+    depths = range(_SEARCHED_PLIES, 1, -1)
+    return next((depth for depth in depths if actions**depth <= _SEARCHED_POSITIONS), 1)

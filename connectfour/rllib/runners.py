@@ -16,6 +16,7 @@ import ray
 from ray.exceptions import RayError
 
 from connectfour.cluster.traces import Process, one_line, place_here
+from connectfour.errors import ConfigError, ConnectFourError, GameError
 
 if TYPE_CHECKING:
     from ray.rllib.env.env_runner import EnvRunner
@@ -33,9 +34,11 @@ class Failure:
 
     Attributes:
         error: its type, its message and the node, in one line.
+        mistake: the error itself if it is a user's mistake, which would only happen again.
     """
 
     error: str
+    mistake: ConnectFourError | None = None
 
 
 @dataclass
@@ -111,7 +114,8 @@ class Runners:
                 return function(env_runner)
             except Exception as error:  # noqa: BLE001  # whatever a user's environment or player raises
                 _log.exception("an env runner failed")
-                setattr(env_runner, _FAILURE, Failure(f"{one_line(error)}{place_here()}"))
+                mistake = error if isinstance(error, GameError | ConfigError) else None
+                setattr(env_runner, _FAILURE, Failure(f"{one_line(error)}{place_here()}", mistake))
                 return getattr(env_runner, _FAILURE)
 
         sent = self._group().foreach_env_runner_async(attempt, tag=self._tag, remote_worker_ids=[index])
@@ -125,7 +129,11 @@ class Runners:
         return bool(sent)
 
     def answers(self, seconds: float) -> list[tuple[int, Any]]:
-        """Return the answers that are there, each with its env runner's index; wait until all are, for ``seconds``."""
+        """Return the answers that are there, each with its env runner's index; wait until all are, for ``seconds``.
+
+        Raises:
+            GameError, ConfigError: the game, a player or a setting is at fault, so no restart would help.
+        """
         found, failed = [], set[int]()
         for index, answer in self._group().fetch_ready_async_reqs(tags=self._tag, timeout_seconds=seconds):
             if index in failed:
@@ -133,6 +141,8 @@ class Runners:
             calls = self._calls.setdefault(index, _Calls(1))
             calls.count, calls.since = max(0, calls.count - 1), self._clock()
             if isinstance(answer, Failure):
+                if answer.mistake:
+                    raise answer.mistake
                 failed.add(index)
                 self._restart(index, f"failed: {answer.error}")
             else:

@@ -113,6 +113,11 @@ class LeagueSettings(Settings):
         if not self.opponents:
             raise ValueError("league.opponents is empty: name at least one, whom main meets until the first freeze")
         ids = [*self.heuristics, *map(guest_id, self.guests)]
+        taken = next((name for name in ids if name == "main" or re.fullmatch(r"v\d+", name)), None)
+        if taken:
+            raise ValueError(
+                f"league.opponents has one with the name {taken}, which is main's or a snapshot's: rename it"
+            )
         twice = next((name for name in ids if ids.count(name) > 1), None)
         if twice:
             raise ValueError(f"league.opponents has two with the name {twice}: remove or rename one")

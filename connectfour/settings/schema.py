@@ -28,7 +28,7 @@ class RolloutSettings(Settings):
     """How games are played for training."""
 
     env_runner: Literal["lockstep", "stock"] = Field(
-        "lockstep", description="lockstep: all games at once on bitboards; stock: RLlib's env runner on PettingZoo"
+        "lockstep", description="lockstep: all games at once; stock: RLlib's own, one environment per game"
     )
     env_runners: int = Field(1, ge=0, description="number of remote env runners; 0: sample in the trainer's process")
     envs_per_runner: int = Field(1024, ge=1, description="games that one env runner plays at once (stock: about 32)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from rich.console import Console
 from rich.text import Text
@@ -31,10 +32,10 @@ class TerminalGame:
             seat: the human's seat, 0 to move first.
             console: where to draw.
             game: the position to start from; the empty board of Connect Four by default.
-            seed: seed of the agent's chance.
+            seed: seed of the agent's choices, and of the game's own chance.
         """
         self._agent, self._seat, self._console, self._seed = agent, seat, console, seed
-        self.game: Position = game or Position()
+        self.game: Position = replace(game or Position(), chance=seed)
 
     def run(self, read: Callable[[str], str] = input) -> None:
         """Play until ``q``, the end of the input, or Ctrl-C; ``read`` shows a prompt and returns a line."""
@@ -44,11 +45,11 @@ class TerminalGame:
         self._let_agent_move()
         self._draw()
         try:
-            while (line := read(self._prompt()).strip().lower()) != "q":
+            while self._command(line := read(self._prompt()).strip()) != "q":
                 self._obey(line)
         except (EOFError, KeyboardInterrupt):
             self._console.print()
-        if self.game.actions:
+        if self.game.actions and not self.game.rules.has_chance:
             self._console.print(f"The game so far: {self.game.moves} (continue it with --moves).", highlight=False)
 
     @property
@@ -74,16 +75,17 @@ class TerminalGame:
 
     def _obey(self, line: str) -> None:
         """Carry out a line of input. A line that makes no sense changes nothing."""
-        if line == "u":
+        command = self._command(line)
+        if command == "u":
             before = self.game.take_back(self._seat)
             if before == self.game:
                 self._say("You have no move to take back.")
                 return
             self.game = before
-        elif line == "n":
-            self.game = self.game.upto(0)
+        elif command == "n":
             self._seed += 1
-        elif line == "h":
+            self.game = replace(self.game.upto(0), chance=self._seed)
+        elif command == "h":
             self._say("The game is over." if self.game.over else self._hint())
             return
         else:
@@ -95,21 +97,30 @@ class TerminalGame:
         self._let_agent_move()
         self._draw()
 
+    @property
+    def _actions(self) -> dict[str, int]:
+        """All actions by name."""
+        rules = self.game.rules
+        return {rules.action_name(action): action for action in range(rules.actions)}
+
+    def _command(self, line: str) -> str | None:
+        """Return the command that a line gives; a move of the same name comes first."""
+        return line.lower() if line.lower() in {"u", "n", "h", "q"} and line not in self._actions else None
+
     def _action(self, line: str) -> int:
         """Return the action that a line names.
 
         Raises:
             NotationError: it names none.
         """
-        rules, number = self.game.rules, int(line) if line.isdecimal() else None
-        if self.game.picture and number is not None and not 0 < number <= rules.actions:
-            return number - 1  # the position says which ones there are
-        if self._drops and number is None:
-            raise NotationError(f"{line!r} is not a move: {self._help}")
-        actions = rules.parse_actions(line)
-        if len(actions) != 1:
-            raise NotationError(f"{line!r} is not a move: {self._help}")
-        return actions[0]
+        action = self._actions.get(line)
+        if action is not None:
+            return action
+        if self.game.picture and line.isdecimal():
+            return int(line) - 1  # the position says which ones there are
+        if not self._drops:
+            self.game.rules.parse_actions(line)  # says which names there are
+        raise NotationError(f"{line!r} is not a move: {self._help}")
 
     def _let_agent_move(self) -> None:
         while not self.game.over and self.game.mover != self._seat:

@@ -25,6 +25,7 @@ from connectfour.league.manifest import read_manifest
 from connectfour.learning.guests import with_own_guests
 from connectfour.learning.league_config import LeagueConfig
 from connectfour.learning.placement import fit_to_node, needs_of
+from connectfour.networks.network import make_network
 from connectfour.rllib.parted_algorithm import ENDED
 from connectfour.runs.checkpoints import CheckpointInfo
 from connectfour.runs.curves import draw_learning
@@ -301,6 +302,8 @@ def _check(settings: RunSettings, logger: str | None, address: str | None, *, da
     """Reject settings that cannot work, and return the tracker called ``logger``."""
     if not hasattr(settings, "configuration"):
         raise ConfigError("these settings name no algorithm: build them with load_settings")
+    if settings.network.has_own_encoder:
+        make_network(settings.architecture)  # here, so that it is refused early, and sent to other nodes
     if runs_here(address):
         check_memory(settings)
         if dashboard:

@@ -48,7 +48,7 @@ def labels_of(run: RunFolder, variant: str) -> dict[str, Any]:
         RunFolderError: the folder holds no run.
     """
     settings = run.read_settings([])
-    return {"game": settings.game.name, "variant": variant, "seed": settings.seed}
+    return {"game": str(settings.game), "variant": variant, "seed": settings.seed}
 
 
 def read_progress(run: RunFolder) -> list[dict[str, str]]:

@@ -37,17 +37,8 @@ def parse_moves(moves: str) -> list[int]:
     Raises:
         NotationError: a character is not a digit from 1 to 7, a column is full, or moves follow the end of the game.
     """
-    board = Boards(1)
-    columns = []
-    for ply, character in enumerate(moves, start=1):
-        if character not in "1234567":
-            raise NotationError(f"move {ply} of {moves!r} is {character!r}: write columns as digits 1 to {COLUMNS}")
-        if board.over[0]:
-            raise NotationError(f"the game {moves[: ply - 1]!r} is over: remove move {ply} and all after it")
-        columns.append(int(character) - 1)
-        if board.play(np.array(columns[-1:]))[0] == Outcome.ILLEGAL:
-            raise NotationError(f"column {character} is full at move {ply} of {moves!r}: choose another column")
-    return columns
+    parse_board(moves)
+    return parse_columns(moves)
 
 
 def parse_board(moves: str) -> Boards:
@@ -57,8 +48,11 @@ def parse_board(moves: str) -> Boards:
         NotationError: ``moves`` is not a game; see ``parse_moves``.
     """
     board = Boards(1)
-    for column in parse_moves(moves):
-        board.play(np.array([column]))
+    for ply, column in enumerate(parse_columns(moves), start=1):
+        if board.over[0]:
+            raise NotationError(f"the game {moves[: ply - 1]!r} is over: remove move {ply} and all after it")
+        if board.play(np.array([column]))[0] == Outcome.ILLEGAL:
+            raise NotationError(f"column {column + 1} is full at move {ply} of {moves!r}: choose another column")
     return board
 
 

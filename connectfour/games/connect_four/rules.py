@@ -6,10 +6,10 @@ take 91.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ class ConnectFour(Game):
     opening_plies = 4
     environment: ClassVar[str] = "connectfour.games.connect_four.env:ENV_NAME"
     opening_batch: ClassVar[int] = 8192
-    settings: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    settings = MappingProxyType({})
 
     @override
     def boards(self, count: int) -> Boards:

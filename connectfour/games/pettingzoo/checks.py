@@ -37,9 +37,9 @@ def examine(
     Raises:
         GameError: they do not fit a league; the message says why.
     """
-    if not isinstance(max_plies, int) or max_plies < 1:
+    if not isinstance(max_plies, int) or isinstance(max_plies, bool) or max_plies < 1:
         raise GameError(f"option max_plies of {name} is {max_plies!r}: give a whole number from 1")
-    if not isinstance(largest_return, int | float) or not largest_return > 0:
+    if not isinstance(largest_return, int | float) or isinstance(largest_return, bool) or not largest_return > 0:
         raise GameError(f"option largest_return of {name} is {largest_return!r}: give a number above 0")
     if not isinstance(always_legal, bool):
         raise GameError(f"option always_legal of {name} is {always_legal!r}: give true or false")
@@ -49,17 +49,17 @@ def examine(
         env.reset(seed=0)
     except Exception as error:  # noqa: BLE001  # whatever the user's environment raises
         raise GameError(f"{name} cannot be reset with a seed: {type(error).__name__}: {error}") from None
-    _check_agents(name, env)
-    trial = Environments(
-        name,
-        make,
-        _actions(name, env),
-        *_observation(name, env),
-        max_plies,
-        largest_return,
-        always_legal=always_legal,
-    )
     try:
+        _check_agents(name, env)
+        trial = Environments(
+            name,
+            make,
+            _actions(name, env),
+            *_observation(name, env),
+            max_plies,
+            largest_return,
+            always_legal=always_legal,
+        )
         _check_first_sight(trial)
         _check_ends(trial)
         _check_copies(trial)
@@ -78,7 +78,9 @@ def examine(
         largest_return,
         always_legal=always_legal,
         replays=trial.replays,
+        bounds=_bounds(env),
         has_chance=_has_chance(trial),
+        shortest=trial.shortest,
     )
 
 
@@ -154,8 +156,7 @@ def _actions(name: str, env: Any) -> int:
 
 def _observation(name: str, env: Any) -> tuple[tuple[int, ...], Any]:
     """Return shape and dtype of observations."""
-    found = [env.observation_space(agent) for agent in env.possible_agents]
-    found = [space["observation"] if _is_dict(space) else space for space in found]
+    found = _observation_spaces(env)
     for space in found:
         if not isinstance(space, spaces.Box | spaces.MultiBinary) or not space.shape:
             raise GameError(
@@ -166,6 +167,20 @@ def _observation(name: str, env: Any) -> tuple[tuple[int, ...], Any]:
         raise GameError(f"the agents of {name} have observations from {found[0]} and {found[1]}: give both the same")
     dtype = found[0].dtype.type
     return tuple(map(int, found[0].shape)), dtype if dtype in _KEPT else np.float32
+
+
+def _bounds(env: Any) -> tuple[float, float]:
+    """Return the smallest and the largest number in observations."""
+    boxes = [space for space in _observation_spaces(env) if isinstance(space, spaces.Box)]
+    if not boxes:
+        return 0.0, 1.0
+    return min(float(box.low.min()) for box in boxes), max(float(box.high.max()) for box in boxes)
+
+
+def _observation_spaces(env: Any) -> list[Any]:
+    """Return the space of what each agent sees, without action mask."""
+    found = [env.observation_space(agent) for agent in env.possible_agents]
+    return [space["observation"] if _is_dict(space) else space for space in found]
 
 
 def _is_dict(space: Any) -> bool:
@@ -191,19 +206,20 @@ def _check_first_sight(environments: Environments) -> None:
 
 
 def _check_ends(environments: Environments) -> None:
-    """Play random games to the end."""
-    ended = False
+    """Play random games to the end, and note the length of the shortest."""
+    lengths = []
     for seed in range(_GAMES):
         episode = environments.start(seed)
         _play_on(environments, episode, np.random.default_rng(seed), environments.max_plies)
         if episode.over:
             environments.returns(episode)
-            ended = True
-    if not ended:
+            lengths.append(len(episode.actions))
+    if not lengths:
         raise GameError(
             f"no random game of {environments.name} ended within {environments.max_plies} plies: end games earlier, or "
             "raise the option max_plies"
         )
+    environments.shortest = min(lengths)
 
 
 def _check_copies(environments: Environments) -> None:

@@ -104,10 +104,12 @@ class Environments:
         name: the game's name.
         actions: number of actions.
         shape, dtype: shape and dtype of observations.
+        bounds: the smallest and the largest number in them.
         max_plies: number of actions after which a game is a draw.
         largest_return: the largest return of a game, by which returns are divided.
         always_legal: whether every action is legal where an environment shows no action mask.
         has_chance: whether other seeds lead to other games.
+        shortest: plies of the shortest of some random games.
         replays: whether an environment is copied by playing its actions again, because its state cannot be copied.
     """
 
@@ -122,14 +124,16 @@ class Environments:
         largest_return: float = 1.0,
         *,
         always_legal: bool = False,
+        bounds: tuple[float, float] = (0, 1),
         replays: bool = False,
         has_chance: bool = False,
+        shortest: int = 0,
     ) -> None:
         """Describe environments that ``make`` makes."""
         self.name, self._make = name, make
         self.actions, self.shape, self.dtype, self.max_plies = actions, shape, np.dtype(dtype), max_plies
-        self.largest_return, self.always_legal = largest_return, always_legal
-        self.replays, self.has_chance = replays, has_chance
+        self.largest_return, self.always_legal, self.bounds = largest_return, always_legal, bounds
+        self.replays, self.has_chance, self.shortest = replays, has_chance, shortest
         # Without a mask, all actions are legal, or the empty array is found to have the wrong shape.
         self._no_mask = np.ones(actions if always_legal else 0, np.int8)
         self._idle: list[Any] = []
@@ -187,7 +191,7 @@ class Environments:
             GameError: their returns do not sum to zero, or are larger than ``largest_return``.
         """
         first, second = episode.won
-        if abs(first + second) > _ROUNDING * max(1.0, abs(first)):
+        if not abs(first + second) <= _ROUNDING * max(1.0, abs(first)):  # also where one is not a number
             raise GameError(
                 f"a game of {self.name} ended with returns {first:g} and {second:g}: they must sum to zero, so change "
                 "the environment's rewards"

@@ -30,11 +30,7 @@ class PettingZooGame(Game):
 
     heuristics = ("random",)
     anchors = ("random",)
-    opening_plies = 2
     opening_batch: ClassVar[int] = 64
-    settings: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"rollout": {"mirror_opening_plies": 4, "pool_opening_plies": 2, "envs_per_runner": 256}}
-    )
 
     def __init__(self, module: str, options: Mapping[str, Any] | None = None) -> None:
         """Examine the environments of ``module`` by playing a few random games.
@@ -58,8 +54,20 @@ class PettingZooGame(Game):
         self.actions = self._environments.actions
         self.observation_shape = self._environments.shape
         self.observation_dtype = self._environments.dtype.type
+        self.observation_range = self._environments.bounds
         self.has_chance = self._environments.has_chance
-        self.opening_plies = 0 if self.has_chance else PettingZooGame.opening_plies
+        # So that openings of a short game leave something to play.
+        longest_opening = max(0, self._environments.shortest - 2)
+        self.opening_plies = 0 if self.has_chance else min(2, longest_opening)
+        self.settings = MappingProxyType(
+            {
+                "rollout": {
+                    "mirror_opening_plies": min(4, longest_opening),
+                    "pool_opening_plies": min(2, longest_opening),
+                    "envs_per_runner": 256,
+                }
+            }
+        )
         self.seed(0)
 
     def __reduce__(self) -> tuple[type[PettingZooGame], tuple[str, dict[str, Any]]]:

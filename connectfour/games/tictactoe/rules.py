@@ -12,10 +12,10 @@ marks. There are only 512 words, so tables say which of them contain a line and 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,7 +161,7 @@ class TicTacToe(Game):
     anchors = ("random", "minimax:2", "minimax:9")
     opening_plies = 2
     solvable = True
-    settings: ClassVar[Mapping[str, Any]] = MappingProxyType(
+    settings = MappingProxyType(
         {
             "rollout": {"mirror_share": 0.95, "mirror_opening_plies": 7, "pool_opening_plies": 3},
             "lookahead": {"share": 1.0},

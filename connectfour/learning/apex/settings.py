@@ -19,7 +19,7 @@ _BYTES_WITHOUT_POSITIONS = 1 + 4 + 4 + 8 + 2 * 8
 class ActorSettings(RolloutSettings):
     """How games are played for Ape-X's replay."""
 
-    env_runner: Literal["lockstep"] = Field("lockstep", description="lockstep: all games at once on bitboards")
+    env_runner: Literal["lockstep"] = Field("lockstep", description="lockstep: all games at once")
     env_runners: int = Field(1, ge=1, description="number of actors: remote env runners that fill the replay")
     slip_probability: float = Field(
         0.0, ge=0, le=1, description="probability of a random move in main's games against itself, besides exploration"
