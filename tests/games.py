@@ -49,11 +49,10 @@ class DotsBoards(ArrayBoards):
         self.edges[rows, actions] = True
         won = self.edges[:, _BOXES].all(axis=2).sum(axis=1) - before
         self.boxes[rows, self.seat] += won.astype(np.int8)
-        drawn: Mask = self.edges.all(axis=1)
-        self.over = drawn
+        self.plies = self.plies + 1
+        self.over = self.plies == self.edges.shape[1]
         margin = (self.boxes[:, 0] - self.boxes[:, 1]) / len(_BOXES) * self.over
         self.returns = np.stack([margin, -margin], axis=1).astype(np.float32)
-        self.plies = self.plies + 1
         self.seat = np.where(won > 0, self.seat, 1 - self.seat)  # whoever completes a box moves again
 
 
