@@ -71,7 +71,9 @@ class SelfPlayCallback(RLlibCallback):  # type: ignore[misc]  # Ray's classes ar
     def on_episode_end(self, *, episode: MultiAgentEpisode, env_runner: StockEnvRunner, **kwargs: Any) -> None:
         """Count how a game ended."""
         match_up = episode.custom_data["match_up"]
-        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat), _history(episode))
+        # Where chance plays along, the same moves are not the same game.
+        history = None if env_runner.settings.game.rules.has_chance else _history(episode)
+        env_runner.matchmaker.record(match_up, _result(episode, match_up.main_seat), history)
 
     @override
     def on_sample_end(self, *, samples: list[MultiAgentEpisode], **kwargs: Any) -> None:

@@ -172,7 +172,7 @@ def test_an_app_is_refused_before_networks_are_exported(
         with pytest.raises(ServerError, match="address already in use"):
             app(ranked_run, port=taken.getsockname()[1])
     shutil.copyfile(ranked_run / "app" / "models" / "v0001.onnx", tmp_path / "v0001.onnx")
-    with pytest.raises(PlayerError, match="has the same name as the player v0001: rename the file"):
+    with pytest.raises(PlayerError, match="has the same name as another player, v0001: leave it out or rename it"):
         app(ranked_run, tmp_path / "v0001.onnx", port=free_port())
     run = tmp_path / "demo"
     shutil.copytree(ranked_run, run, ignore=shutil.ignore_patterns("app"))

@@ -157,6 +157,9 @@ def test_players_join_a_bundle_by_name(tmp_path: Path) -> None:
     assert Opponents(Bundle(tmp_path / "bundle")).strongest == "minimax:2"
     with pytest.raises(PlayerError, match=r"heuristic 'linear' does not play tictactoe"):
         plan_bundle(game=tictactoe, players=["heuristic:linear"])
+    run = make_run(tmp_path / "run", "mlp", ("random",), ("main",))
+    with pytest.raises(PlayerError, match=r"run plays connect_four, not tictactoe: leave out the game"):
+        plan_bundle(run, game=tictactoe)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_first(

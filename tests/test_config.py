@@ -15,6 +15,7 @@ from connectfour.learning.apex.settings import ApexRunSettings
 from connectfour.learning.ppo.algorithm import SelfPlayPPOConfig
 from connectfour.learning.ppo.settings import PPORunSettings
 from connectfour.settings.describing import describe
+from connectfour.settings.game import GameSettings
 from connectfour.settings.reading import dump_settings, flat, load_settings, set_value
 from connectfour.settings.schema import RunSettings
 
@@ -300,6 +301,10 @@ def test_options_may_follow_the_name_of_a_game() -> None:
     game = load_settings(None, [f"game={text}"]).game
     assert (game.name, game.options) == (text.partition("(")[0], {"board_size": 5, "max_plies": 99})
     assert str(game) == text
+    options = {"word": "yes", "number": "1", "nothing": None, "list": [1, 2], "equal": "x=1", "flag": True}
+    written = GameSettings(name="my_package.games:Mine", options=options)
+    assert GameSettings.model_validate(str(written)) == written
+    assert GameSettings.model_validate("tictactoe ()").name == "tictactoe"
     settings = load_settings(
         {"game": "pettingzoo:pettingzoo.classic.go_v5(board_size=5)"}, ["game.options.max_plies=99"]
     )

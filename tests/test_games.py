@@ -19,8 +19,10 @@ from pettingzoo import AECEnv
 from pettingzoo.test import api_test
 
 from connectfour.errors import GameError, NotationError
-from connectfour.games.contract import Boards, Game
+from connectfour.games.arrays import ArrayBoards, ArrayGame
+from connectfour.games.contract import Boards, Game, Symmetry
 from connectfour.games.moves import pick_legal, play_moves
+from connectfour.games.observation import Observation
 from connectfour.games.openings import random_opening_moves, random_openings
 from connectfour.games.pettingzoo.rules import PettingZooGame
 from connectfour.games.position import Position
@@ -425,11 +427,22 @@ def test_a_game_with_chance_stays_the_same_game_move_by_move() -> None:
 
 
 BROKEN: dict[str, tuple[dict[str, Any], str]] = {
-    "too few plies": ({"max_plies": 5}, "a game goes on after 5 plies"),
+    "too few plies": ({"max_plies": 5}, "a game of mine:Mine goes on after 5 plies"),
     "no number of actions": ({"actions": 0}, "actions is 0, not a whole number from 1"),
     "no shape": ({"observation_shape": 14}, "observation_shape is 14, not a tuple"),
-    "another shape": ({"observation_shape": (9,)}, r"observe shows \(64, 14\) uint8, not \(64, 9\) uint8"),
-    "another dtype": ({"observation_dtype": np.int16}, "observation_dtype is int16, not int8, uint8, bool or float32"),
+    "another shape": ({"observation_shape": (9,)}, r"observe shows \(16, 14\) uint8, not \(16, 9\) uint8"),
+    "another dtype": ({"observation_dtype": np.int16}, "observation_dtype is not int8, uint8, bool or float32"),
+    "another range": ({"observation_range": (0, 0)}, r"outside of observation_range, 0 to 0"),
+    "a name instead of names": ({"heuristics": "random"}, "heuristics is 'random', not a tuple"),
+    "half an order": ({"preference": np.arange(3)}, "preference is not an order of all actions"),
+    "a short symmetry": (
+        {"symmetries": (Symmetry(np.arange(3), np.arange(12)),)},
+        "symmetry 0 has arrays of the shapes",
+    ),
+    "no symmetry": (
+        {"symmetries": (Symmetry(np.arange(14), np.arange(12)[::-1]),)},
+        "symmetry 0 is none: the image shows another position",
+    ),
     "one name twice": ({"action_name": lambda self, action: "x"}, "two actions have the same name"),
     "a name with spaces": ({"action_name": lambda self, action: f"edge {action}"}, "has spaces"),
     "an error": ({"expand": lambda self, packed: 1 // 0}, "fails in a random game: ZeroDivisionError"),
@@ -460,7 +473,40 @@ def test_games_that_break_the_contract_are_refused(fault: str, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "mine", module)
     with pytest.raises(GameError, match=message) as refused:
         _make_game.__wrapped__("mine:Mine", "{}")
-    assert "game mine:Mine" in str(refused.value)
+    assert "mine:Mine" in str(refused.value)
+
+
+def test_a_longer_game_than_the_game_says_is_noticed(tmp_path: Path) -> None:
+    """Random games seldom last twelve plies, but a match with such a game ends in a sentence."""
+    game = make_game("nim:Nim", {"heaps": [3, 4, 5]}).__class__((3, 4, 5))
+    game.max_plies = 11
+    with pytest.raises(
+        GameError, match="a game of nim goes on after 11 plies, which max_plies says is the most: raise"
+    ):
+        play_match(First(), First(), 2, game=game)
+    with pytest.raises(GameError, match="a game of nim goes on after 11 plies"):
+        solve(game)
+
+
+def test_the_card_game_of_the_docs_is_a_game(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is printed there."""
+    text = (YOUR_GAME.parent.parent / "docs" / "your-game.md").read_text()
+    code = text.partition("class HighCardBoards")[1:]
+    source = "".join(code).partition("```")[0]
+    module = ModuleType("cards")
+    names = {"np": np, "ArrayBoards": ArrayBoards, "ArrayGame": ArrayGame, "Observation": Observation}
+    module.__dict__.update(names)
+    exec(compile(source, "docs/your-game.md", "exec"), module.__dict__)  # noqa: S102  # our own
+    monkeypatch.setitem(sys.modules, "cards", module)
+    game = _make_game.__wrapped__("cards:HighCard", "{}")
+    assert (game.opening_plies, game.searchable) == (0, False)
+    boards = game.boards(50)
+    assert (game.expand(boards.pack()).planes == boards.observe().planes).all()
+    game.seed(3)
+    first = game.boards(9).cards
+    game.seed(3)
+    game.expand(boards.pack())
+    assert (game.boards(9).cards == first).all(), "looking at positions uses up no chance"
 
 
 def test_a_name_from_a_file_calls_nothing_but_games(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from connectfour.errors import ExportError, PlayerError
 from connectfour.export import onnx_file, onnx_graph
 from connectfour.export.onnx_file import export_onnx, verify
 from connectfour.games.connect_four.bitboard import Boards
+from connectfour.games.openings import random_openings
 from connectfour.games.registry import make_game
 from connectfour.grading.grade import grade
 from connectfour.grading.positions import load_positions
@@ -103,6 +104,21 @@ def test_an_architecture_is_traced_once(encoder: str, tmp_path: Path, monkeypatc
         for name, parameter in network.state_dict().items():
             np.testing.assert_array_equal(weights[f"network.{name}"], parameter.numpy())
     assert traced == [settings]
+
+
+def test_a_symmetric_network_is_exported_for_any_batch() -> None:
+    """The images of a position are no batch of their own."""
+    network = make_network(Architecture(encoder="mlp", width=8, symmetric=True)).eval()
+    session = onnxruntime.InferenceSession(
+        onnx_graph.onnx_graph(network).SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    for batch in (1, 5):
+        seen = random_openings(make_game(), np.full(batch, 6), np.random.default_rng(0)).observe()
+        found = session.run(["logits", "value"], {"observation": seen.planes, "action_mask": seen.action_mask})
+        with torch.no_grad():
+            expected = network(torch.from_numpy(seen.planes), torch.from_numpy(seen.action_mask))
+        np.testing.assert_allclose(found[0], expected.logits, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found[1], expected.value, rtol=1e-4, atol=1e-5)
 
 
 def test_a_graph_that_loses_weights_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

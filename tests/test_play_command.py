@@ -19,6 +19,7 @@ from connectfour.cli.playing import film
 from connectfour.errors import PictureError
 from connectfour.games.position import Position
 from connectfour.games.registry import make_game
+from connectfour.games.tictactoe.rules import TicTacToe
 from connectfour.players.names import parse_player
 from connectfour.settings.game import GameSettings
 from connectfour.standings import recorded
@@ -138,15 +139,25 @@ def test_marks_are_colored_and_taken_cells_refused() -> None:
 def test_moves_are_named_as_the_game_names_them() -> None:
     """Capital letters, numbers from 0, and names of commands: moves come first."""
     written = StringIO()
-    names = {"action_name": lambda self, action: ("U", "E1", "0", *"cdefghijk")[action]}
+    names = {"action_name": lambda self, action: ("U", "E1", "0", *"cdefghijq")[action]}
     rules = type("Named", (Dots,), names)()
-    lines = iter(["E1", "e1", "U", "0", "q"])
+    lines = iter(["E1", "e1", "U", "0", "Q"])
     TerminalGame(First(), 1, Console(file=written), game=Position((), rules)).run(lambda _: next(lines))
     shown = written.getvalue()
     assert "first plays U." in shown
     assert "'e1' is not an action of dots" in shown
     assert "U is not legal" in shown
     assert "The game so far: U E1 0 (continue" in shown
+
+
+def test_numbers_are_names_where_the_game_says_so() -> None:
+    """Not the number before: cell 0 is the first where names count from 0."""
+    written = StringIO()
+    rules = type("FromZero", (TicTacToe,), {"action_name": lambda self, action: str(action)})()
+    lines = iter(["9", "0", "q"])
+    TerminalGame(First(), 0, Console(file=written), game=Position((), rules)).run(lambda _: next(lines))
+    assert "'9' is not an action of tictactoe" in written.getvalue()
+    assert "The game so far: 0 1 (continue" in written.getvalue()
 
 
 def test_temperature_and_new_games_vary(ranked_run: Path, tmp_path: Path) -> None:

@@ -276,7 +276,12 @@ def evaluate(
         ),
     ] = None,
     games: Annotated[int, typer.Option(min=2, help="Games against each of them.")] = 100,
-    opening_plies: Annotated[int, typer.Option(min=0, max=30, help="Random plies before each game.")] = 4,
+    opening_plies: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=30, help="Random plies before each game.", show_default="the game's, 4 in Connect Four"
+        ),
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="PNG file to draw.")] = None,
     variant: Annotated[
         str | None, typer.Option(help="Name of the run in the table.", show_default="that of its folder")
@@ -295,8 +300,10 @@ def evaluate(
         check_output(output, ".csv")
     if plot:
         check_output(plot, ".png")
-    ladder = tuple(opponent) if opponent else ladder_of(RunFolder(run).read_settings([]).game.rules)
-    wanted = EvaluationSettings(positions=positions, games=games, opening_plies=opening_plies, opponents=ladder)
+    rules = RunFolder(run).read_settings([]).game.rules
+    ladder = tuple(opponent) if opponent else ladder_of(rules)
+    plies = rules.opening_plies if opening_plies is None else opening_plies
+    wanted = EvaluationSettings(positions=positions, games=games, opening_plies=plies, opponents=ladder)
     rows = evaluate_run(RunFolder(run), output, wanted, variant or run.resolve().name, picture=plot)
     table = Table(
         title=f"{run}: main on {positions}", caption="95 % intervals over positions and games, not over seeds"

@@ -30,7 +30,10 @@ def play(
         float, typer.Option(min=0, max=100, help="At 0, a network plays its best action; above 0, it samples.")
     ] = 0.0,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Random seed of the agent.", show_default="a new one each time")
+        int | None,
+        typer.Option(
+            min=0, help="Random seed of the agent and of the game's chance.", show_default="a new one each time"
+        ),
     ] = None,
 ) -> None:
     """Play in this terminal: 1 to 7 drops a disc in Connect Four; u undo, h hint, n new game, q quit."""

@@ -84,7 +84,10 @@ def plan_bundle(
         ServerError: the game has no picture.
     """
     of_run = find_entrants([str(run)]) if run else {}
-    known = game or next((player.game for player in of_run.values()), None)
+    played = next((player.game for player in of_run.values()), None)
+    if game and played and game != played:
+        raise PlayerError(f"{run} plays {played}, not {game}: leave out the game, or name another run")
+    known = game or played
     specs = [*players, *([f"onnx:{model}"] if model else [])]
     added = encode_players(specs, known)
     game = known or next((player.game for player in added), CONNECT_FOUR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -99,10 +100,16 @@ class ArrayGame(Game):
         return self._filled(packed).observe()
 
     def _filled(self, packed: Packed) -> ArrayBoards:
-        boards = self.boards(len(packed))
-        assert isinstance(boards, ArrayBoards)  # noqa: S101  # what the class is for
+        boards = self._board[np.zeros(len(packed), np.int64)]
         boards.fill(packed)
         return boards
+
+    @cached_property
+    def _board(self) -> ArrayBoards:
+        """A board to fill: new ones would use up chance."""
+        board = self.boards(1)
+        assert isinstance(board, ArrayBoards)  # noqa: S101  # what the class is for
+        return board
 
 
 def _row_bytes(array: NDArray[Any]) -> int:

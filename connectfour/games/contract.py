@@ -111,11 +111,12 @@ class Children:
 
 @dataclass(frozen=True)
 class Symmetry:
-    """An image of all positions in which the game is the same, such as the board turned upside down.
+    """An image of all positions in which the game is the same, such as the mirror image of a board.
 
     Attributes:
-        observation: the number of the flattened observation that each number of the image is, (numbers,) int64.
-        actions: the action that each action of the image is, (actions,) int64.
+        observation: at index i, the index in the flattened observation of what the image shows at index i, (size,)
+            int64.
+        actions: at index i, the action that is called i in the image, (actions,) int64.
     """
 
     observation: NDArray[np.int64]
@@ -170,7 +171,10 @@ class Game(ABC):
         """Return ``count`` boards at the start of the game."""
 
     def seed(self, seed: int) -> None:
-        """Let chance, such as the cards that are dealt, follow ``seed`` on boards made from now on."""
+        """Let chance, such as the cards that are dealt, follow ``seed`` on boards made from now on.
+
+        The league calls it before it makes boards.
+        """
         return
 
     @abstractmethod
@@ -216,7 +220,7 @@ class Game(ABC):
     @cached_property
     def searchable(self) -> bool:
         """Whether positions have children: lookahead and ``minimax`` stand on them."""
-        return self.unpack(self.boards(1).pack()) is not None
+        return self.unpack(self.packed) is not None
 
     @cached_property
     def packed(self) -> Packed:

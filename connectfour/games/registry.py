@@ -63,6 +63,7 @@ def _make_game(name: str, options: str) -> Game:
     made.name, made.options = name, values
     if made.has_chance:
         made.opening_plies = 0  # actions alone do not tell such a game
+        made.seed(0)
     if name not in BUILT_IN:
         check_game(made)
     return made

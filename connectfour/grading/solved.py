@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from connectfour.errors import PositionsError
 from connectfour.games.contract import Game, Packed
 from connectfour.games.registry import DEFAULT
+from connectfour.games.trial import too_long
 from connectfour.grading.positions import FULL, HALVES, GradedPositions, load_positions
 
 ALL = "all"
@@ -60,6 +61,7 @@ def solve(game: Game) -> GradedPositions:
 
     Raises:
         PositionsError: there are more than a million positions.
+        GameError: games last longer than the game says.
     """
     layers = _list_layers(game)
     best: NDArray[np.int64] = np.zeros(0, np.int64)
@@ -86,6 +88,8 @@ def _list_layers(game: Game) -> list[tuple[Packed, list[tuple[int, ...]]]]:
         parents, actions = (each[first] for each in np.nonzero(after.goes_on))
         moves = [(*reached[row], action) for row, action in zip(parents.tolist(), actions.tolist(), strict=True)]
         layers.append((after.packed[first], moves))
+        if len(layers) > game.max_plies:
+            raise too_long(game)
         total += len(keys)
         if total > _MOST_POSITIONS:
             raise PositionsError(f"{game.name} has over {_MOST_POSITIONS:,} positions: do not call it solvable")

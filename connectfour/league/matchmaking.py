@@ -100,8 +100,8 @@ class Matchmaker:
         self._lead_of_first_seat[opponent] = lead + (1 if seat == 0 else -1)
         return MatchUp(opponent, self._roster.modules[opponent], seat)
 
-    def record(self, match_up: MatchUp, result: Result, history: Hashable) -> None:
-        """Count a finished game, given main's result and what tells the game from others.
+    def record(self, match_up: MatchUp, result: Result, history: Hashable | None) -> None:
+        """Count a finished game, given main's result and what tells the game from others; None counts every game.
 
         Three kinds of games are left out: those against itself, which say nothing about the pool; those whose opponent
         left its slot before the end, because two policies played them; and those that repeat a recent game, because
@@ -109,7 +109,7 @@ class Matchmaker:
         """
         if match_up.is_mirror or self._roster.modules.get(match_up.opponent) != match_up.module:
             return
-        if not self._is_repeated(match_up, history):
+        if history is None or not self._is_repeated(match_up, history):
             before = self._results.get(match_up.opponent, SeatScores())
             self._results[match_up.opponent] = before + SeatScores.of(match_up.main_seat, Score.of(result))
 

@@ -206,7 +206,9 @@ class SelfPlayEnvRunner(ModuleRunner, Generic[RolloutT]):
     def _count_results(self, ended: NDArray[np.int64]) -> None:
         """Count the games against the pool among ``ended``."""
         ended = ended[self._counts(ended)]
-        returns, histories = self._boards.returns[ended], self._histories.hashes[ended].tolist()
+        returns, hashes = self._boards.returns[ended], self._histories.hashes[ended].tolist()
+        # Where chance plays along, the same moves are not the same game.
+        histories = [None] * len(ended) if self.game.has_chance else hashes
         for row, board in enumerate(ended.tolist()):
             match_up = self._match_ups[board]
             main_result = Result.of(float(returns[row, match_up.main_seat]))

@@ -13,8 +13,8 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 class Histories:
     """A hash of all positions and actions of each of N games.
 
-    Two games with the same hash are the same game. The last position alone would not do: small games have few, and in
-    games with hidden cards a player does not see all of it.
+    Without chance, two games with the same hash are the same game. The last position alone would not tell: small games
+    have few.
 
     Attributes:
         hashes: (N,) uint64.

@@ -159,8 +159,6 @@ class LeagueConfig(PartedConfig):
                 f"algorithm={cls.algorithm}"
             )
         rollout = settings.rollout
-        if rollout.env_runner == "stock":
-            check_players_see_enough(settings)
         config = cls()
         config.run_settings = settings.model_dump(mode="json")
         game = settings.game.rules
@@ -174,6 +172,8 @@ class LeagueConfig(PartedConfig):
         config.learners(num_learners=settings.learners)
         place(config, settings)
         specs = module_specs(settings)
+        if rollout.env_runner == "stock":
+            check_players_see_enough(settings)
         config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=specs))
         config.multi_agent(policies=set(specs), policy_mapping_fn=module_of_agent, policies_to_train=[MAIN])
         config.fault_tolerance(patience=settings.fault.patience)

@@ -87,8 +87,8 @@ def check_players_see_enough(settings: RunSettings) -> None:
         player = build_player(encode_heuristic(name, settings.game))
         try:
             player.act(Observation(seen.planes, seen.action_mask), player.initial_state(1), np.random.default_rng(0))
-        except Exception:  # noqa: BLE001  # whatever a user's player raises
+        except Exception as error:  # noqa: BLE001  # whatever a user's player raises
             raise ConfigError(
-                f"heuristic:{name} needs the position, and rollout.env_runner = stock shows {settings.game} as "
-                "observations: set it to lockstep, or choose other opponents"
+                f"heuristic:{name} fails on observations alone ({type(error).__name__}: {error}), which are all that "
+                "rollout.env_runner = stock shows: set it to lockstep, or choose other opponents"
             ) from None

@@ -16,6 +16,7 @@ from connectfour.games.moves import play_moves
 from connectfour.games.openings import random_opening_moves
 from connectfour.games.registry import make_game
 from connectfour.games.result import Result, Score, SeatScores
+from connectfour.games.trial import too_long
 from connectfour.matches.records import Fault, GameRecord, GameSpec, Termination
 from connectfour.matches.referee import Answer, ask
 from connectfour.players.contract import Player
@@ -99,7 +100,13 @@ class _Lockstep:
         return answer
 
     def play(self, actions: Actions) -> None:
-        """Play ``actions``, one per game, note what happens, and drop the games that end."""
+        """Play ``actions``, one per game, note what happens, and drop the games that end.
+
+        Raises:
+            GameError: games last longer than the game says.
+        """
+        if self._ply == self._game.max_plies:
+            raise too_long(self._game)
         self._forfeit(actions)
         legal = actions != _NO_ACTION
         self.rows, self.boards, actions = self.rows[legal], self.boards[legal], actions[legal]

@@ -87,8 +87,6 @@ class GameNetwork(nn.Module):
         game = settings.game.rules
         self.features = RawPlanes()
         encoder: Any
-        policy_head: nn.Module
-        value_head: nn.Module
         if settings.encoder == "mlp":
             encoder = DenseEncoder(game, settings)
         elif settings.encoder == "resnet":
@@ -96,10 +94,11 @@ class GameNetwork(nn.Module):
         else:
             encoder = _own_encoder(game, settings)
         policy_head, value_head = linear_heads(encoder.size, game.actions)
-        if settings.symmetric:
-            encoder = SymmetricEncoder(game, encoder)
-            policy_head, value_head = SymmetricPolicyHead(game, policy_head), SymmetricValueHead(game, value_head)
         self.encoder, self.policy_head, self.value_head = encoder, policy_head, value_head
+        if settings.symmetric:
+            self.encoder = SymmetricEncoder(game, encoder, encoder.size)
+            self.policy_head = SymmetricPolicyHead(game, policy_head)
+            self.value_head = SymmetricValueHead(game, value_head)
 
     def forward(self, observation: Tensor, action_mask: Tensor) -> NetworkOutput:
         """Evaluate positions as the player to move sees them.

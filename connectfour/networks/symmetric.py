@@ -19,18 +19,18 @@ class SymmetricEncoder(nn.Module):
 
     sources: Tensor
 
-    def __init__(self, game: Game, encoder: nn.Module) -> None:
-        """Give ``encoder`` all images of an observation of ``game``."""
+    def __init__(self, game: Game, encoder: nn.Module, size: int) -> None:
+        """Give ``encoder``, whose output has ``size`` features, all images of an observation of ``game``."""
         super().__init__()
         self.encoder = encoder
-        self._shape = game.observation_shape
+        self._shape, self._size = game.observation_shape, size
         self.register_buffer("sources", _indices([each.observation for each in game.symmetries]), persistent=False)
 
     def forward(self, planes: Tensor) -> Tensor:
         """Map (batch, *observation_shape) to (batch, images * size)."""
         images = planes.flatten(1)[:, self.sources]
         features: Tensor = self.encoder(images.reshape(-1, *self._shape))
-        return features.reshape(len(planes), -1)
+        return features.reshape(-1, len(self.sources) * self._size)
 
 
 class SymmetricPolicyHead(nn.Module):
@@ -38,7 +38,7 @@ class SymmetricPolicyHead(nn.Module):
 
     sources: Tensor
 
-    def __init__(self, game: Game, head: nn.Module) -> None:
+    def __init__(self, game: Game, head: nn.Linear) -> None:
         """Apply ``head`` to each image of a position of ``game``."""
         super().__init__()
         self.head = head
@@ -49,7 +49,7 @@ class SymmetricPolicyHead(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map the features of a ``SymmetricEncoder`` to logits (batch, actions)."""
         images, actions = self.sources.shape
-        logits = self.head(features.reshape(len(features), images, -1))
+        logits = self.head(features.reshape(-1, self.head.in_features)).reshape(-1, images, actions)
         rows = self.sources + actions * torch.arange(images, device=features.device)[:, None]
         turned_back: Tensor = logits.flatten(1)[:, rows]
         return turned_back.mean(dim=1)
@@ -58,7 +58,7 @@ class SymmetricPolicyHead(nn.Module):
 class SymmetricValueHead(nn.Module):
     """A value, averaged over the images of a position."""
 
-    def __init__(self, game: Game, head: nn.Module) -> None:
+    def __init__(self, game: Game, head: nn.Linear) -> None:
         """Apply ``head`` to each image of a position of ``game``."""
         super().__init__()
         self.head = head
@@ -66,7 +66,7 @@ class SymmetricValueHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map the features of a ``SymmetricEncoder`` to values (batch, 1)."""
-        values: Tensor = self.head(features.reshape(len(features), self._images, -1))
+        values: Tensor = self.head(features.reshape(-1, self.head.in_features)).reshape(-1, self._images, 1)
         return values.mean(dim=1)
 
 

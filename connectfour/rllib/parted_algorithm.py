@@ -32,7 +32,7 @@ from ray.tune import PlacementGroupFactory
 from ray.tune.result import SHOULD_CHECKPOINT, TRIAL_INFO
 from typing_extensions import override
 
-from connectfour.errors import NoProgressError, SnapshotError
+from connectfour.errors import ConfigError, ConnectFourError, GameError, NoProgressError, SnapshotError
 from connectfour.rllib.part import Part
 from connectfour.rllib.parted_config import PartedConfig
 from connectfour.rllib.patience import Patience
@@ -66,7 +66,7 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     parts: list[Part]
     patience: Patience
     _time_total: float
-    _end: NoProgressError | None = None
+    _end: ConnectFourError | None = None
     _saved_at = 0
 
     def __init__(self, config: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -171,14 +171,14 @@ class PartedAlgorithm(Algorithm):  # type: ignore[misc]  # Ray's classes are unt
     def step(self) -> dict[str, Any]:
         """Run one iteration.
 
-        When training has waited in vain, Tune gets the previous result once more, marked as ``ENDED``, so that it saves
-        what is not saved yet; the next call raises.
+        When training has waited in vain, or a user's game or player is at fault, Tune gets the previous result once
+        more, marked as ``ENDED``, so that it saves what is not saved yet; the next call raises.
         """
         if self._end is not None:
             raise self._end
         try:
             result: dict[str, Any] = super().step()
-        except NoProgressError as end:
+        except (NoProgressError, GameError, ConfigError) as end:
             if self._storage is None or self._saved_at == self.iteration or not self._last_result:
                 raise
             self._end = end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -14,7 +15,7 @@ from connectfour.games.registry import DEFAULT, make_game
 from connectfour.settings.base import Settings
 
 _WITH_OPTIONS = re.compile(r"(?P<name>[^()]+)\((?P<options>.*)\)")
-_EQUALS = re.compile(r"(\w+)\s*=\s*")
+_OPTION = re.compile(r"(^|,)\s*(\w+)\s*=\s*")
 
 
 def parse_game(text: str) -> dict[str, Any]:
@@ -26,13 +27,14 @@ def parse_game(text: str) -> dict[str, Any]:
     match = _WITH_OPTIONS.fullmatch(text.strip())
     if not match:
         return {"name": text}
+    names = {option for _, option in _OPTION.findall(match["options"])}
     try:
-        options = yaml.safe_load("{" + _EQUALS.sub(r"\1: ", match["options"]) + "}")
+        options = yaml.safe_load("{" + _OPTION.sub(r"\1 \2: ", match["options"]) + "}")
     except yaml.YAMLError:
         options = None
-    if not isinstance(options, dict) or None in options.values():
+    if not isinstance(options, dict) or options.keys() != names:
         raise GameError(f"cannot read the options of game {text!r}: write them as {match['name']}(option=value)")
-    return {"name": match["name"], "options": options}
+    return {"name": match["name"].strip(), "options": options}
 
 
 class GameSettings(Settings):
@@ -60,7 +62,7 @@ class GameSettings(Settings):
 
     def __str__(self) -> str:
         """Return the game as ``parse_game`` reads it."""
-        options = ", ".join(f"{name}={value}" for name, value in self.options.items())
+        options = ", ".join(f"{name}={json.dumps(value)}" for name, value in self.options.items())
         return f"{self.name}({options})" if options else self.name
 
 

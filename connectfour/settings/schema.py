@@ -206,6 +206,12 @@ class RunSettings(Settings):
         return Architecture(**shape, head=self.head, game=self.game)
 
     @property
+    def units_per_layer(self) -> int:
+        """What a layer of the network computes for a position, in numbers."""
+        images = len(self.game.rules.symmetries) if self.network.symmetric else 1
+        return images * self.network.width
+
+    @property
     def needs(self) -> tuple[Need, ...]:
         """What the run's processes ask Ray for; GPUs that depend on what Ray has are left out."""
         parts, runners = self.resources, self.rollout.env_runners

@@ -104,8 +104,10 @@ class TerminalGame:
         return {rules.action_name(action): action for action in range(rules.actions)}
 
     def _command(self, line: str) -> str | None:
-        """Return the command that a line gives; a move of the same name comes first."""
-        return line.lower() if line.lower() in {"u", "n", "h", "q"} and line not in self._actions else None
+        """Return the command that a line gives; while the game goes on, a move of the same name comes first."""
+        if line.lower() not in {"u", "n", "h", "q"} or (line in self._actions and not self.game.over):
+            return None
+        return line.lower()
 
     def _action(self, line: str) -> int:
         """Return the action that a line names.
@@ -116,7 +118,7 @@ class TerminalGame:
         action = self._actions.get(line)
         if action is not None:
             return action
-        if self.game.picture and line.isdecimal():
+        if self.game.picture and line.isdecimal() and not 0 < int(line) <= self.game.rules.actions:
             return int(line) - 1  # the position says which ones there are
         if not self._drops:
             self.game.rules.parse_actions(line)  # says which names there are

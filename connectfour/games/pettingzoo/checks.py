@@ -174,7 +174,9 @@ def _bounds(env: Any) -> tuple[float, float]:
     boxes = [space for space in _observation_spaces(env) if isinstance(space, spaces.Box)]
     if not boxes:
         return 0.0, 1.0
-    return min(float(box.low.min()) for box in boxes), max(float(box.high.max()) for box in boxes)
+    most = float(np.finfo(np.float32).max)  # other floats become float32
+    lowest, highest = min(float(box.low.min()) for box in boxes), max(float(box.high.max()) for box in boxes)
+    return max(-most, lowest), min(most, highest)
 
 
 def _observation_spaces(env: Any) -> list[Any]:

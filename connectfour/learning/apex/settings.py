@@ -67,7 +67,7 @@ class ApexRunSettings(RunSettings):
         """Bytes of the replay, of a batch, and of the activations of a gradient step."""
         apex, network = self.apex, self.network
         transitions = self.replay.capacity + apex.batch_size * apex.updates_per_iteration
-        return transitions * self._bytes_per_transition + 4 * apex.batch_size * network.layers * network.width
+        return transitions * self._bytes_per_transition + 4 * apex.batch_size * network.layers * self.units_per_layer
 
     @property
     def _bytes_per_transition(self) -> int:

@@ -90,7 +90,7 @@ class PPORunSettings(RunSettings):
         learned = game.observation_bytes + 5 * game.actions + _COLUMN_BYTES
         positions = max(self.ppo.batch_size, max(1, rollout.env_runners) * rollout.envs_per_runner)
         minibatch = min(self.ppo.minibatch_size, positions)
-        return positions * (recorded + learned) + 4 * minibatch * network.layers * network.width
+        return positions * (recorded + learned) + 4 * minibatch * network.layers * self.units_per_layer
 
     @property
     def idle(self) -> dict[str, str]:
