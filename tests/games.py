@@ -1,13 +1,18 @@
-"""Small games with what the built-in ones lack: several moves in a row, margins, chance, hidden information."""
+"""Small games with what the built-in ones lack, such as chance or several moves in a row, and random play."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from connectfour.games.arrays import ArrayBoards, ArrayGame
-from connectfour.games.contract import Actions, Mask
+from connectfour.games.contract import Actions, Boards, Game, Mask
+from connectfour.games.moves import pick_legal
 from connectfour.games.observation import Observation
+from connectfour.games.openings import random_openings
 
 _SIDE = 2
 
@@ -124,3 +129,30 @@ class HighCard(ArrayGame):
     def unpack(self, packed: NDArray[np.uint8]) -> None:
         """Tell no search what the opponent holds."""
         return
+
+
+def random_actions(boards: Boards, rng: np.random.Generator) -> Actions:
+    """Draw a legal action for each board, (N,)."""
+    return pick_legal(boards.legal(), rng.random(len(boards)))
+
+
+def after_random_plies(game: Game, count: int, plies: int, seed: int = 0) -> Boards:
+    """Return ``count`` unfinished positions after random actions."""
+    return random_openings(game, np.full(count, plies), np.random.default_rng(seed))
+
+
+def all_that_boards_tell(boards: Boards) -> dict[str, NDArray[Any]]:
+    """Return everything that boards tell."""
+    observation = boards.observe()
+    told = {name: getattr(boards, name) for name in ("seat", "plies", "over", "returns")}
+    told |= {"planes": observation.planes, "mask": observation.action_mask, "legal": boards.legal()}
+    told["packed"] = boards.pack()
+    told["seat"] = np.where(boards.over, 0, boards.seat)  # arbitrary at the end of a game
+    return {name: array.copy() for name, array in told.items()}
+
+
+def assert_same(expected: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> None:
+    """Compare what boards tell, dtypes included."""
+    for name, array in expected.items():
+        np.testing.assert_array_equal(array, found[name], err_msg=name)
+        assert array.dtype == found[name].dtype, name

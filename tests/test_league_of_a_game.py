@@ -283,7 +283,7 @@ def test_games_of_the_adapter_count(tmp_path: Path, ray_session: None) -> None:
 
 @pytest.mark.parametrize("game", ["tests.games:Dots", "tests.games:HighCard"])
 def test_ppo_learns_games_of_another_kind(game: str, tmp_path: Path, ray_session: None) -> None:
-    """Several moves in a row and margins; chance, hidden cards and numbers that are no zeros and ones."""
+    """One has repeated turns and margins; the other has chance, hidden cards and float observations."""
     algorithm = tiny_ppo(tmp_path, f"game={game}")
     try:
         result = algorithm.train()

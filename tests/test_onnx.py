@@ -107,7 +107,7 @@ def test_an_architecture_is_traced_once(encoder: str, tmp_path: Path, monkeypatc
 
 
 def test_a_symmetric_network_is_exported_for_any_batch() -> None:
-    """The images of a position are no batch of their own."""
+    """The graph accepts any batch size and agrees with Torch."""
     network = make_network(Architecture(encoder="mlp", width=8, symmetric=True)).eval()
     session = onnxruntime.InferenceSession(
         onnx_graph.onnx_graph(network).SerializeToString(), providers=["CPUExecutionProvider"]
